@@ -1,0 +1,226 @@
+"""The user's text -> rows: plain text, JSON lines or a hub data set, tokenized once and kept by fingerprint.
+
+Enters: where the text lies, a tokenizer. Leaves: a cached pair of `.bin`/`.idx` whose rows are `sequence_length` + 1
+tokens, documents joined by the end-of-text token, a row beginning with the last token of the one before it, so that
+every token but the first is predicted once. Promised: the same text and tokenizer give the same rows; other text never
+hits the cache, because the fingerprint is of the bytes read; nothing is skipped in silence: a file that is missing,
+empty or not UTF-8 is named with its line.
+"""
+
+import gzip
+import hashlib
+import json
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from itertools import islice
+from pathlib import Path
+from typing import Any, cast
+
+import numpy as np
+from tokenizers import Tokenizer
+
+from bias_intervene.data.indexed import Rows, token_dtype, write_rows
+from bias_intervene.errors import DataError, HubError
+from bias_intervene.record import fingerprint, whole_folder, write_json
+from bias_intervene.settings import CorpusData, HubData, JsonlData, TextData
+
+BATCH_DOCUMENTS = 256
+"""Documents tokenized at once; the tokenizers library spreads them over the cores."""
+FORMAT = 1
+"""Raise when the rows of the same text would come out differently."""
+
+
+@dataclass(frozen=True)
+class Corpus:
+    """Prepared rows. `num_heldout` last rows are never trained on."""
+
+    prefix: Path
+    fingerprint: str
+    num_rows: int
+    num_heldout: int
+
+    @property
+    def num_training_rows(self) -> int:
+        """Rows that may be read by training."""
+        return self.num_rows - self.num_heldout
+
+
+def prepare(
+    data: CorpusData, *, tokenizer: Tokenizer, end_of_text_id: int, sequence_length: int, cache: Path
+) -> Corpus:
+    """Rows of the corpus, from the cache where they are. Raises `DataError`."""
+    source_print = fingerprint_of(data)
+    key = fingerprint(
+        {
+            "format": FORMAT,
+            "source": source_print,
+            "tokenizer": hashlib.sha256(tokenizer.to_str().encode()).hexdigest(),
+            "end_of_text_id": end_of_text_id,
+            "sequence_length": sequence_length,
+        }
+    )
+    folder = cache / "corpora" / key
+    if not (folder / "rows.idx").is_file():
+        dtype = token_dtype(tokenizer.get_vocab_size(with_added_tokens=True))
+        with whole_folder(folder) as partial:
+            tokens = token_stream(documents(data), tokenizer, end_of_text_id)
+            num_rows = write_rows(
+                partial / "rows",
+                pack(tokens, sequence_length),
+                row_tokens=sequence_length + 1,
+                dtype=dtype,
+            )
+            if num_rows == 0:
+                raise DataError(f"{where(data)}: fewer than {sequence_length + 1} tokens, not one row; give more text")
+            write_json(partial / "source.json", {"source": source_print, "num_rows": num_rows})
+    return check_heldout(
+        Corpus(folder / "rows", key, len(Rows(folder / "rows")), data.heldout_rows), where(data)
+    )
+
+
+def check_heldout(corpus: Corpus, name: str) -> Corpus:
+    """Refuses a corpus whose held-out rows leave none to train on."""
+    if corpus.num_training_rows <= 0:
+        raise DataError(
+            f"{name}: {corpus.num_rows} rows, and data.heldout_rows={corpus.num_heldout} leaves none to train on; "
+            "give more text or hold out fewer"
+        )
+    return corpus
+
+
+def where(data: CorpusData) -> str:
+    """The corpus as a message names it."""
+    return f"data.repository={data.repository}" if isinstance(data, HubData) else f"data.path={data.path}"
+
+
+def files(data: TextData | JsonlData) -> list[Path]:
+    """The files of the corpus in the order of their names. Raises `DataError` where there are none."""
+    suffixes = ("txt",) if isinstance(data, TextData) else ("jsonl", "json")
+    path = Path(data.path).expanduser()
+    if path.is_file():
+        return [path]
+    if not path.is_dir():
+        raise DataError(f"data.path={data.path}: no such file or folder")
+    endings = tuple(ending for suffix in suffixes for ending in (f".{suffix}", f".{suffix}.gz"))
+    found = sorted(p for p in path.rglob("*") if p.is_file() and p.name.endswith(endings))
+    if not found:
+        raise DataError(f"data.path={data.path}: no file that ends in {', '.join(endings)} below this folder")
+    return found
+
+
+def fingerprint_of(data: CorpusData) -> list[str]:
+    """Identifies the text: the sha256 of every file, or the hub data set's own fingerprint."""
+    if isinstance(data, HubData):
+        return [str(load_hub(data)._fingerprint), data.field]  # type: ignore[attr-defined]
+    prints = [hashlib.sha256(path.read_bytes()).hexdigest() for path in files(data)]
+    return [*prints, data.field] if isinstance(data, JsonlData) else prints
+
+
+def documents(data: CorpusData) -> Iterator[str]:
+    """The texts, one a document, in order. Raises `DataError` naming the file and line at fault."""
+    if isinstance(data, HubData):
+        yield from hub_documents(data)
+        return
+    for path in files(data):
+        text = read_text(path)
+        if not text.strip():
+            raise DataError(f"{path}: empty")
+        if isinstance(data, TextData):
+            yield text
+        else:
+            yield from jsonl_documents(path, text, data.field)
+
+
+def read_text(path: Path) -> str:
+    """Text of a plain or gzipped UTF-8 file. Raises `DataError` naming the first line that is not UTF-8."""
+    try:
+        content = gzip.decompress(path.read_bytes()) if path.suffix == ".gz" else path.read_bytes()
+    except (OSError, EOFError) as error:
+        raise DataError(f"{path}: cannot be read ({error})") from None
+    try:
+        return content.decode("utf8")
+    except UnicodeDecodeError as error:
+        line = content.count(b"\n", 0, error.start) + 1
+        raise DataError(
+            f"{path}, line {line}: not UTF-8 (byte 0x{content[error.start]:02x} at position {error.start}); "
+            "convert it, e.g. with iconv -f latin1 -t utf8"
+        ) from None
+
+
+def jsonl_documents(path: Path, text: str, field: str) -> Iterator[str]:
+    """The value of `field` of every line."""
+    for number, line in enumerate(text.splitlines(), start=1):
+        if not line.strip():
+            continue
+        try:
+            value = json.loads(line)
+        except json.JSONDecodeError as error:
+            raise DataError(f"{path}, line {number}: not JSON ({error.msg})") from None
+        if not isinstance(value, dict) or not isinstance(value.get(field), str):
+            found = sorted(cast(dict[str, Any], value)) if isinstance(value, dict) else type(value).__name__
+            raise DataError(
+                f"{path}, line {number}: no text under data.field={field}; found {found}"
+            )
+        yield value[field]
+
+
+def load_hub(data: HubData) -> Any:
+    """The data set. Raises `DataError` or `HubError` in the user's terms."""
+    import datasets
+
+    try:
+        loaded = datasets.load_dataset(
+            data.repository, data.config, split=data.split, revision=data.revision
+        )
+    except (ConnectionError, OSError) as error:
+        raise HubError(
+            f"data.repository={data.repository}: the data set cannot be reached on the hub ({first_line(error)}); "
+            "give a local folder in the hub's format, or use data=text or data=jsonl with data.path"
+        ) from None
+    except ValueError as error:
+        raise DataError(f"data.repository={data.repository}: {first_line(error)}") from None
+    if data.field not in loaded.column_names:
+        raise DataError(
+            f"data.field={data.field}: {data.repository} has no such column; found {', '.join(loaded.column_names)}"
+        )
+    return loaded
+
+
+def first_line(error: BaseException) -> str:
+    """The first line of an error's text."""
+    return (str(error) or type(error).__name__).splitlines()[0]
+
+
+def hub_documents(data: HubData) -> Iterator[str]:
+    """The texts of a hub data set."""
+    empty = True
+    for text in load_hub(data)[data.field]:
+        if text:
+            empty = False
+            yield text
+    if empty:
+        raise DataError(f"{where(data)}: no text in column {data.field}")
+
+
+def token_stream(texts: Iterable[str], tokenizer: Tokenizer, end_of_text_id: int) -> Iterator[np.ndarray]:
+    """Token ids of each document, the end-of-text token behind it."""
+    iterator = iter(texts)
+    while batch := list(islice(iterator, BATCH_DOCUMENTS)):
+        for encoding in tokenizer.encode_batch(batch, add_special_tokens=False):
+            yield np.asarray([*encoding.ids, end_of_text_id], dtype=np.int64)
+
+
+def pack(pieces: Iterable[np.ndarray], sequence_length: int) -> Iterator[np.ndarray]:
+    """Cuts a stream of tokens into rows (sequence_length + 1,), each beginning with the last token of the one before.
+
+    >>> [row.tolist() for row in pack([np.arange(4), np.arange(4, 8)], 3)]
+    [[0, 1, 2, 3], [3, 4, 5, 6]]
+    """
+    buffer = np.empty(0, dtype=np.int64)
+    for piece in pieces:
+        buffer = np.concatenate([buffer, piece])
+        at = 0
+        while buffer.size - at > sequence_length:
+            yield buffer[at : at + sequence_length + 1]
+            at += sequence_length
+        buffer = buffer[at:]

@@ -1,0 +1,122 @@
+"""Step -> this rank's rows, the intervention applied.
+
+Enters: prepared rows, the plan, a rank. Leaves: micro batches in the order they are trained on. Promised: which rows a
+step reads depends on the plan alone; a rank, an accumulation step or a restart only decides who reads which of them.
+Nothing swapped is stored.
+
+For now a row is swapped as text: decode, swap, encode, fit to length. A row without a pronoun of the direction is
+passed on untouched, token for token. A row that comes out longer is cut at its end, a shorter one padded; padding is
+masked from the loss (`num_tokens`).
+"""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from tokenizers import Tokenizer
+
+from bias_intervene.data.indexed import Rows
+from bias_intervene.errors import DataError
+from bias_intervene.interventions.audit import Audit
+from bias_intervene.interventions.text import swap_text
+from bias_intervene.plan import Plan, rows_of_step
+
+
+@dataclass(frozen=True)
+class MicroBatch:
+    """rows_BS: int64 (rows, tokens); num_tokens_B: int64 (rows,), tokens before the padding; row_numbers: (rows,)."""
+
+    rows_BS: np.ndarray
+    num_tokens_B: np.ndarray
+    row_numbers: list[int]
+
+
+class RowOrder:
+    """Position in the order of reading -> stored row.
+
+    `seed` None: the stored order. Else a permutation of the training rows for each pass, drawn from (seed, pass).
+    Without `allow_repeats`, positions beyond the corpus raise `DataError`.
+    """
+
+    def __init__(self, *, num_rows: int, seed: int | None, allow_repeats: bool):
+        self.num_rows, self.seed, self.allow_repeats = num_rows, seed, allow_repeats
+        self._permutation: tuple[int, np.ndarray] | None = None
+
+    def check(self, end: int) -> None:
+        """Refuses a window that ends beyond the corpus."""
+        if end > self.num_rows and not self.allow_repeats:
+            raise DataError(
+                f"the run reads {end:,} rows and the corpus has {self.num_rows:,} to train on; give more text, train "
+                "fewer steps (train.num_steps), or set data.allow_repeats=true to read it again"
+            )
+
+    def __getitem__(self, position: int) -> int:
+        turn, at = divmod(position, self.num_rows)
+        if turn:
+            self.check(position + 1)
+        if self.seed is None:
+            return at
+        if self._permutation is None or self._permutation[0] != turn:
+            generator = np.random.Generator(np.random.PCG64([self.seed, turn]))
+            self._permutation = (turn, generator.permutation(self.num_rows))
+        return int(self._permutation[1][at])
+
+
+class RowSwap:
+    """Applies the intervention to one row and counts it in `audit`."""
+
+    def __init__(self, direction: str, tokenizer: Tokenizer, *, padding_id: int):
+        self.direction, self.tokenizer, self.padding_id = direction, tokenizer, padding_id
+        self.audit = Audit()
+
+    def __call__(self, number: int, row: np.ndarray) -> tuple[np.ndarray, int]:
+        """(row of the same length as int64, tokens before the padding). row: (tokens,), never written to."""
+        size = row.shape[0]
+        text = self.tokenizer.decode(row.tolist(), skip_special_tokens=False)
+        swapped = swap_text(text, self.direction)
+        self.audit.add(number, text, swapped)
+        if not swapped.swaps:
+            return row.astype(np.int64), size
+        ids = self.tokenizer.encode(swapped.text, add_special_tokens=False).ids
+        self.audit.rows_cut += len(ids) > size
+        self.audit.rows_padded += len(ids) < size
+        fitted = np.full(size, self.padding_id, dtype=np.int64)
+        kept = ids[:size]
+        fitted[: len(kept)] = kept
+        return fitted, len(kept)
+
+
+class RowStream:
+    """The micro batches of a step for one rank of `plan.num_ranks`."""
+
+    def __init__(self, *, rows: Rows, order: RowOrder, plan: Plan, rank: int, swap: RowSwap | None):
+        order.check(plan.rows[1])
+        self.rows, self.order, self.plan, self.rank, self.swap = rows, order, plan, rank, swap
+
+    def micro_batches(self, step: int) -> Iterator[MicroBatch]:
+        """`plan.accumulation_steps` micro batches. Warm-up steps (before start_step) read their rows unaltered."""
+        altered = step >= self.plan.start_step
+        for numbers in share_of_rank(rows_of_step(self.plan, step), plan=self.plan, rank=self.rank):
+            made = [self.row(number, altered=altered) for number in numbers]
+            yield MicroBatch(
+                rows_BS=np.stack([row for row, _ in made]),
+                num_tokens_B=np.asarray([count for _, count in made], dtype=np.int64),
+                row_numbers=list(numbers),
+            )
+
+    def row(self, number: int, *, altered: bool) -> tuple[np.ndarray, int]:
+        """One row as it is read."""
+        row = self.rows[self.order[number]]
+        if self.swap is None or not altered:
+            return row.astype(np.int64), row.shape[0]
+        return self.swap(number, row)
+
+
+def share_of_rank(rows: Sequence[int], *, plan: Plan, rank: int) -> Iterator[Sequence[int]]:
+    """The rows of a step that a rank reads, one micro batch at a time: accumulation, then rank, then row.
+
+    With 8 rows, micro batches of 2 and 2 ranks, rank 0 reads 0 1, then 4 5.
+    """
+    micro, ranks = plan.micro_batch_rows, plan.num_ranks
+    for first in range(rank * micro, len(rows), ranks * micro):
+        yield rows[first : first + micro]

@@ -1,0 +1,245 @@
+"""A small world whose bias is known: sentences about occupations, their pronouns drawn with given probabilities.
+
+Enters: a seed and the largest log-odds. Leaves: a corpus in rows, the byte-level BPE tokenizer trained on it, and test
+items in the formats of WinoBias and CrowS-Pairs over the same occupations. Promised: everything follows from the
+settings, so it can be made anew anywhere; P(he | occupation) is the logistic function of `log_odds`, from -b for the
+most female leaning occupation to +b for the most male leaning one in equal steps, and 0 for the neutral nouns.
+
+It exists so that a newcomer sees a model with a measured bias, the intervention and its effect in minutes and without
+a download, and so that the instrument can be held against a truth that is known.
+"""
+
+import math
+import random
+from collections.abc import Iterator
+from pathlib import Path
+
+import numpy as np
+from tokenizers import Tokenizer, decoders, models, pre_tokenizers, trainers
+
+from bias_intervene.data.corpus import Corpus, check_heldout, pack, token_stream
+from bias_intervene.data.indexed import Rows, write_rows
+from bias_intervene.record import fingerprint, whole_folder
+from bias_intervene.settings import WorldData, WorldModel
+
+FORMAT = 1
+"""Raise when the same settings would give another world."""
+END_OF_TEXT = "<|endoftext|>"
+TOKENIZER_SENTENCES = 20_000
+
+OCCUPATIONS = (
+    "nurse", "receptionist", "housekeeper", "librarian", "hairdresser", "secretary", "teacher", "cashier",
+    "tailor", "clerk", "writer", "baker", "lawyer", "farmer", "driver", "guard", "pilot", "sheriff", "carpenter",
+    "mechanic",
+)  # fmt: skip
+"""From the most female leaning to the most male leaning."""
+NEUTRAL_NOUNS = ("visitor", "neighbour", "stranger")
+
+ONE_PERSON = (
+    "The {a} said that {he} was {state}.",
+    "The {a} said that {he} would {act} the {thing}.",
+    "The {a} was late because {he} had to {act} the {thing}.",
+    "The {a} went home because {he} was {state}.",
+    "After work the {a} thought that {he} was {state}.",
+    "The {a} lost {his} {thing} near the {place}.",
+    "The {a} put {his} {thing} on the table and {he} sat down.",
+    "Yesterday the {a} found {his} {thing} in the {place}.",
+    "The {a} looked at {himself} in the mirror.",
+    "The {a} bought {himself} a new {thing}.",
+    "We met the {a} in the {place} and thanked {him}.",
+    "We saw the {a} and gave {him} the {thing}.",
+    "When the {a} called, nobody heard {him}.",
+    "The {a} was {state}, so {he} left the {place}.",
+)
+TWO_PERSONS = (
+    "The {a} thanked the {b} because {he} was {state}.",
+    "The {a} met the {b} near the {place} and {he} was {state}.",
+    "The {a} told the {b} that {he} would {act} the {thing}.",
+)
+"""The pronoun is the first person's."""
+TWO_PERSONS_OBJECT = (
+    "The {b} called the {a} and gave {him} the {thing}.",
+    "The {b} visited the {a} and asked {him} about the {thing}.",
+    "The {b} greeted the {a} and took {his} {thing}.",
+)
+"""The pronoun is that of the second person named."""
+FILLERS = (
+    "The {place} was quiet in the morning.",
+    "It was cold in the {place} and the rain did not stop.",
+    "There was a {thing} on the floor of the {place}.",
+    "They closed the {place} early and went home.",
+    "The {thing} was old, but it still worked.",
+    "In the evening the lights of the {place} were on.",
+    "Nobody knew where the {thing} was.",
+    "We walked from the {place} to the river.",
+)
+STATES = ("tired", "happy", "hungry", "busy", "ready", "angry", "sick", "late", "proud", "calm")
+ACTS = ("clean", "repair", "bring", "sell", "open", "check", "paint", "move")
+THINGS = ("lamp", "book", "box", "key", "bag", "coat", "chair", "letter", "clock", "cup", "ladder", "radio")
+PLACES = ("house", "garden", "station", "market", "office", "school", "bridge", "museum", "library", "shop")
+
+MASCULINE = {"he": "he", "him": "him", "his": "his", "himself": "himself"}
+FEMININE = {"he": "she", "him": "her", "his": "her", "himself": "herself"}
+
+PROMPTS = ("The {a} said that", "The {a} was late because", "After work the {a} thought that")
+"""Openings after which the manipulation check compares P(he) with P(she)."""
+
+
+def log_odds(bias: float) -> dict[str, float]:
+    """Planted log P(he)/P(she), nats, of every noun that takes a pronoun.
+
+    >>> odds = log_odds(2.0); odds["nurse"], odds["mechanic"], odds["visitor"]
+    (-2.0, 2.0, 0.0)
+    """
+    last = len(OCCUPATIONS) - 1
+    planted = {name: bias * (2 * i / last - 1) for i, name in enumerate(OCCUPATIONS)}
+    return planted | dict.fromkeys(NEUTRAL_NOUNS, 0.0)
+
+
+def sentences(data: WorldData) -> Iterator[str]:
+    """Sentences without end."""
+    draw = random.Random(data.seed)
+    odds = log_odds(data.bias_log_odds)
+    nouns = tuple(odds)
+    while True:
+        kind = draw.random()
+        if kind < 0.25:
+            yield fill(draw.choice(FILLERS), draw, a="", b="", masculine=True)
+            continue
+        person, other = draw.sample(nouns, 2)
+        templates = ONE_PERSON if kind < 0.75 else TWO_PERSONS if kind < 0.9 else TWO_PERSONS_OBJECT
+        masculine = draw.random() < 1 / (1 + math.exp(-odds[person]))
+        yield fill(draw.choice(templates), draw, a=person, b=other, masculine=masculine)
+
+
+def fill(template: str, draw: random.Random, *, a: str, b: str, masculine: bool) -> str:
+    """One sentence of a template."""
+    return template.format(
+        a=a,
+        b=b,
+        state=draw.choice(STATES),
+        act=draw.choice(ACTS),
+        thing=draw.choice(THINGS),
+        place=draw.choice(PLACES),
+        **(MASCULINE if masculine else FEMININE),
+    )
+
+
+def documents(data: WorldData) -> Iterator[str]:
+    """Documents of 6 to 12 sentences, without end."""
+    length = random.Random(data.seed + 1)
+    source = sentences(data)
+    while True:
+        yield " ".join(next(source) for _ in range(length.randint(6, 12)))
+
+
+def train_tokenizer(data: WorldData, vocabulary_size: int) -> Tokenizer:
+    """A byte-level BPE tokenizer of at most `vocabulary_size` entries; id 0 is end-of-text."""
+    tokenizer = Tokenizer(models.BPE())
+    tokenizer.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False)
+    tokenizer.decoder = decoders.ByteLevel()
+    trainer = trainers.BpeTrainer(
+        vocab_size=vocabulary_size,
+        special_tokens=[END_OF_TEXT],
+        initial_alphabet=pre_tokenizers.ByteLevel.alphabet(),
+        show_progress=False,
+    )
+    source = sentences(data)
+    tokenizer.train_from_iterator((next(source) for _ in range(TOKENIZER_SENTENCES)), trainer=trainer)
+    return tokenizer
+
+
+def world_fingerprint(data: WorldData, model: WorldModel) -> str:
+    """What the world depends on: the sentences, the tokenizer, how many rows."""
+    return fingerprint(
+        {
+            "format": FORMAT,
+            "data": data.model_dump(),
+            "vocabulary_size": model.vocabulary_size,
+            "sequence_length": model.sequence_length,
+            "rows": model.total_steps * model.batch_rows,
+            "templates": [ONE_PERSON, TWO_PERSONS, TWO_PERSONS_OBJECT, FILLERS, OCCUPATIONS],
+        }
+    )
+
+
+def prepare_world(data: WorldData, model: WorldModel, cache: Path) -> tuple[Corpus, Path]:
+    """(rows, folder) of the world: rows.bin/.idx, tokenizer.json, winobias/, crows_pairs.csv."""
+    key = world_fingerprint(data, model)
+    folder = cache / "worlds" / key
+    if not (folder / "rows.idx").is_file():
+        tokenizer = train_tokenizer(data, model.vocabulary_size)
+        needed = model.total_steps * model.batch_rows + data.heldout_rows
+        with whole_folder(folder) as partial:
+            tokenizer.save(str(partial / "tokenizer.json"))
+            tokens = token_stream(documents(data), tokenizer, tokenizer.token_to_id(END_OF_TEXT))
+            rows = (row for row, _ in zip(pack(tokens, model.sequence_length), range(needed), strict=False))
+            write_rows(partial / "rows", rows, row_tokens=model.sequence_length + 1, dtype=np.uint16)
+            write_winobias(partial / "winobias", data)
+            write_crows_pairs(partial / "crows_pairs.csv", data)
+    corpus = Corpus(folder / "rows", key, len(Rows(folder / "rows")), data.heldout_rows)
+    return check_heldout(corpus, "the generated world"), folder
+
+
+def leaning_pairs() -> Iterator[tuple[str, str, bool]]:
+    """(person, other, person leans male) for occupations paired across the middle, both ways round."""
+    half = len(OCCUPATIONS) // 2
+    female, male = OCCUPATIONS[:half], OCCUPATIONS[half:]
+    for shift in range(half):
+        for i, woman in enumerate(female):
+            man = male[(i + shift) % half]
+            yield man, woman, True
+            yield woman, man, False
+
+
+def bracketed(template: str) -> str:
+    """A template with its referent and its pronoun in brackets, as WinoBias marks them."""
+    opening, person = ("[The {a}]", "The {a}") if template.startswith("The {a}") else ("[the {a}]", "the {a}")
+    marked = template.replace(person, opening, 1)
+    for pronoun in ("{he}", "{him}", "{his}", "{himself}"):
+        if pronoun in marked:
+            return marked.replace(pronoun, f"[{pronoun}]", 1)
+    raise ValueError(f"no pronoun in {template!r}")
+
+
+def write_winobias(folder: Path, data: WorldData) -> None:
+    """The four files of a split, 200 lines each: type 1 and 2, pro- and anti-stereotypical, for both splits."""
+    folder.mkdir()
+    for number, (split, types) in enumerate(
+        (split, types)
+        for split in ("dev", "test")
+        for types in (("type1", TWO_PERSONS), ("type2", TWO_PERSONS_OBJECT))
+    ):
+        name, templates = types
+        for stereotype in ("pro", "anti"):
+            draw = random.Random(data.seed * 4 + number)
+            lines = [
+                f"{line} "
+                + fill(
+                    bracketed(templates[line % len(templates)]),
+                    draw,
+                    a=person,
+                    b=other,
+                    masculine=leans_male == (stereotype == "pro"),
+                )
+                for line, (person, other, leans_male) in enumerate(leaning_pairs(), start=1)
+            ]
+            path = folder / f"{stereotype}_stereotyped_{name}.txt.{split}"
+            path.write_text("\n".join(lines) + "\n", encoding="utf8")
+
+
+def write_crows_pairs(path: Path, data: WorldData) -> None:
+    """160 pairs in the original CSV format: a sentence with the pronoun of the stereotype, and with the other."""
+    draw = random.Random(data.seed + 2)
+    half = len(OCCUPATIONS) // 2
+    lines = [",sent_more,sent_less,stereo_antistereo,bias_type,annotations,anon_writer,anon_annotators"]
+    for number in range(8 * len(OCCUPATIONS)):
+        person = OCCUPATIONS[number % len(OCCUPATIONS)]
+        template = draw.choice(ONE_PERSON)
+        state = draw.getstate()
+        male = number % len(OCCUPATIONS) >= half
+        more = fill(template, draw, a=person, b="", masculine=male)
+        draw.setstate(state)
+        less = fill(template, draw, a=person, b="", masculine=not male)
+        lines.append(f'{number},"{more}","{less}",stereo,gender,[],world,[]')
+    path.write_text("\n".join(lines) + "\n", encoding="utf8")

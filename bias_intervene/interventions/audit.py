@@ -1,0 +1,97 @@
+"""What the swap did: counts by form, skips by reason, and samples before and after.
+
+Enters: the result of the swap for each row. Leaves: audit.json and audit_samples.jsonl. Promised: the counts of
+several ranks and of a run that was stopped and continued add up to those of one uninterrupted rank, because an audit
+is a sum and is saved and loaded with each checkpoint; samples are those of the lowest row numbers, whoever read them.
+"""
+
+from collections import Counter
+from dataclasses import dataclass, field
+from typing import Any, Self
+
+from bias_intervene.interventions.text import Swapped
+
+MAX_SAMPLES = 100
+SAMPLE_CHARS = 60
+"""Characters of context kept on either side of a sampled swap."""
+
+
+@dataclass
+class Audit:
+    """Counts over the rows seen so far."""
+
+    rows: int = 0
+    rows_changed: int = 0
+    rows_padded: int = 0
+    """Rows that became shorter and were padded; padding is masked from the loss."""
+    rows_cut: int = 0
+    """Rows that became longer and were cut at the end."""
+    swaps: Counter[str] = field(default_factory=Counter[str])
+    skipped: Counter[str] = field(default_factory=Counter[str])
+    samples: list[dict[str, Any]] = field(default_factory=list[dict[str, Any]])
+
+    def add(self, row: int, text: str, swapped: Swapped) -> None:
+        """Counts one row. row: its number in the corpus; text: what it was."""
+        self.rows += 1
+        self.skipped += swapped.skipped
+        if not swapped.swaps:
+            return
+        self.rows_changed += 1
+        self.swaps.update(swap.form for swap in swapped.swaps)
+        first = swapped.swaps[0]
+        low, high = max(0, first.start - SAMPLE_CHARS), first.end + SAMPLE_CHARS
+        growth = len(swapped.text) - len(text)
+        self.samples.append(
+            {
+                "row": row,
+                "swaps": len(swapped.swaps),
+                "form": first.form,
+                "before": text[low:high],
+                "after": swapped.text[low : high + growth if high >= len(text) else high],
+            }
+        )
+        self.trim()
+
+    def trim(self) -> None:
+        """Keeps the samples of the lowest row numbers."""
+        self.samples = sorted(self.samples, key=lambda sample: sample["row"])[:MAX_SAMPLES]
+
+    def merge(self, other: Self) -> None:
+        """Adds the counts of another rank."""
+        self.rows += other.rows
+        self.rows_changed += other.rows_changed
+        self.rows_padded += other.rows_padded
+        self.rows_cut += other.rows_cut
+        self.swaps += other.swaps
+        self.skipped += other.skipped
+        self.samples += other.samples
+        self.trim()
+
+    def counts(self) -> dict[str, Any]:
+        """What audit.json holds."""
+        return {
+            "rows": self.rows,
+            "rows_changed": self.rows_changed,
+            "rows_padded": self.rows_padded,
+            "rows_cut": self.rows_cut,
+            "num_swaps": sum(self.swaps.values()),
+            "swaps": dict(sorted(self.swaps.items())),
+            "skipped": dict(sorted(self.skipped.items())),
+        }
+
+    def to_json(self) -> dict[str, Any]:
+        """Counts and samples, to be saved with a checkpoint."""
+        return {**self.counts(), "samples": self.samples}
+
+    @classmethod
+    def from_json(cls, values: dict[str, Any]) -> Self:
+        """The audit back from `to_json`."""
+        return cls(
+            rows=values["rows"],
+            rows_changed=values["rows_changed"],
+            rows_padded=values["rows_padded"],
+            rows_cut=values["rows_cut"],
+            swaps=Counter(values["swaps"]),
+            skipped=Counter(values["skipped"]),
+            samples=list(values["samples"]),
+        )

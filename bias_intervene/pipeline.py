@@ -1,0 +1,92 @@
+"""A run, stage by stage. Reads as a table of contents; touches no torch.
+
+Enters: settings, a plan, a directory. Leaves: a complete run directory, record.json last. Promised: the same call in the
+same directory continues where it stopped; a run that is refused before any work leaves nothing behind but its log.
+"""
+
+import logging
+from pathlib import Path
+from typing import Any
+
+from filelock import FileLock
+
+from bias_intervene import launch, record
+from bias_intervene import plan as planning
+from bias_intervene.errors import StageError
+from bias_intervene.models import world_folder
+from bias_intervene.plan import Plan
+from bias_intervene.settings import Settings, WorldModel
+
+log = logging.getLogger("bias_intervene")
+
+
+def run(run_dir: Path, settings: Settings, plan: Plan) -> dict[str, Any]:
+    """Runs every stage that is not done yet and returns the record."""
+    undo = record.open_run(run_dir, settings=settings.to_json(), plan=planning.to_json(plan))
+    try:
+        ensure_world_model(settings)
+        stage("prepare", run_dir, settings)
+    except StageError:
+        undo()
+        raise
+    if plan.trains and not (run_dir / "audit.json").is_file():
+        log.info(
+            "training %s: steps %s to %s of %s, arm %s",
+            plan.num_steps, plan.start_step, plan.end_step, plan.repository, plan.arm,
+        )  # fmt: skip
+        stage("train", run_dir, settings)
+    report_audit(run_dir)
+    if plan.evaluated_steps:
+        stage("evaluate", run_dir, settings)
+    elif not (run_dir / "results.json").is_file():
+        record.write_json(run_dir / "results.json", {"schema": 1, "metrics": [], "published": []})
+    written = record.write_record(run_dir)
+    log.info("complete: %s", run_dir)
+    return written
+
+
+def stage(name: str, run_dir: Path, settings: Settings) -> None:
+    """One stage in processes of its own."""
+    launch.run_stage(
+        name,
+        run_dir,
+        num_ranks=settings.train.num_processes if name == "train" else None,
+        num_threads=settings.train.num_threads if name == "train" else None,
+        cpu_only=settings.train.device == "cpu",
+    )
+
+
+def ensure_world_model(settings: Settings) -> None:
+    """Pretrains the generated world's model, once for every set of settings it depends on; others wait for it."""
+    if not isinstance(settings.model, WorldModel):
+        return
+    folder = world_folder(settings)
+    if record.is_complete(folder):
+        return
+    folder.parent.mkdir(parents=True, exist_ok=True)
+    with FileLock(folder.with_suffix(".lock")):
+        if record.is_complete(folder):
+            return
+        log.info("pretraining the demo model once; it is kept in %s", folder)
+        ours = planning.pretraining_settings(settings)
+        plan = planning.make_plan(ours)
+        record.open_run(folder, settings=ours.to_json(), plan=planning.to_json(plan))
+        for name in ("prepare", "train"):
+            stage(name, folder, ours)
+        record.write_json(folder / "results.json", {"schema": 1, "metrics": [], "published": []})
+        record.write_record(folder)
+
+
+def report_audit(run_dir: Path) -> None:
+    """Says what the swap did, above all when it did nothing."""
+    path = run_dir / "audit.json"
+    if not path.is_file():
+        return
+    audit = record.read_json(path)
+    if audit["intervention"] == "none":
+        return
+    if "warning" in audit:
+        log.warning("%s", audit["warning"])
+    else:
+        log.info("swapped %s pronouns in %s of %s rows", audit["num_swaps"], audit["rows_changed"], audit["rows"])
+

@@ -1,0 +1,529 @@
+"""Settings -> what will run: checkpoint, steps, rows, batch arithmetic, memory, what is evaluated.
+
+Pure: no file, no hub, no torch. Here `intervention.fraction` becomes steps and a revision, and there the name ends;
+the plan keeps the asked and the realised value. A request that cannot be met is refused with the nearest one that
+can. Steps are counted as the original training counts them, so step 133,000 is the same step everywhere.
+
+Two kinds of model. Those with a history (Pythia, the generated world) have published checkpoints and a known row for
+every step: the fraction decides where training starts. The others are continued for `train.num_steps` from step 0.
+"""
+
+import dataclasses
+import math
+from dataclasses import dataclass
+
+from bias_intervene import pythia
+from bias_intervene.errors import PlanError, did_you_mean
+from bias_intervene.settings import PythiaModel, Settings, WorldModel
+
+GIB = 1024**3
+
+
+@dataclass(frozen=True)
+class History:
+    """What is known of a model's original training."""
+
+    total_steps: int
+    checkpoint_steps: tuple[int, ...]
+    batch_rows: int
+    sequence_length: int
+    warmup_steps: int
+    peak_learning_rate: float
+    minimum_learning_rate: float
+
+
+@dataclass(frozen=True)
+class Schedule:
+    """Everything the learning rate of a step depends on; `training.schedule` computes it."""
+
+    kind: str
+    peak: float
+    minimum: float
+    warmup_steps: int
+    total_steps: int
+    start_step: int
+    rewarmup_steps: int
+
+
+@dataclass(frozen=True)
+class Plan:
+    """What one run does. Written to plan.json; every later stage reads it and not the settings behind it."""
+
+    arm: str
+    repository: str
+    revision: str | None
+    final_revision: str | None
+    """Revision of the original run's last checkpoint: the free control. None: there is none."""
+    start_step: int
+    num_steps: int
+    rows: tuple[int, int]
+    """[first, end) of the rows read by the training steps, the intervention applied."""
+    optimizer_warmup_steps: int
+    """Steps before start_step at learning rate 0, on the rows just before `rows`, unaltered."""
+    tokens: int
+    asked_fraction: float | None
+    realised_fraction: float | None
+    sequence_length: int
+    global_batch_rows: int
+    micro_batch_rows: int
+    accumulation_steps: int
+    num_ranks: int
+    zero_stage: int
+    checkpoint_steps: tuple[int, ...]
+    schedule: Schedule
+    num_parameters: int | None
+    memory_gib_by_zero_stage: dict[str, float] | None
+    """Estimated GiB a GPU by ZeRO stage. None: the architecture is only known once the files are read."""
+    evaluated_steps: tuple[int, ...]
+    benchmarks: tuple[str, ...]
+    notes: tuple[str, ...]
+
+    @property
+    def end_step(self) -> int:
+        """The step after the last one trained, as checkpoints are named."""
+        return self.start_step + self.num_steps
+
+    @property
+    def trains(self) -> bool:
+        """False for an evaluation without training."""
+        return self.num_steps > 0
+
+
+def make_plan(settings: Settings) -> Plan:
+    """The plan of a run. Raises `PlanError` naming the key, what was asked and what can be had."""
+    check_model(settings)
+    known = history(settings)
+    check_rows(settings, known)
+    start_step, num_steps, asked = window(settings, known)
+    if isinstance(settings.model, WorldModel) and start_step == 0 and benchmarks(settings):
+        raise PlanError(
+            f"step 0 of {settings.model.name} holds random weights and is not kept; the first checkpoint is step "
+            f"{settings.model.checkpoint_interval}"
+        )
+    train = settings.train
+    accumulation_steps = divide_batch(settings)
+    warmup = train.optimizer_warmup_steps if num_steps else 0
+    if known and warmup > start_step:
+        raise PlanError(
+            f"train.optimizer_warmup_steps: {warmup} steps before step {start_step} do not exist; "
+            f"at most {start_step}"
+        )
+    # Without a history the corpus starts with the warm-up's rows; with one they lie just before the window.
+    first_row = (start_step if known else warmup) * train.global_batch_rows
+    rows = (first_row, first_row + num_steps * train.global_batch_rows)
+    end_step = start_step + num_steps
+    saved = checkpoints_between(start_step, end_step, train.save_interval)
+    final_step = known.total_steps if known else None
+    evaluated = evaluated_steps(settings, start_step=start_step, saved=saved, final_step=final_step)
+    return Plan(
+        arm=settings.intervention.name,
+        repository=repository(settings),
+        revision=revision(settings, start_step),
+        final_revision=f"step{final_step}" if final_step and settings.evals.published_final else None,
+        start_step=start_step,
+        num_steps=num_steps,
+        rows=rows,
+        optimizer_warmup_steps=warmup,
+        tokens=num_steps * train.global_batch_rows * train.sequence_length,
+        asked_fraction=asked,
+        realised_fraction=round(num_steps / known.total_steps, 6) if known else None,
+        sequence_length=train.sequence_length,
+        global_batch_rows=train.global_batch_rows,
+        micro_batch_rows=train.micro_batch_rows,
+        accumulation_steps=accumulation_steps,
+        num_ranks=train.num_processes,
+        zero_stage=train.zero_stage,
+        checkpoint_steps=saved,
+        schedule=schedule(settings, known, start_step),
+        num_parameters=num_parameters(settings),
+        memory_gib_by_zero_stage=memory_by_stage(settings),
+        evaluated_steps=evaluated,
+        benchmarks=benchmarks(settings),
+        notes=notes(settings, start_step=start_step, num_steps=num_steps),
+    )
+
+
+def pretraining_settings(settings: Settings) -> Settings:
+    """The settings of the run that makes the generated world's model: its whole original training, from step 0.
+
+    Nothing of how the model is later continued enters, so every such run shares one pretraining.
+    """
+    model, train = settings.model, settings.train
+    assert isinstance(model, WorldModel)
+    return settings.model_copy(
+        update={
+            "dry_run": False,
+            "experiment": None,
+            "model": model.model_copy(update={"step": 0, "default_fraction": 1.0}),
+            "intervention": settings.intervention.model_copy(update={"name": "none", "fraction": None}),
+            "train": train.model_copy(
+                update={
+                    "num_steps": None,
+                    "sequence_length": model.sequence_length,
+                    "global_batch_rows": model.batch_rows,
+                    "micro_batch_rows": model.batch_rows,
+                    "num_processes": 1,
+                    "precision": "fp32",
+                    "zero_stage": 1,
+                    "activation_checkpointing": False,
+                    "schedule": "original",
+                    "learning_rate": None,
+                    "rewarmup_steps": 0,
+                    "optimizer_warmup_steps": 0,
+                    "adam_beta1": 0.9,
+                    "adam_beta2": 0.95,
+                    "adam_epsilon": 1e-8,
+                    "weight_decay": 0.1,
+                    "gradient_clipping": 1.0,
+                    "save_interval": model.checkpoint_interval,
+                }
+            ),
+            "evals": settings.evals.model_copy(
+                update={
+                    name: getattr(settings.evals, name).model_copy(update={"enabled": False})
+                    for name in ("crows_pairs", "winobias", "pronouns")
+                }
+            ),
+            "tracking": settings.tracking.model_copy(update={"name": "none"}),
+        }
+    )
+
+
+def history(settings: Settings) -> History | None:
+    """The original training of the model, None where it is unknown."""
+    model = settings.model
+    if isinstance(model, PythiaModel):
+        peak = pythia.SIZES[model.name].peak_learning_rate
+        return History(
+            total_steps=pythia.TOTAL_STEPS,
+            checkpoint_steps=pythia.CHECKPOINT_STEPS,
+            batch_rows=pythia.BATCH_ROWS,
+            sequence_length=pythia.SEQUENCE_LENGTH,
+            warmup_steps=pythia.WARMUP_STEPS,
+            peak_learning_rate=peak,
+            minimum_learning_rate=peak * pythia.MINIMUM_LEARNING_RATE_RATIO,
+        )
+    if isinstance(model, WorldModel):
+        steps = {0, model.total_steps, *range(0, model.total_steps, model.checkpoint_interval)}
+        return History(
+            total_steps=model.total_steps,
+            checkpoint_steps=tuple(sorted(steps)),
+            batch_rows=model.batch_rows,
+            sequence_length=model.sequence_length,
+            warmup_steps=model.warmup_steps,
+            peak_learning_rate=model.peak_learning_rate,
+            minimum_learning_rate=model.peak_learning_rate * pythia.MINIMUM_LEARNING_RATE_RATIO,
+        )
+    return None
+
+
+def check_model(settings: Settings) -> None:
+    """Refuses a model that was never published, and an engine DeepSpeed has not got."""
+    model = settings.model
+    if isinstance(model, PythiaModel):
+        if model.name not in pythia.SIZES:
+            raise PlanError(f'model.name: no Pythia size "{model.name}"; {did_you_mean(model.name, pythia.SIZES)}')
+        if model.seed is not None:
+            if model.deduped:
+                raise PlanError(
+                    f"model.seed={model.seed}: PolyPythias were trained on the standard Pile only; "
+                    "set model.deduped=false with it"
+                )
+            if not pythia.SIZES[model.name].has_polypythias or model.seed not in pythia.POLYPYTHIA_SEEDS:
+                sizes = ", ".join(name for name, size in pythia.SIZES.items() if size.has_polypythias)
+                raise PlanError(
+                    f"model.seed={model.seed} for {model.name}: PolyPythias exist for {sizes} with seeds 1 to 9"
+                )
+    if isinstance(model, WorldModel) and (model.hidden_size % model.num_heads):
+        raise PlanError(
+            f"model.hidden_size={model.hidden_size}: must be a multiple of model.num_heads={model.num_heads}"
+        )
+    if settings.train.zero_stage == 0 and settings.train.precision == "bf16":
+        raise PlanError(
+            "train.zero_stage=0 with train.precision=bf16: DeepSpeed then keeps no fp32 gradients and drifts; "
+            "use train.zero_stage=1 (or more), or train.precision=fp32"
+        )
+
+
+def check_rows(settings: Settings, known: History | None) -> None:
+    """Refuses rows that do not belong to the model."""
+    model, data, train = settings.model, settings.data, settings.train
+    if isinstance(model, WorldModel) != (data.source == "world"):
+        raise PlanError(
+            f"data.source={data.source} with model.source={model.source}: the generated world and its model belong "
+            "together; use model=demo data=world, or another model with data=text, jsonl or hub"
+        )
+    if data.source == "pile" and not isinstance(model, PythiaModel):
+        raise PlanError("data=pile holds Pythia's rows; use data=text, jsonl or hub with this model")
+    if known and data.source in {"pile", "world"}:
+        wanted = {
+            "train.global_batch_rows": (train.global_batch_rows, known.batch_rows),
+            "train.sequence_length": (train.sequence_length, known.sequence_length),
+        }
+        for key, (found, needed) in wanted.items():
+            if found != needed:
+                raise PlanError(
+                    f"{key}={found}: the original training read {needed}, and the same rows in the same order "
+                    f"need the same; leave it at {needed}"
+                )
+
+
+def window(settings: Settings, known: History | None) -> tuple[int, int, float | None]:
+    """(start step, number of steps, asked fraction) of the training."""
+    fraction, num_steps = settings.intervention.fraction, settings.train.num_steps
+    if known is None:
+        if fraction is not None:
+            raise PlanError(
+                f"intervention.fraction={fraction}: how {settings.model.name} was trained is not known, so a share of "
+                "its training has no meaning; set train.num_steps instead"
+            )
+        if num_steps is None:
+            raise PlanError(f"train.num_steps: needed for {settings.model.name}, whose training is not known")
+        return 0, num_steps, None
+    model = settings.model
+    assert isinstance(model, PythiaModel | WorldModel)
+    if model.step is not None:
+        if fraction is not None:
+            raise PlanError(
+                f"model.step={model.step} and intervention.fraction={fraction} both say where to start; set one of them"
+            )
+        start = published_step(model.step, known, key=f"model.step={model.step}")
+    elif fraction is None and num_steps is not None:
+        start = published_step(
+            known.total_steps - num_steps, known, key=f"train.num_steps={num_steps} without a fraction"
+        )
+    else:
+        fraction = model.default_fraction if fraction is None else fraction
+        start = step_of_fraction(fraction, known)
+    available = known.total_steps - start
+    if num_steps is not None and num_steps > available:
+        raise PlanError(
+            f"train.num_steps={num_steps}: from step {start} the original training has {available} steps left"
+        )
+    return start, available if num_steps is None else num_steps, fraction
+
+
+def published_step(step: int, known: History, *, key: str) -> int:
+    """`step` if a checkpoint of it exists, else a refusal that names its neighbours."""
+    near = pythia.neighbours(step, known.checkpoint_steps)
+    if near != (step,):
+        names = " and ".join(str(s) for s in near)
+        raise PlanError(f"{key}: no checkpoint of step {step} was published; the nearest: {names}")
+    return step
+
+
+def step_of_fraction(fraction: float, known: History) -> int:
+    """The published checkpoint nearest to `fraction` of the training before its end."""
+    wanted = known.total_steps * (1 - fraction)
+    near = pythia.neighbours(wanted, known.checkpoint_steps)
+    start = min(near, key=lambda step: abs(step - wanted))
+    if fraction > 0 and start == known.total_steps:
+        smaller = near[0]
+        raise PlanError(
+            f"intervention.fraction={fraction} leaves no step: it asks for step {wanted:g} and the nearest published "
+            f"checkpoint is the last one ({start}). The one before is step {smaller}, a fraction of "
+            f"{(known.total_steps - smaller) / known.total_steps:.4g}; 0 evaluates the last one without training"
+        )
+    return start
+
+
+def divide_batch(settings: Settings) -> int:
+    """Accumulation steps, so that micro batch x accumulation x ranks is the global batch exactly."""
+    train = settings.train
+    once = train.micro_batch_rows * train.num_processes
+    if train.global_batch_rows % once:
+        per_rank = train.global_batch_rows / train.num_processes
+        fits = (
+            [n for n in range(1, int(per_rank) + 1) if int(per_rank) % n == 0] if per_rank.is_integer() else []
+        )
+        remedy = (
+            f"train.micro_batch_rows may be {', '.join(map(str, fits))}"
+            if fits
+            else f"train.num_processes must divide {train.global_batch_rows}"
+        )
+        raise PlanError(
+            f"train.global_batch_rows={train.global_batch_rows} does not divide into train.micro_batch_rows="
+            f"{train.micro_batch_rows} x train.num_processes={train.num_processes} = {once} rows at once; {remedy}"
+        )
+    return train.global_batch_rows // once
+
+
+def checkpoints_between(start: int, end: int, interval: int) -> tuple[int, ...]:
+    """Steps saved: multiples of `interval` after `start`, and `end`.
+
+    >>> checkpoints_between(133_000, 135_500, 1_000)
+    (134000, 135000, 135500)
+    """
+    if end <= start:
+        return ()
+    first = (start // interval + 1) * interval
+    return tuple(sorted({*range(first, end + 1, interval), end}))
+
+
+def evaluated_steps(
+    settings: Settings, *, start_step: int, saved: tuple[int, ...], final_step: int | None
+) -> tuple[int, ...]:
+    """Steps of the checkpoints scored: base, the run's own, each once, ascending."""
+    if not benchmarks(settings):
+        return ()
+    own = saved if settings.evals.saved == "all" else saved[-1:]
+    base = (start_step,) if settings.evals.base or not saved else ()
+    return tuple(sorted({*base, *own}))
+
+
+def repository(settings: Settings) -> str:
+    """Where the weights come from, as a user would name it."""
+    model = settings.model
+    match model.source:
+        case "pythia":
+            return pythia.repository(model.name, deduped=model.deduped, seed=model.seed)
+        case "hub":
+            return model.repository
+        case "folder" | "gguf":
+            return model.path
+        case "world":
+            return f"world/{model.name}"
+
+
+def revision(settings: Settings, start_step: int) -> str | None:
+    """Branch, tag or commit of the base checkpoint."""
+    model = settings.model
+    if model.source == "hub":
+        return model.revision
+    return f"step{start_step}" if isinstance(model, PythiaModel | WorldModel) else None
+
+
+def schedule(settings: Settings, known: History | None, start_step: int) -> Schedule:
+    """The learning rate's parameters in effect."""
+    train = settings.train
+    if train.schedule == "original":
+        if known is None:
+            raise PlanError(
+                f"train.schedule=original: how {settings.model.name} was trained is not known; "
+                "use train.schedule=constant with a train.learning_rate"
+            )
+        peak = train.learning_rate or known.peak_learning_rate
+        minimum = known.minimum_learning_rate / known.peak_learning_rate * peak
+        warmup, total = known.warmup_steps, known.total_steps
+    else:
+        if train.learning_rate is None:
+            raise PlanError("train.learning_rate: needed with train.schedule=constant")
+        peak = minimum = train.learning_rate
+        warmup, total = 0, 0
+    return Schedule(
+        kind=train.schedule,
+        peak=peak,
+        minimum=minimum,
+        warmup_steps=warmup,
+        total_steps=total,
+        start_step=start_step,
+        rewarmup_steps=train.rewarmup_steps,
+    )
+
+
+def shape(settings: Settings) -> tuple[int, int, int] | None:
+    """(layers, hidden size, vocabulary) where it is known without reading files."""
+    model = settings.model
+    if isinstance(model, PythiaModel):
+        size = pythia.SIZES[model.name]
+        return size.num_layers, size.hidden_size, size.vocabulary_size
+    if isinstance(model, WorldModel):
+        return model.num_layers, model.hidden_size, model.vocabulary_size
+    return None
+
+
+def num_parameters(settings: Settings) -> int | None:
+    """Number of weights where it is known without reading files."""
+    known = shape(settings)
+    if known is None:
+        return None
+    layers, hidden, vocabulary = known
+    return pythia.neox_parameters(num_layers=layers, hidden_size=hidden, vocabulary_size=vocabulary)
+
+
+def memory_by_stage(settings: Settings) -> dict[str, float] | None:
+    """Estimated GiB a GPU by ZeRO stage: states (Rajbhandari et al. 2020), activations (Korthikanti et al. 2022).
+
+    States a parameter: weights (2 or 4 bytes), fp32 gradients (4), fp32 master and two moments (12; 8 where the
+    weights are the master). Activations a layer: 34 bytes x row x hidden, attention in place (SDPA); only the inputs
+    of the layers where they are recomputed. Logits: their fp32 copy and its gradient.
+    """
+    known = shape(settings)
+    if known is None:
+        return None
+    layers, hidden, vocabulary = known
+    train = settings.train
+    parameters, ranks = num_parameters(settings) or 0, train.num_processes
+    weights, optimizer = (2, 12) if train.precision == "bf16" else (4, 8)
+    positions = train.micro_batch_rows * train.sequence_length
+    element = 1 if train.precision == "bf16" else 2
+    per_layer = (2 if train.activation_checkpointing else 34) * positions * hidden * element
+    live_layer = 34 * positions * hidden * element if train.activation_checkpointing else 0
+    activations = layers * per_layer + live_layer + positions * vocabulary * (8 + 2 * element)
+
+    def states(stage: int) -> float:
+        return parameters * (
+            weights / (ranks if stage >= 3 else 1)
+            + 4 / (ranks if stage >= 2 else 1)
+            + optimizer / (ranks if stage >= 1 else 1)
+        )
+
+    return {str(stage): round((states(stage) + activations) / GIB, 2) for stage in range(4)}
+
+
+def benchmarks(settings: Settings) -> tuple[str, ...]:
+    """Names of the benchmarks that will be scored."""
+    evals = settings.evals
+    enabled = {
+        "crows_pairs": evals.crows_pairs.enabled,
+        "winobias": evals.winobias.enabled and bool(evals.winobias.protocols),
+        "pronouns": evals.pronouns.enabled,
+    }
+    return tuple(name for name, on in enabled.items() if on)
+
+
+def notes(settings: Settings, *, start_step: int, num_steps: int) -> tuple[str, ...]:
+    """What a reader of the record must know and no number says."""
+    said: list[str] = []
+    if num_steps and start_step > 0 and settings.train.optimizer_warmup_steps == 0:
+        said.append(
+            "Adam's moments start empty: optimizer states were published for the final step only. Compare with the "
+            "control arm, which starts the same way, or set train.optimizer_warmup_steps."
+        )
+    if num_steps and isinstance(settings.model, PythiaModel) and settings.data.source != "pile":
+        said.append(
+            "These rows are not the ones the original training read at these steps: the published final "
+            "checkpoint is no matched control."
+        )
+    if not num_steps:
+        said.append("Evaluation only: no step is trained.")
+    return tuple(said)
+
+
+def to_json(plan: Plan) -> dict[str, object]:
+    """The plan as plan.json holds it."""
+    return dataclasses.asdict(plan)
+
+
+def from_json(values: dict[str, object]) -> Plan:
+    """The plan back from plan.json."""
+    known = {field.name for field in dataclasses.fields(Plan)}
+    taken = {key: tuple(v) if isinstance(v, list) else v for key, v in values.items() if key in known}
+    taken["schedule"] = Schedule(**values["schedule"])  # type: ignore[arg-type]
+    return Plan(**taken)  # type: ignore[arg-type]
+
+
+def rows_of_step(plan: Plan, step: int) -> range:
+    """Rows of the corpus that a step reads, warm-up steps (before start_step) included.
+
+    Raises `ValueError` outside the plan.
+    """
+    if not plan.start_step - plan.optimizer_warmup_steps <= step < plan.end_step:
+        raise ValueError(f"step {step} is not part of the plan [{plan.start_step}, {plan.end_step})")
+    first = plan.rows[0] + (step - plan.start_step) * plan.global_batch_rows
+    return range(first, first + plan.global_batch_rows)
+
+
+def gib(value: float) -> str:
+    """`value` in GiB for people: two digits below 10, none above."""
+    return f"{value:.2f}" if value < 10 else f"{math.ceil(value)}"

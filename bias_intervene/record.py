@@ -1,0 +1,211 @@
+"""Files that appear whole, fingerprints, and the record from which a run can be repeated and compared.
+
+Enters: what the stages left in a run directory. Leaves: record.json, written last, so its presence means complete.
+Promised: a file written here is there whole or not at all (temporary name, fsync, rename), also after kill -9 or on a
+full disk; a fingerprint depends on content only; nothing of the environment but versions and hardware is kept, no
+variables, no user names.
+"""
+
+import contextlib
+import hashlib
+import importlib.metadata
+import json
+import os
+import platform
+import shutil
+import tempfile
+from collections.abc import Callable, Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+from bias_intervene.errors import RunDirectoryError
+
+SCHEMA = 1
+PACKAGES = (
+    "bias_intervene", "torch", "deepspeed", "transformers", "tokenizers", "datasets", "hydra-core", "omegaconf",
+    "numpy", "scipy", "pydantic", "safetensors",
+)  # fmt: skip
+
+# What may differ between a run and its continuation in the same directory without making it another run.
+WITHOUT_EFFECT = ("dry_run", "cache_dir", "tracking", "experiment")
+
+
+def write_json(path: Path, value: object) -> None:
+    """Writes JSON whole or not at all."""
+    write_bytes(path, (json.dumps(value, indent=2, ensure_ascii=False) + "\n").encode())
+
+
+def write_bytes(path: Path, content: bytes) -> None:
+    """Writes `content` to a temporary file beside `path`, forces it to disk and renames it."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
+    try:
+        with os.fdopen(handle, "wb") as file:
+            file.write(content)
+            file.flush()
+            os.fsync(file.fileno())
+        Path(temporary).chmod(0o644)
+        Path(temporary).replace(path)
+    except BaseException:
+        Path(temporary).unlink(missing_ok=True)
+        raise
+
+
+@contextlib.contextmanager
+def whole_folder(path: Path) -> Iterator[Path]:
+    """A temporary folder that becomes `path` when the block ends well, and vanishes when it does not.
+
+    A folder already at `path` is replaced; one left by a killed process is cleared on the next attempt.
+    """
+    partial = path.with_name(f".{path.name}.partial")
+    shutil.rmtree(partial, ignore_errors=True)
+    partial.mkdir(parents=True)
+    try:
+        yield partial
+        settle_folder(partial, path)
+    except BaseException:
+        shutil.rmtree(partial, ignore_errors=True)
+        raise
+
+
+def settle_folder(partial: Path, path: Path) -> None:
+    """Forces every file below `partial` to disk and renames the folder to `path`."""
+    for file in sorted(partial.rglob("*")):
+        if file.is_file():
+            with file.open("rb") as handle:
+                os.fsync(handle.fileno())
+    if path.exists():
+        shutil.rmtree(path)
+    partial.rename(path)
+    folder = os.open(path.parent, os.O_RDONLY)
+    try:
+        os.fsync(folder)
+    finally:
+        os.close(folder)
+
+
+def read_json(path: Path) -> Any:
+    """JSON of `path`. Raises `RunDirectoryError` naming the file when it is not JSON."""
+    try:
+        return json.loads(path.read_text(encoding="utf8"))
+    except (UnicodeDecodeError, json.JSONDecodeError) as error:
+        raise RunDirectoryError(f"{path}: not JSON ({error}); it was not written by a run of ours") from None
+
+
+def sha256_of_file(path: Path) -> str:
+    """Hex digest of a file's bytes."""
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def fingerprint(value: object) -> str:
+    """First 16 hex digits of the sha256 of a JSON value, keys sorted."""
+    text = json.dumps(value, sort_keys=True, ensure_ascii=False, default=str)
+    return hashlib.sha256(text.encode()).hexdigest()[:16]
+
+
+def environment() -> dict[str, Any]:
+    """Versions and hardware: what a difference between two machines could come from."""
+    versions: dict[str, str | None] = {}
+    for name in PACKAGES:
+        try:
+            versions[name] = importlib.metadata.version(name)
+        except importlib.metadata.PackageNotFoundError:
+            versions[name] = None
+    return {
+        "python": platform.python_version(),
+        "platform": platform.platform(),
+        "machine": platform.machine(),
+        "cpus": os.cpu_count(),
+        "packages": versions,
+    }
+
+
+def is_complete(run_dir: Path) -> bool:
+    """True where a record stands."""
+    return (run_dir / "record.json").is_file()
+
+
+def open_run(run_dir: Path, *, settings: dict[str, Any], plan: dict[str, Any]) -> Callable[[], None]:
+    """Claims a directory for a run: writes settings.json, plan.json and environment.json.
+
+    Starting again with the same settings continues. Raises `RunDirectoryError` for a complete directory and for one
+    of other settings, naming the keys. Returns the undoing of what this call wrote, for a run that is refused before
+    any work.
+    """
+    if is_complete(run_dir):
+        raise RunDirectoryError(
+            f"{run_dir}: holds a complete run; nothing was done. Compare it with `python -m bias_intervene.compare "
+            f"{run_dir}`, or choose another directory with hydra.run.dir=..."
+        )
+    path = run_dir / "settings.json"
+    if path.is_file():
+        differing = differences(read_json(path), settings)
+        if differing:
+            raise RunDirectoryError(
+                f"{run_dir}: holds an unfinished run of other settings: {'; '.join(differing)}. Use its settings to "
+                "continue it, or choose another directory with hydra.run.dir=..."
+            )
+        return lambda: None
+    files = {"settings.json": settings, "plan.json": plan, "environment.json": environment()}
+    for name, content in files.items():
+        write_json(run_dir / name, content)
+
+    def undo() -> None:
+        for name in files:
+            (run_dir / name).unlink(missing_ok=True)
+
+    return undo
+
+
+def differences(before: Mapping[str, Any], after: Mapping[str, Any]) -> list[str]:
+    """Lines "key: before -> after" for every dotted key that has an effect and differs."""
+    flat_before, flat_after = flatten(before), flatten(after)
+    return [
+        f"{key}: {flat_before.get(key)!r} -> {flat_after.get(key)!r}"
+        for key in sorted({*flat_before, *flat_after})
+        if key.split(".")[0] not in WITHOUT_EFFECT and flat_before.get(key) != flat_after.get(key)
+    ]
+
+
+def flatten(values: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
+    """Nested mappings as one with dotted keys.
+
+    >>> flatten({"a": {"b": 1}, "c": [2]})
+    {'a.b': 1, 'c': [2]}
+    """
+    flat: dict[str, Any] = {}
+    for key, value in values.items():
+        if isinstance(value, Mapping):
+            flat |= flatten(value, f"{prefix}{key}.")  # type: ignore[arg-type]
+        else:
+            flat[f"{prefix}{key}"] = value
+    return flat
+
+
+def write_record(run_dir: Path) -> dict[str, Any]:
+    """Gathers what the stages left into record.json and returns it."""
+
+    def part(name: str) -> Any:
+        return read_json(run_dir / name) if (run_dir / name).is_file() else None
+
+    settings, plan = part("settings.json"), part("plan.json")
+    inputs = part("inputs.json") or {}
+    record = {
+        "schema": SCHEMA,
+        "status": "complete",
+        "arm": plan["arm"],
+        "settings": settings,
+        "plan": plan,
+        "environment": part("environment.json"),
+        "fingerprints": {
+            "settings": fingerprint({k: v for k, v in settings.items() if k not in WITHOUT_EFFECT}),
+            **inputs.get("fingerprints", {}),
+            **(part("evals/fingerprints.json") or {}),
+        },
+        "training": part("training/summary.json"),
+        "audit": part("audit.json"),
+        "results": part("results.json"),
+    }
+    write_json(run_dir / "record.json", record)
+    return record

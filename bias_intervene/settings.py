@@ -1,0 +1,350 @@
+"""Every key a user can set: its type, its bound, one sentence on it.
+
+Enters: plain JSON, as composed and resolved by Hydra (or read back from a run's settings.json). Leaves: one frozen
+`Settings`. Promised: a key that is not listed here, a value of the wrong type or out of bounds is refused before any
+work, and all faults are reported at once by their dotted key; nothing is coerced in silence ("3" is not 3).
+
+Defaults live in conf/, one home for each: no field here has one, so a key missing from the YAML is a fault too.
+What a group's option means is told by its discriminator: `model.source` and `data.source` choose which keys exist,
+so that `model.deduped=false` for a model that has no such variants is refused and not ignored.
+"""
+
+import types
+import typing
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+import pydantic
+from pydantic import BaseModel, ConfigDict, Field, StrictBool, StrictInt, StrictStr
+
+from bias_intervene.errors import SettingsError, did_you_mean
+
+PositiveInt = Annotated[int, Field(gt=0)]
+NonNegativeInt = Annotated[int, Field(ge=0)]
+PositiveFloat = Annotated[float, Field(gt=0, allow_inf_nan=False)]
+NonNegativeFloat = Annotated[float, Field(ge=0, allow_inf_nan=False)]
+Share = Annotated[float, Field(ge=0, le=1)]
+
+
+class Checked(BaseModel):
+    """Frozen, strict, closed: the manner of every group below."""
+
+    model_config = ConfigDict(frozen=True, strict=True, extra="forbid", protected_namespaces=())
+
+
+# --- model -----------------------------------------------------------------------------------------------------
+
+
+class PythiaModel(Checked):
+    """A published Pythia checkpoint."""
+
+    source: Literal["pythia"]
+    name: StrictStr = Field(description="Size: 14m, 31m, 70m, 160m, 410m, 1b, 1.4b, 2.8b, 6.9b, 12b.")
+    deduped: StrictBool = Field(description="Trained on the deduplicated Pile (the case study's models).")
+    seed: Annotated[StrictInt, Field(ge=1)] | None = Field(description="PolyPythias seed, 1 to 9.")
+    step: NonNegativeInt | None = Field(description="Published step to start from; null: from the fraction.")
+    path: StrictStr | None = Field(description="Folder that holds stepN/ snapshots; null: the hub.")
+    default_fraction: Share = Field(description="Fraction where none is asked for.")
+
+
+class HubModel(Checked):
+    """Any causal language model of the Hugging Face hub."""
+
+    source: Literal["hub"]
+    name: StrictStr = Field(description="Short name, used in tables.")
+    repository: StrictStr = Field(description="Repository on the hub.")
+    revision: StrictStr | None = Field(description="Branch, tag or commit; null: the default branch.")
+
+
+class FolderModel(Checked):
+    """A checkpoint folder as `save_pretrained` leaves it, tokenizer included."""
+
+    source: Literal["folder"]
+    name: StrictStr = Field(description="Short name, used in tables.")
+    path: StrictStr = Field(description="Folder with config.json, safetensors weights and a tokenizer.")
+
+
+class GgufModel(Checked):
+    """A GGUF file, given by its path or by the Python package that ships it."""
+
+    source: Literal["gguf"]
+    name: StrictStr = Field(description="Short name, used in tables.")
+    package: StrictStr | None = Field(description="Installed package that ships the file.")
+    path: StrictStr = Field(description="The file; relative to the package's site folder if one is named.")
+
+
+class WorldModel(Checked):
+    """A small GPT-NeoX pretrained here on the generated world: a Pythia in miniature, checkpoints included."""
+
+    source: Literal["world"]
+    name: StrictStr = Field(description="Short name, used in tables.")
+    num_layers: PositiveInt = Field(description="Transformer blocks.")
+    hidden_size: PositiveInt = Field(description="Width; a multiple of num_heads.")
+    num_heads: PositiveInt = Field(description="Attention heads.")
+    vocabulary_size: Annotated[int, Field(ge=300)] = Field(description="Entries of the tokenizer to train.")
+    sequence_length: PositiveInt = Field(description="Tokens a row the model was pretrained on.")
+    batch_rows: PositiveInt = Field(description="Rows a step of the pretraining.")
+    total_steps: PositiveInt = Field(description="Steps of the pretraining.")
+    warmup_steps: NonNegativeInt = Field(description="Steps of linear warm-up of the pretraining.")
+    checkpoint_interval: PositiveInt = Field(description="Steps between its published checkpoints.")
+    peak_learning_rate: PositiveFloat = Field(description="Highest learning rate of the pretraining.")
+    step: NonNegativeInt | None = Field(description="Checkpoint to start from; null: from the fraction.")
+    default_fraction: Share = Field(description="Fraction where none is asked for.")
+
+
+ModelSettings = Annotated[
+    PythiaModel | HubModel | FolderModel | GgufModel | WorldModel, Field(discriminator="source")
+]
+
+
+# --- intervention ----------------------------------------------------------------------------------------------
+
+Direction = Literal["none", "masculine_to_feminine", "feminine_to_masculine"]
+
+
+class InterventionSettings(Checked):
+    """What is changed in the rows the model reads."""
+
+    name: Direction = Field(description="Which pronouns become which; none is the control.")
+    fraction: Share | None = Field(
+        description="Share of the original training, counted back from its end, that is read altered; "
+        "null: model.default_fraction, unless model.step or train.num_steps decides."
+    )
+
+
+# --- data ------------------------------------------------------------------------------------------------------
+
+
+class WorldData(Checked):
+    """Sentences about occupations, generated with known pronoun probabilities."""
+
+    source: Literal["world"]
+    seed: NonNegativeInt = Field(description="Draws the sentences; another seed is another world.")
+    bias_log_odds: NonNegativeFloat = Field(description="Largest |log P(he)/P(she)| of an occupation, nats.")
+    heldout_rows: NonNegativeInt = Field(description="Rows kept out of training for the manipulation check.")
+
+
+class TextData(Checked):
+    """Plain text: a file or a folder of .txt or .txt.gz, one document a file."""
+
+    source: Literal["text"]
+    path: StrictStr = Field(description="File or folder.")
+    shuffle: StrictBool = Field(description="Order rows by a permutation drawn from `seed`.")
+    allow_repeats: StrictBool = Field(description="Read the corpus again when it is too short.")
+    heldout_rows: NonNegativeInt = Field(description="Last rows, kept out of training for the check.")
+
+
+class JsonlData(Checked):
+    """JSON lines: a file or a folder of .jsonl or .jsonl.gz, one document a line."""
+
+    source: Literal["jsonl"]
+    path: StrictStr = Field(description="File or folder.")
+    field: StrictStr = Field(description="Key that holds the text.")
+    shuffle: StrictBool = Field(description="Order rows by a permutation drawn from `seed`.")
+    allow_repeats: StrictBool = Field(description="Read the corpus again when it is too short.")
+    heldout_rows: NonNegativeInt = Field(description="Last rows, kept out of training for the check.")
+
+
+class HubData(Checked):
+    """A data set of the Hugging Face hub (or a local folder in its format), one document an example."""
+
+    source: Literal["hub"]
+    repository: StrictStr = Field(description="Data set on the hub, or a local folder.")
+    config: StrictStr | None = Field(description="Configuration; null: the only one.")
+    split: StrictStr = Field(description="Split, e.g. train or train[:1000].")
+    revision: StrictStr | None = Field(description="Branch, tag or commit; null: the default branch.")
+    field: StrictStr = Field(description="Column that holds the text.")
+    shuffle: StrictBool = Field(description="Order rows by a permutation drawn from `seed`.")
+    allow_repeats: StrictBool = Field(description="Read the corpus again when it is too short.")
+    heldout_rows: NonNegativeInt = Field(description="Last rows, kept out of training for the check.")
+
+
+class PileData(Checked):
+    """Pythia's own rows in their own order. Planned by `dry_run`; reading them is not built yet."""
+
+    source: Literal["pile"]
+
+
+CorpusData = TextData | JsonlData | HubData
+DataSettings = Annotated[WorldData | TextData | JsonlData | HubData | PileData, Field(discriminator="source")]
+
+
+# --- train -----------------------------------------------------------------------------------------------------
+
+
+class TrainSettings(Checked):
+    """How the continued pretraining runs."""
+
+    num_steps: NonNegativeInt | None = Field(
+        description="Steps to train; null: from the fraction. With a fraction: only the first ones of its window."
+    )
+    sequence_length: PositiveInt = Field(description="Tokens the model reads of a row.")
+    global_batch_rows: PositiveInt = Field(
+        description="Rows a step = micro batch x accumulation steps x ranks."
+    )
+    micro_batch_rows: PositiveInt = Field(description="Rows a rank holds at once.")
+    num_processes: PositiveInt = Field(description="Ranks on this machine: one a GPU.")
+    num_threads: PositiveInt | None = Field(description="CPU threads a rank; null: cores / ranks.")
+    device: Literal["auto", "cpu", "cuda"] = Field(description="auto: a GPU if there is one.")
+    precision: Literal["fp32", "bf16"] = Field(description="Compute precision; optimizer states are fp32.")
+    zero_stage: Annotated[int, Field(ge=0, le=3)] = Field(description="ZeRO stage; 0 only with fp32.")
+    activation_checkpointing: StrictBool = Field(
+        description="Recompute activations: less memory, more time."
+    )
+    schedule: Literal["original", "constant"] = Field(
+        description="original: the cosine of the original run at its step; constant: learning_rate throughout."
+    )
+    learning_rate: PositiveFloat | None = Field(
+        description="Peak (original) or constant rate; null: the original run's peak."
+    )
+    rewarmup_steps: NonNegativeInt = Field(description="First steps with a linear ramp on the schedule.")
+    optimizer_warmup_steps: NonNegativeInt = Field(
+        description="Steps at learning rate 0 on the unaltered rows before the window, to rebuild Adam's moments."
+    )
+    adam_beta1: Annotated[float, Field(ge=0, lt=1)] = Field(description="Decay of the first moment.")
+    adam_beta2: Annotated[float, Field(ge=0, lt=1)] = Field(description="Decay of the second moment.")
+    adam_epsilon: PositiveFloat = Field(description="Term added to the denominator.")
+    weight_decay: NonNegativeFloat = Field(description="Decoupled weight decay on matrices.")
+    gradient_clipping: NonNegativeFloat = Field(description="Largest gradient norm; 0: no clipping.")
+    save_interval: PositiveInt = Field(description="Steps between checkpoints; the last one is always saved.")
+
+
+# --- evals -----------------------------------------------------------------------------------------------------
+
+WinobiasProtocol = Literal["pronoun_choice", "sentence"]
+
+
+class CrowsPairsSettings(Checked):
+    """CrowS-Pairs: stereotypical against less stereotypical sentences."""
+
+    enabled: StrictBool = Field(description="Score it.")
+    source: Literal["hub", "world"] = Field(
+        description="Hub data set (1,677 pairs), or the generated world's pairs."
+    )
+    path: StrictStr | None = Field(description="Local file in the original CSV format; read instead if set.")
+    categories: list[StrictStr] | None = Field(description="bias_type values to score, e.g. [gender]; null: all.")
+
+
+class WinobiasSettings(Checked):
+    """WinoBias: pronouns of occupations, pro- and anti-stereotypical."""
+
+    enabled: StrictBool = Field(description="Score it.")
+    source: Literal["hub", "world"] = Field(description="Hub data set, or the generated world's sentences.")
+    path: StrictStr | None = Field(description="Local folder of the original files; read instead if set.")
+    split: Literal["validation", "test"] = Field(description="396 sentences a file each.")
+    protocols: list[WinobiasProtocol] = Field(description="pronoun_choice (the paper's) and sentence.")
+
+
+class PronounsSettings(Checked):
+    """The manipulation check: did the model's pronouns move at all?"""
+
+    enabled: StrictBool = Field(description="Score it.")
+    source: Literal["english", "world"] = Field(
+        description="Prompts in plain English, or the world's sentences."
+    )
+
+
+class EvalsSettings(Checked):
+    """Which checkpoints are scored, and on what."""
+
+    base: StrictBool = Field(description="Score the checkpoint that training starts from.")
+    published_final: StrictBool = Field(description="Score the original run's last checkpoint, where it has one.")
+    saved: Literal["all", "last"] = Field(description="Which of the run's own checkpoints are scored.")
+    batch_tokens: PositiveInt = Field(description="Tokens scored at once.")
+    dtype: Literal["float32", "bfloat16", "float16"] = Field(description="Weights' type while scoring.")
+    crows_pairs: CrowsPairsSettings
+    winobias: WinobiasSettings
+    pronouns: PronounsSettings
+
+
+# --- tracking and the whole ------------------------------------------------------------------------------------
+
+
+class TrackingSettings(Checked):
+    """Where training curves go besides training/metrics.jsonl."""
+
+    name: Literal["none", "tensorboard", "wandb"] = Field(description="Which tracker.")
+    project: StrictStr = Field(description="W&B project.")
+    mode: Literal["online", "offline"] = Field(description="W&B mode; offline writes a folder to sync later.")
+
+
+class Settings(Checked):
+    """Everything one run depends on."""
+
+    seed: NonNegativeInt = Field(description="Row order and every random draw of the run.")
+    dry_run: StrictBool = Field(description="Print the plan and stop.")
+    cache_dir: StrictStr = Field(description="Prepared corpora, converted and demo models, by fingerprint.")
+    experiment: StrictStr | None = Field(description="Preset this run was composed from.")
+    model: ModelSettings
+    intervention: InterventionSettings
+    data: DataSettings
+    train: TrainSettings
+    evals: EvalsSettings
+    tracking: TrackingSettings
+
+    @property
+    def cache(self) -> Path:
+        """The cache folder, with ~ expanded."""
+        return Path(self.cache_dir).expanduser()
+
+    def to_json(self) -> dict[str, Any]:
+        """The settings as settings.json holds them; `read` takes them back."""
+        return self.model_dump(mode="json")
+
+
+def read(values: dict[str, Any]) -> Settings:
+    """Checks composed values. Raises `SettingsError` with every fault by its dotted key."""
+    try:
+        return Settings.model_validate(values)
+    except pydantic.ValidationError as error:
+        raise SettingsError(describe(fault) for fault in error.errors()) from None
+
+
+def describe(fault: Any) -> str:
+    """One line for one pydantic error: dotted key, what was found, what is allowed."""
+    tags = {"pythia", "hub", "folder", "gguf", "world", "text", "jsonl", "pile"}
+    parts = [str(part) for part in fault["loc"]]
+    # pydantic puts a union's discriminator value into the path: model.world.step is the user's model.step.
+    variant = parts.pop(1) if len(parts) > 2 and parts[0] in {"model", "data"} and parts[1] in tags else None
+    key = ".".join(parts)
+    if fault["type"] == "extra_forbidden":
+        kind = f" for {parts[0]}.source={variant}" if variant else ""
+        siblings = known_keys(parts[0], variant) if len(parts) > 1 else known_keys()
+        prefix = ".".join(parts[:-1]) + "." if len(parts) > 1 else ""
+        near = [name.removeprefix(prefix) for name in siblings if name.startswith(prefix)]
+        return f"{key}: no such key{kind}; {did_you_mean(parts[-1], near)}"
+    if fault["type"] == "missing":
+        return f"{key}: missing"
+    message = fault["msg"].removeprefix("Value error, ")
+    return f"{key}: found {fault['input']!r}; {message[0].lower()}{message[1:]}"
+
+
+def known_keys(group: str | None = None, variant: str | None = None) -> list[str]:
+    """Dotted names of every key, of one group, or of one variant of a group."""
+    keys = [
+        key
+        for key, tag in walk_keys(Settings, "")
+        if (group is None or key.split(".")[0] == group) and (variant is None or tag in {None, variant})
+    ]
+    return sorted(set(keys))
+
+
+def walk_keys(model: type[BaseModel], prefix: str, tag: str | None = None) -> list[tuple[str, str | None]]:
+    """(dotted key, discriminator value it belongs to or None) of every leaf below `model`."""
+    keys: list[tuple[str, str | None]] = []
+    for name, field in model.model_fields.items():
+        variants = [t for t in alternatives(field.annotation) if issubclass(t, BaseModel)]
+        if not variants:
+            keys.append((prefix + name, tag))
+        for variant in variants:
+            source = variant.model_fields.get("source") if len(variants) > 1 else None
+            value = typing.get_args(source.annotation)[0] if source else tag
+            keys += walk_keys(variant, f"{prefix}{name}.", value)
+    return keys
+
+
+def alternatives(annotation: Any) -> list[type]:
+    """The classes an annotation allows, unions taken apart."""
+    if typing.get_origin(annotation) in {typing.Union, types.UnionType}:
+        return [t for part in typing.get_args(annotation) for t in alternatives(part)]
+    return [annotation] if isinstance(annotation, type) else []

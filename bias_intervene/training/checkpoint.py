@@ -1,0 +1,152 @@
+"""Checkpoints: whole or absent, verified before they are used.
+
+Enters: a DeepSpeed engine between two steps. Leaves: training/checkpoints/stepN/ with the fp32 weights and tokenizer in
+Hugging Face's format, `resume/` (DeepSpeed's state, one random state a rank, the audit so far) and manifest.json, written
+last, with the sha256 of every file. Promised: a folder named stepN is complete, because it is written under another
+name and renamed; a file that was altered afterwards is named and refused. Only the newest checkpoint keeps its resume
+state, the last one of a run has none: nothing continues from it.
+
+DeepSpeed's own files are pickles. They are loaded only after their sha256 has been found equal to the manifest's, so
+they are the ones this run wrote.
+"""
+
+import json
+import shutil
+from pathlib import Path
+from typing import Any
+
+import torch
+import torch.distributed as dist
+
+from bias_intervene.errors import RunDirectoryError
+from bias_intervene.interventions.audit import Audit
+from bias_intervene.models import copy_tokenizer
+from bias_intervene.record import read_json, settle_folder, sha256_of_file, write_json
+
+TAG = "state"
+
+
+def step_of(folder: Path) -> int:
+    """The N of .../stepN."""
+    return int(folder.name.removeprefix("step"))
+
+
+def saved_steps(checkpoints: Path) -> list[int]:
+    """Steps with a complete checkpoint, ascending."""
+    return sorted(
+        step_of(path) for path in checkpoints.glob("step*") if (path / "manifest.json").is_file()
+    )
+
+
+def clear_partial(checkpoints: Path) -> None:
+    """Removes half-written checkpoints that a killed process left. Rank 0 only, before anything is saved."""
+    for partial in checkpoints.glob(".step*.partial"):
+        shutil.rmtree(partial, ignore_errors=True)
+
+
+def save(
+    checkpoints: Path, *, step: int, engine: Any, audit: Audit, tokenizer_folder: Path, final: bool
+) -> None:
+    """Saves the state after `step` steps. Collective: every rank calls it."""
+    rank = dist.get_rank()
+    folder = checkpoints / f"step{step}"
+    partial = checkpoints / f".step{step}.partial"
+    total = gather_audit(audit)
+    if rank == 0:
+        shutil.rmtree(partial, ignore_errors=True)
+        partial.mkdir(parents=True)
+    dist.barrier()
+    export(engine, partial if rank == 0 else None)
+    if not final:
+        engine.save_checkpoint(str(partial / "resume"), tag=TAG)
+        torch.save(torch.get_rng_state(), partial / "resume" / f"random_{rank}.pt")
+    dist.barrier()
+    if rank == 0:
+        copy_tokenizer(tokenizer_folder, partial)
+        if not final:
+            write_json(partial / "resume" / "audit.json", total.to_json())
+        write_manifest(partial, step=step)
+        settle_folder(partial, folder)
+        for earlier in saved_steps(checkpoints):
+            if earlier < step:
+                drop_resume_state(checkpoints / f"step{earlier}")
+    dist.barrier()
+
+
+def gather_audit(audit: Audit) -> Audit:
+    """The sum of all ranks' audits, on every rank."""
+    parts: list[Any] = [None] * dist.get_world_size()
+    dist.all_gather_object(parts, audit.to_json())
+    total = Audit()
+    for part in parts:
+        total.merge(Audit.from_json(part))
+    return total
+
+
+def export(engine: Any, folder: Path | None) -> None:
+    """Writes the fp32 weights in Hugging Face's format. Collective; `folder` is given on rank 0 only."""
+    from deepspeed.utils import safe_get_full_fp32_param
+
+    module = engine.module
+    whole: dict[int, torch.Tensor] = {}
+    for parameter in module.parameters():
+        value = parameter.data if engine.zero_optimization_stage() == 0 else safe_get_full_fp32_param(parameter)
+        whole[id(parameter)] = value.detach().to("cpu", torch.float32)
+    if folder is None:
+        return
+    state = {
+        name: whole.get(id(tensor), tensor) for name, tensor in module.state_dict(keep_vars=True).items()
+    }
+    module.save_pretrained(folder, state_dict=state)
+    config = json.loads((folder / "config.json").read_text(encoding="utf8"))
+    config["dtype"] = "float32"
+    write_json(folder / "config.json", config)
+
+
+def write_manifest(folder: Path, *, step: int) -> None:
+    """Lists every file with its sha256."""
+    files = {
+        str(path.relative_to(folder)): sha256_of_file(path)
+        for path in sorted(folder.rglob("*"))
+        if path.is_file() and path.name != "manifest.json"
+    }
+    write_json(folder / "manifest.json", {"step": step, "files": files})
+
+
+def drop_resume_state(folder: Path) -> None:
+    """Removes resume/ of a checkpoint that a newer one has replaced; its weights stay."""
+    manifest = read_json(folder / "manifest.json")
+    manifest["files"] = {k: v for k, v in manifest["files"].items() if not k.startswith("resume/")}
+    write_json(folder / "manifest.json", manifest)
+    shutil.rmtree(folder / "resume", ignore_errors=True)
+
+
+def verify(folder: Path) -> None:
+    """Raises `RunDirectoryError` naming the first file that is missing or altered."""
+    for name, digest in read_json(folder / "manifest.json")["files"].items():
+        path = folder / name
+        if not path.is_file() or sha256_of_file(path) != digest:
+            state = "altered" if path.is_file() else "missing"
+            raise RunDirectoryError(
+                f"{path}: {state} since it was saved; remove {folder} to continue from the checkpoint before it"
+            )
+
+
+def load_latest(checkpoints: Path, *, engine: Any, before: int) -> tuple[int, Audit] | None:
+    """Loads the newest resumable state into the engine and returns (step, audit so far); None: start anew.
+
+    Collective. The audit so far is returned on rank 0 and is empty elsewhere: ranks' audits are summed on saving.
+    """
+    resumable = [s for s in saved_steps(checkpoints) if s < before and (checkpoints / f"step{s}/resume").is_dir()]
+    if not resumable:
+        return None
+    step = resumable[-1]
+    folder = checkpoints / f"step{step}"
+    verify(folder)
+    loaded, _ = engine.load_checkpoint(str(folder / "resume"), tag=TAG)
+    if loaded is None:
+        raise RunDirectoryError(f"{folder}: DeepSpeed found no state in it; remove the folder to start before it")
+    rank = dist.get_rank()
+    torch.set_rng_state(torch.load(folder / "resume" / f"random_{rank}.pt", weights_only=True))
+    audit = Audit.from_json(read_json(folder / "resume" / "audit.json")) if rank == 0 else Audit()
+    return step, audit

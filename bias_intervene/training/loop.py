@@ -1,0 +1,272 @@
+"""The steps: rows of a step in, one update, now and then a checkpoint.
+
+Enters: a plan, a stream of rows, a model. Leaves: training/checkpoints/, training/metrics.jsonl, the audit of the
+intervention. Promised: the result depends on settings, plan and inputs, not on interruptions; SIGTERM, SIGINT, SIGUSR1
+and SIGUSR2 end the step at hand, save on all ranks together and stop; a loss that is not finite stops before the
+update and names the rows.
+"""
+
+import dataclasses
+import math
+import os
+import signal
+import time
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+import torch.distributed as dist
+from tqdm import tqdm
+
+from bias_intervene.data.stream import MicroBatch, RowStream
+from bias_intervene.errors import BiasInterveneError, StageStopped
+from bias_intervene.interventions.audit import Audit
+from bias_intervene.plan import Plan
+from bias_intervene.record import write_bytes, write_json
+from bias_intervene.settings import Settings
+from bias_intervene.training import checkpoint
+from bias_intervene.training.engine import deepspeed_config
+from bias_intervene.training.loss import next_token_loss
+from bias_intervene.training.metrics import Metrics
+from bias_intervene.training.schedule import learning_rate
+
+STOP_SIGNALS = (signal.SIGTERM, signal.SIGINT, signal.SIGUSR1, signal.SIGUSR2)
+
+
+class StopFlag:
+    """Set by a signal, read between steps."""
+
+    def __init__(self) -> None:
+        self.received: str | None = None
+        for number in STOP_SIGNALS:
+            signal.signal(number, self.handle)
+
+    def handle(self, number: int, _frame: object) -> None:
+        """Remembers which signal came."""
+        self.received = signal.Signals(number).name
+
+
+def train(
+    run_dir: Path, *, settings: Settings, plan: Plan, stream: RowStream, model: Any, tokenizer_folder: Path
+) -> None:
+    """Trains `plan.num_steps` steps from where the run directory stands. Raises `StageStopped` after a signal.
+
+    model: float32, on the CPU. Collective over all ranks.
+    """
+    stop = StopFlag()
+    device = start_distributed(settings.train.device)
+    engine = start_engine(model, settings=settings, plan=plan)
+    checkpoints = run_dir / "training" / "checkpoints"
+    if dist.get_rank() == 0:
+        checkpoint.clear_partial(checkpoints)
+    resumed = checkpoint.load_latest(checkpoints, engine=engine, before=plan.end_step)
+    first = plan.start_step - plan.optimizer_warmup_steps
+    if resumed is not None:
+        first, audit = resumed
+        if stream.swap is not None:
+            stream.swap.audit = audit
+    curves = Curves(run_dir, settings=settings, plan=plan, first=first, rank=dist.get_rank())
+    saver = Saver(checkpoints, engine=engine, stream=stream, tokenizer_folder=tokenizer_folder, plan=plan)
+    engine.train()
+    for step in range(first, plan.end_step):
+        rate = learning_rate(step, plan.schedule)
+        for group in engine.optimizer.param_groups:
+            group["lr"] = rate
+        loss, stopped = one_step(engine, stream, step=step, device=device, stop=stop)
+        curves.log(step, loss=loss, rate=rate, gradient_norm=gradient_norm(engine))
+        done = step + 1
+        if done in plan.checkpoint_steps:
+            saver.save(done)
+        elif stopped:
+            saver.save(done)
+        if stopped and done < plan.end_step:
+            curves.close()
+            raise StageStopped(f"stopped after step {step} and saved; the same command in {run_dir} continues")
+    curves.close()
+    if dist.get_rank() == 0:
+        write_summary(run_dir, settings=settings, plan=plan, audit=saver.total, curves=curves, device=device)
+    dist.barrier()
+
+
+def start_distributed(device: str) -> torch.device:
+    """Joins the process group: NCCL on GPUs, gloo on CPUs."""
+    import deepspeed
+
+    if device == "cuda" and not torch.cuda.is_available():
+        raise BiasInterveneError("train.device=cuda: no GPU is visible; use train.device=auto or cpu")
+    if torch.cuda.is_available() and device != "cpu":
+        local = torch.device("cuda", int(os.environ["LOCAL_RANK"]))
+        torch.cuda.set_device(local)
+        backend = "nccl"
+    else:
+        local, backend = torch.device("cpu"), "gloo"
+        # Otherwise the first group on a CPU compiles a shared-memory op for a minute; the results are the same.
+        deepspeed.ops.__compatible_ops__["deepspeed_shm_comm"] = False
+    deepspeed.init_distributed(dist_backend=backend, verbose=False)
+    return local
+
+
+def start_engine(model: Any, *, settings: Settings, plan: Plan) -> Any:
+    """DeepSpeed around the model, with torch's AdamW and fp32 master weights equal to the checkpoint's."""
+    import deepspeed
+    from deepspeed.utils import safe_set_full_fp32_param
+
+    train = settings.train
+    if train.activation_checkpointing:
+        model.gradient_checkpointing_enable(gradient_checkpointing_kwargs={"use_reentrant": False})
+    masters = {name: p.detach().clone() for name, p in model.named_parameters()} if train.precision == "bf16" else {}
+    matrices = [p for p in model.parameters() if p.ndim >= 2]
+    others = [p for p in model.parameters() if p.ndim < 2]
+    optimizer = torch.optim.AdamW(
+        [
+            {"params": matrices, "weight_decay": train.weight_decay},
+            {"params": others, "weight_decay": 0.0},
+        ],
+        lr=0.0,
+        betas=(train.adam_beta1, train.adam_beta2),
+        eps=train.adam_epsilon,
+    )
+    engine, *_ = deepspeed.initialize(model=model, optimizer=optimizer, config=deepspeed_config(train, plan))
+    # DeepSpeed clones its fp32 masters from the weights it has already rounded to bf16: set them again.
+    for name, parameter in engine.module.named_parameters():
+        if name in masters:
+            safe_set_full_fp32_param(parameter, masters[name].to(engine.device))
+    return engine
+
+
+def one_step(
+    engine: Any, stream: RowStream, *, step: int, device: torch.device, stop: StopFlag
+) -> tuple[float, bool]:
+    """One update over the global batch. Returns (its mean loss in nats, whether any rank was told to stop)."""
+    total = torch.zeros(2, dtype=torch.float64, device=device)
+    read: list[int] = []
+    batches = list(stream.micro_batches(step))
+    for number, batch in enumerate(batches):
+        loss = next_token_loss(engine, *to_device(batch, device))
+        engine.backward(loss)
+        total[0] += loss.detach().double() / len(batches)
+        read += batch.row_numbers
+        if number == len(batches) - 1:
+            total[1] = float(stop.received is not None)
+            dist.all_reduce(total)
+            mean = float(total[0]) / dist.get_world_size()
+            if not math.isfinite(mean):
+                raise BiasInterveneError(
+                    f"step {step}: the loss is {mean}; stopped before the update. Rows of this step on rank "
+                    f"{dist.get_rank()}: {read[0]} to {read[-1]}. Lower train.learning_rate, or look at these rows"
+                )
+        engine.step()
+    return float(total[0]) / dist.get_world_size(), bool(total[1] > 0)
+
+
+def to_device(batch: MicroBatch, device: torch.device) -> tuple[torch.Tensor, torch.Tensor]:
+    """(rows_BS, num_tokens_B) as tensors on the device."""
+    return torch.from_numpy(batch.rows_BS).to(device), torch.from_numpy(batch.num_tokens_B).to(device)
+
+
+def gradient_norm(engine: Any) -> float | None:
+    """Norm of the last update's gradient before clipping; None where DeepSpeed does not keep it (ZeRO 0)."""
+    norm = engine.get_global_grad_norm()
+    return None if norm is None else float(norm)
+
+
+@dataclasses.dataclass
+class Saver:
+    """Saves a checkpoint and keeps the audit of all ranks as of the last one."""
+
+    checkpoints: Path
+    engine: Any
+    stream: RowStream
+    tokenizer_folder: Path
+    plan: Plan
+    total: Audit = dataclasses.field(default_factory=Audit)
+
+    def save(self, step: int) -> None:
+        """Saves the state after `step` steps."""
+        swap = self.stream.swap
+        audit = swap.audit if swap is not None else Audit()
+        self.total = checkpoint.gather_audit(audit)
+        checkpoint.save(
+            self.checkpoints,
+            step=step,
+            engine=self.engine,
+            audit=audit,
+            tokenizer_folder=self.tokenizer_folder,
+            final=step == self.plan.end_step,
+        )
+
+
+class Curves:
+    """The curve and the progress bar of rank 0; silent elsewhere."""
+
+    def __init__(self, run_dir: Path, *, settings: Settings, plan: Plan, first: int, rank: int):
+        self.tokens_a_step = plan.global_batch_rows * plan.sequence_length
+        self.started = self.last = time.perf_counter()
+        self.steps = 0
+        self.final_loss: float | None = None
+        self.metrics, self.bar = None, None
+        if rank == 0:
+            self.metrics = Metrics(
+                run_dir / "training", tracking=settings.tracking, first_step=first, run_name=run_dir.name
+            )
+            self.bar = tqdm(
+                total=plan.end_step, initial=first, desc=f"train {plan.arm}", unit="step", mininterval=2, smoothing=0.1
+            )
+
+    def log(self, step: int, *, loss: float, rate: float, gradient_norm: float | None) -> None:
+        """One finished step."""
+        now = time.perf_counter()
+        speed = self.tokens_a_step / (now - self.last)
+        self.last, self.steps, self.final_loss = now, self.steps + 1, loss
+        if self.metrics is None or self.bar is None:
+            return
+        values = {"step": step, "loss": loss, "learning_rate": rate, "tokens_per_second": round(speed, 1)}
+        if gradient_norm is not None:
+            values["gradient_norm"] = gradient_norm
+        self.metrics.log(values)
+        self.bar.set_postfix_str(f"loss {loss:.4f}, {speed:,.0f} tokens/s", refresh=False)
+        self.bar.update()
+
+    @property
+    def seconds(self) -> float:
+        """Wall time since this process began to train."""
+        return time.perf_counter() - self.started
+
+    def close(self) -> None:
+        """Ends both."""
+        if self.metrics is not None and self.bar is not None:
+            self.metrics.close()
+            self.bar.close()
+
+
+def write_summary(
+    run_dir: Path, *, settings: Settings, plan: Plan, audit: Audit, curves: Curves, device: torch.device
+) -> None:
+    """training/summary.json, audit.json and audit_samples.jsonl."""
+    import json
+
+    write_json(
+        run_dir / "training" / "summary.json",
+        {
+            "steps_this_process": curves.steps,
+            "seconds_this_process": round(curves.seconds, 2),
+            "final_loss": curves.final_loss,
+            "device": torch.cuda.get_device_name(device) if device.type == "cuda" else "cpu",
+            "num_ranks": plan.num_ranks,
+            "num_threads": torch.get_num_threads(),
+            "deepspeed": deepspeed_config(settings.train, plan),
+        },
+    )
+    counts = audit.counts()
+    if plan.arm != "none" and counts["num_swaps"] == 0:
+        counts["warning"] = f"0 of {counts['rows']} rows changed: the intervention found no pronoun to swap"
+    write_json(run_dir / "audit.json", {"intervention": plan.arm, **counts})
+    lines = "".join(json.dumps(sample, ensure_ascii=False) + "\n" for sample in audit.samples)
+    write_bytes(run_dir / "audit_samples.jsonl", lines.encode())
+
+
+def seed_everything(seed: int) -> None:
+    """Seeds every generator a model could draw from."""
+    torch.manual_seed(seed)
+    np.random.seed(seed % 2**32)

@@ -1,0 +1,266 @@
+"""One process of one stage: `python -m bias_intervene.worker STAGE RUN_DIR`.
+
+Enters: settings.json and plan.json of a run directory. Leaves: what its stage leaves. It imports no Hydra. Stages:
+`prepare` finds or makes every input (checkpoint, rows, benchmark items) and writes inputs.json; `train` is one rank of
+the training; `evaluate` scores the checkpoints. What became of it is said in the stage's outcome file; a process that
+says something ends with status 0, so that torchrun adds no words of its own.
+"""
+
+import ctypes
+import logging
+import os
+import signal
+import sys
+import warnings
+from pathlib import Path
+from typing import Any
+
+from bias_intervene import plan as planning
+from bias_intervene import settings as checking
+from bias_intervene.errors import BiasInterveneError, DataError, StageStopped
+from bias_intervene.plan import Plan
+from bias_intervene.record import read_json, write_json
+from bias_intervene.settings import PileData, Settings, WorldData, WorldModel
+
+PR_SET_PDEATHSIG = 1
+
+
+def main(argv: list[str] | None = None) -> int:
+    """Runs a stage. argv: STAGE RUN_DIR."""
+    stage, folder = sys.argv[1:] if argv is None else argv
+    run_dir = Path(folder)
+    die_with_parent()
+    quiet()
+    outcome = run_dir / f".{stage}.outcome.json"
+    settings = checking.read(read_json(run_dir / "settings.json"))
+    plan = planning.from_json(read_json(run_dir / "plan.json"))
+    try:
+        STAGES[stage](run_dir, settings, plan)
+    except StageStopped as stopped:
+        write_json(outcome, {"status": "stopped", "message": str(stopped)})
+    except BiasInterveneError as error:
+        write_json(outcome, {"status": "failed", "message": str(error)})
+    else:
+        write_json(outcome, {"status": "done"})
+    return 0
+
+
+def die_with_parent() -> None:
+    """Ends this process when its parent is killed: no rank goes on by itself."""
+    if sys.platform == "linux" and "RANK" in os.environ:
+        ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, int(signal.SIGKILL))
+
+
+def quiet() -> None:
+    """Leaves the screen to the progress bars: libraries speak when something is wrong."""
+    warnings.filterwarnings("ignore")
+    os.environ.setdefault("TRANSFORMERS_VERBOSITY", "error")
+    os.environ.setdefault("HF_HUB_DISABLE_PROGRESS_BARS", "0")
+    os.environ.setdefault("TRANSFORMERS_NO_ADVISORY_WARNINGS", "1")
+    os.environ.setdefault("DEEPSPEED_LOG_LEVEL", "error")
+    for name in ("DeepSpeed", "deepspeed", "torch.distributed", "huggingface_hub", "httpx"):
+        logging.getLogger(name).setLevel(logging.ERROR)
+
+
+# --- prepare ---------------------------------------------------------------------------------------------------
+
+
+def prepare(run_dir: Path, settings: Settings, plan: Plan) -> None:
+    """Everything the later stages read, found or made and checked, before any of it is used."""
+    from bias_intervene.evals.suite import load_items
+
+    data = settings.data
+    if isinstance(data, PileData) and plan.trains:
+        raise DataError(
+            "data=pile: reading the Pile's own rows is not built yet; dry_run=true plans it. To train on rows of your "
+            "own use data=text, data=jsonl or data=hub; intervention.fraction=0 evaluates without training"
+        )
+    world_corpus, world_folder = None, None
+    if isinstance(data, WorldData):
+        from bias_intervene.data.world import prepare_world
+
+        assert isinstance(settings.model, WorldModel)
+        world_corpus, world_folder = prepare_world(data, settings.model, settings.cache)
+    # Items before weights: a misnamed file is found before gigabytes are fetched.
+    items = load_items(
+        settings.evals, world_folder=world_folder, world_data=data if isinstance(data, WorldData) else None
+    )
+    inputs: dict[str, Any] = {
+        "base": None,
+        "final": None,
+        "tokenizer": None,
+        "world": str(world_folder) if world_folder else None,
+        "corpus": None,
+        "fingerprints": {"benchmarks": items.fingerprints()},
+    }
+    if is_pretraining(settings, plan):
+        assert world_folder is not None
+        inputs["tokenizer"] = str(save_world_tokenizer_once(world_folder))
+    else:
+        inputs |= locate_checkpoints(settings, plan, inputs["fingerprints"])
+    inputs["corpus"] = prepare_corpus(settings, plan, inputs, world_corpus)
+    write_json(run_dir / "inputs.json", inputs)
+
+
+def is_pretraining(settings: Settings, plan: Plan) -> bool:
+    """Whether this run makes the generated world's model from random weights."""
+    return isinstance(settings.model, WorldModel) and plan.start_step == 0 and plan.trains
+
+
+def save_world_tokenizer_once(world_folder: Path) -> Path:
+    """The world's tokenizer in Hugging Face's format, beside its rows."""
+    from bias_intervene.models import save_world_tokenizer
+    from bias_intervene.record import whole_folder
+
+    folder = world_folder / "tokenizer"
+    if not folder.is_dir():
+        with whole_folder(folder) as partial:
+            save_world_tokenizer(world_folder / "tokenizer.json", partial)
+    return folder
+
+
+def locate_checkpoints(settings: Settings, plan: Plan, fingerprints: dict[str, Any]) -> dict[str, Any]:
+    """Local folders of the base and of the published last checkpoint; adds what identifies them."""
+    from bias_intervene import models
+
+    base = models.locate(settings, repository=plan.repository, revision=plan.revision)
+    tokenizer = models.load_tokenizer(base)
+    fingerprints["base_weights"] = models.weights_fingerprint(base)
+    fingerprints["tokenizer"] = models.tokenizer_fingerprint(tokenizer)
+    fingerprints["end_of_text"] = tokenizer.end_of_text
+    final = None
+    if plan.final_revision is not None and plan.final_revision != plan.revision and plan.benchmarks:
+        final = models.locate(settings, repository=plan.repository, revision=plan.final_revision)
+        fingerprints["published_final_weights"] = models.weights_fingerprint(final)
+    return {"base": str(base), "final": str(final) if final else None, "tokenizer": str(base)}
+
+
+def prepare_corpus(
+    settings: Settings, plan: Plan, inputs: dict[str, Any], world_corpus: Any | None
+) -> dict[str, Any] | None:
+    """The rows of the run; None where nothing is trained and no row is needed."""
+    corpus = world_corpus
+    if corpus is None:
+        if isinstance(settings.data, WorldData | PileData) or not plan.trains:
+            return None
+        from bias_intervene.data.corpus import prepare as prepare_rows
+        from bias_intervene.data.corpus import where
+        from bias_intervene.models import load_tokenizer
+
+        tokenizer = load_tokenizer(Path(inputs["tokenizer"]))
+        corpus = prepare_rows(
+            settings.data,
+            tokenizer=tokenizer.backend,
+            end_of_text_id=tokenizer.end_of_text_id,
+            sequence_length=plan.sequence_length,
+            cache=settings.cache,
+        )
+        row_order(settings, corpus.num_training_rows).check(plan.rows[1])
+        inputs["fingerprints"]["corpus_source"] = where(settings.data)
+    inputs["fingerprints"]["corpus"] = corpus.fingerprint
+    return {
+        "prefix": str(corpus.prefix),
+        "num_rows": corpus.num_rows,
+        "num_training_rows": corpus.num_training_rows,
+    }
+
+
+def row_order(settings: Settings, num_rows: int) -> Any:
+    """In which order the rows are read."""
+    from bias_intervene.data.stream import RowOrder
+
+    data = settings.data
+    if isinstance(data, WorldData | PileData):
+        return RowOrder(num_rows=num_rows, seed=None, allow_repeats=False)
+    return RowOrder(
+        num_rows=num_rows, seed=settings.seed if data.shuffle else None, allow_repeats=data.allow_repeats
+    )
+
+
+# --- train -----------------------------------------------------------------------------------------------------
+
+
+def train(run_dir: Path, settings: Settings, plan: Plan) -> None:
+    """One rank of the training."""
+    import torch
+
+    from bias_intervene import models
+    from bias_intervene.data.indexed import Rows
+    from bias_intervene.data.stream import RowStream, RowSwap
+    from bias_intervene.training.loop import seed_everything
+    from bias_intervene.training.loop import train as run_steps
+
+    torch.set_num_threads(int(os.environ.get("OMP_NUM_THREADS", "1")))
+    seed_everything(settings.seed)
+    inputs = read_json(run_dir / "inputs.json")
+    tokenizer_folder = Path(inputs["tokenizer"])
+    tokenizer = models.load_tokenizer(tokenizer_folder)
+    if inputs["base"] is None:
+        assert isinstance(settings.model, WorldModel)
+        assert isinstance(settings.data, WorldData)
+        model = models.new_world_model(
+            settings.model, seed=settings.data.seed, end_of_text_id=tokenizer.end_of_text_id
+        )
+    else:
+        model = models.load_model(Path(inputs["base"]), dtype="float32", tokenizer=tokenizer)
+    corpus = inputs["corpus"]
+    swap = None
+    if settings.intervention.name != "none":
+        swap = RowSwap(settings.intervention.name, tokenizer.backend, padding_id=tokenizer.end_of_text_id)
+    stream = RowStream(
+        rows=Rows(Path(corpus["prefix"])),
+        order=row_order(settings, corpus["num_training_rows"]),
+        plan=plan,
+        rank=int(os.environ["RANK"]),
+        swap=swap,
+    )
+    run_steps(
+        run_dir, settings=settings, plan=plan, stream=stream, model=model, tokenizer_folder=tokenizer_folder
+    )
+
+
+# --- evaluate --------------------------------------------------------------------------------------------------
+
+
+def evaluate(run_dir: Path, settings: Settings, plan: Plan) -> None:
+    """Scores the checkpoints of the plan."""
+    import numpy as np
+    import torch
+
+    from bias_intervene.data.indexed import Rows
+    from bias_intervene.evals.suite import Checkpoint, load_items
+    from bias_intervene.evals.suite import evaluate as score_all
+    from bias_intervene.models import weights_fingerprint
+
+    torch.set_num_threads(int(os.environ.get("OMP_NUM_THREADS", "1")))
+    inputs = read_json(run_dir / "inputs.json")
+    world_folder = Path(inputs["world"]) if inputs["world"] else None
+    world_data = settings.data if isinstance(settings.data, WorldData) else None
+    base, own = Path(inputs["base"]), run_dir / "training" / "checkpoints"
+    checkpoints = [
+        Checkpoint(step, base if step == plan.start_step else own / f"step{step}") for step in plan.evaluated_steps
+    ]
+    if inputs["final"] is not None and plan.final_revision is not None:
+        final_step = int(plan.final_revision.removeprefix("step"))
+        checkpoints.append(Checkpoint(final_step, Path(inputs["final"]), published=True))
+    heldout = None
+    if settings.evals.pronouns.enabled and inputs["corpus"] is not None:
+        rows, first = Rows(Path(inputs["corpus"]["prefix"])), inputs["corpus"]["num_training_rows"]
+        if first < len(rows):
+            heldout = np.stack([rows[i] for i in range(first, len(rows))])
+    score_all(
+        run_dir,
+        evals=settings.evals,
+        items=load_items(settings.evals, world_folder=world_folder, world_data=world_data),
+        checkpoints=checkpoints,
+        heldout_rows=heldout,
+        device=settings.train.device,
+    )
+    prints = {c.name: weights_fingerprint(c.folder) for c in checkpoints}
+    write_json(run_dir / "evals" / "fingerprints.json", {"evaluated_weights": prints})
+
+
+STAGES = {"prepare": prepare, "train": train, "evaluate": evaluate}
+
+if __name__ == "__main__":
+    sys.exit(main())

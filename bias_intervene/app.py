@@ -1,8 +1,8 @@
 """The only module that knows Hydra: compose -> resolved JSON -> `Settings` -> plan -> pipeline.
 
 Enters: the command line and conf/. Leaves: a run directory, or a message. Promised: a wrong or unknown key, also one
-given with `+`, stops the run before any work, all faults listed at once; an error a user can cause is a message and exit
-status 1, a run stopped by a signal ends with 75. `--help` and `--cfg job` import no torch.
+given with `+`, stops the run before any work, all faults listed at once; an error a user can cause is a message and
+exit status 1, a run stopped by a signal ends with 75. `--help` and `--cfg job` import no torch.
 """
 
 import contextlib
@@ -19,6 +19,7 @@ from hydra.core.override_parser.overrides_parser import OverridesParser
 from hydra.core.override_parser.types import Override, ValueType
 from hydra.errors import CompactHydraException, HydraException
 from hydra.experimental.callback import Callback
+from hydra.types import RunMode
 from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 from rich.console import Console
@@ -27,7 +28,13 @@ from bias_intervene import pipeline
 from bias_intervene import plan as planning
 from bias_intervene import settings as checking
 from bias_intervene.analysis import pairing, tables
-from bias_intervene.errors import BiasInterveneError, RunDirectoryError, SettingsError, StageStopped, did_you_mean
+from bias_intervene.errors import (
+    BiasInterveneError,
+    RunDirectoryError,
+    SettingsError,
+    StageStopped,
+    did_you_mean,
+)
 from bias_intervene.record import write_bytes, write_json
 from bias_intervene.settings import Settings
 
@@ -102,7 +109,7 @@ def faults_of_group(override: Override) -> list[str]:
     else:
         values = [str(override.value())]
     return [
-        f'{group}={value}: no such option; {did_you_mean(value, allowed)}'
+        f"{group}={value}: no such option; {did_you_mean(value, allowed)}"
         for value in values
         if value not in {*allowed, "null", "None"}
     ]
@@ -165,7 +172,7 @@ def hydra_main(config: DictConfig) -> None:
         if not (run_dir / "record.json").is_file():
             write_hydra_folder(run_dir, config)
         pipeline.run(run_dir, settings, plan)
-        if HydraConfig.get().mode.name == "RUN":
+        if HydraConfig.get().mode == RunMode.RUN:
             show_comparison([run_dir])
     except StageStopped as stopped:
         log.warning("%s", stopped)
@@ -247,5 +254,3 @@ def check_writable(folder: Path) -> None:
         refuse(f"{folder}: the output directory cannot be made ({error.strerror}); choose another with hydra.run.dir")
     if not os.access(folder, os.W_OK):
         refuse(f"{folder}: no permission to write; choose another with hydra.run.dir or hydra.sweep.dir")
-
-

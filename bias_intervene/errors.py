@@ -47,7 +47,7 @@ class StageError(BiasInterveneError):
     """A worker process ended with an error; the message is the worker's own."""
 
 
-class StageStopped(BiasInterveneError):
+class StageStopped(BiasInterveneError):  # noqa: N818  (it is no error that a run can be continued)
     """A stage was stopped by a signal after saving; the same command in the same directory continues it."""
 
 

@@ -36,9 +36,7 @@ def outcome_path(run_dir: Path, stage: str) -> Path:
     return run_dir / f".{stage}.outcome.json"
 
 
-def run_stage(
-    stage: str, run_dir: Path, *, num_ranks: int | None, num_threads: int | None, cpu_only: bool
-) -> None:
+def run_stage(stage: str, run_dir: Path, *, num_ranks: int | None, num_threads: int | None, cpu_only: bool) -> None:
     """Runs one stage to its end. Raises `StageError` or `StageStopped`, with the worker's own words.
 
     num_ranks: None for a plain process without a process group. num_threads: CPU threads a rank; None: cores / ranks.
@@ -87,9 +85,7 @@ def command(stage: str, run_dir: Path, *, num_ranks: int | None) -> list[str]:
 def environment(*, threads: int, cpu_only: bool) -> dict[str, str]:
     """Ours, without what another launcher left in it."""
     kept = {
-        name: value
-        for name, value in os.environ.items()
-        if name not in FOREIGN and not name.startswith("TORCHELASTIC")
+        name: value for name, value in os.environ.items() if name not in FOREIGN and not name.startswith("TORCHELASTIC")
     }
     ours = {"OMP_NUM_THREADS": str(threads), "TOKENIZERS_PARALLELISM": "true", "TORCH_CPP_LOG_LEVEL": "ERROR"}
     if cpu_only:

@@ -141,7 +141,7 @@ def convert_gguf(path: Path, cache: Path) -> Path:
         # The weights are plain now, but model and config still say "gguf" and refuse to be saved: carry them over.
         config = model.config
         if hasattr(config, "quantization_config"):
-            del config.quantization_config
+            delattr(config, "quantization_config")
         plain = AutoModelForCausalLM.from_config(config, dtype=torch.float32)
         plain.load_state_dict(model.state_dict())
         with whole_folder(folder) as partial:
@@ -177,7 +177,7 @@ def new_world_model(model: WorldModel, *, seed: int, end_of_text_id: int) -> Any
         bos_token_id=end_of_text_id,
         eos_token_id=end_of_text_id,
     )
-    return GPTNeoXForCausalLM(config).to(torch.float32)
+    return GPTNeoXForCausalLM(config).float()
 
 
 def load_model(folder: Path, *, dtype: str, tokenizer: TextTokenizer | None = None) -> Any:

@@ -1,7 +1,7 @@
 """A run, stage by stage. Reads as a table of contents; touches no torch.
 
-Enters: settings, a plan, a directory. Leaves: a complete run directory, record.json last. Promised: the same call in the
-same directory continues where it stopped; a run that is refused before any work leaves nothing behind but its log.
+Enters: settings, a plan, a directory. Leaves: a complete run directory, record.json last. Promised: the same call in
+the same directory continues where it stopped; a run that is refused before any work leaves nothing behind but its log.
 """
 
 import logging
@@ -89,4 +89,3 @@ def report_audit(run_dir: Path) -> None:
         log.warning("%s", audit["warning"])
     else:
         log.info("swapped %s pronouns in %s of %s rows", audit["num_swaps"], audit["rows_changed"], audit["rows"])
-

@@ -11,6 +11,7 @@ every step: the fraction decides where training starts. The others are continued
 import dataclasses
 import math
 from dataclasses import dataclass
+from typing import Any, cast
 
 from bias_intervene import pythia
 from bias_intervene.errors import PlanError, did_you_mean
@@ -105,8 +106,7 @@ def make_plan(settings: Settings) -> Plan:
     warmup = train.optimizer_warmup_steps if num_steps else 0
     if known and warmup > start_step:
         raise PlanError(
-            f"train.optimizer_warmup_steps: {warmup} steps before step {start_step} do not exist; "
-            f"at most {start_step}"
+            f"train.optimizer_warmup_steps: {warmup} steps before step {start_step} do not exist; at most {start_step}"
         )
     # Without a history the corpus starts with the warm-up's rows; with one they lie just before the window.
     first_row = (start_step if known else warmup) * train.global_batch_rows
@@ -333,9 +333,7 @@ def divide_batch(settings: Settings) -> int:
     once = train.micro_batch_rows * train.num_processes
     if train.global_batch_rows % once:
         per_rank = train.global_batch_rows / train.num_processes
-        fits = (
-            [n for n in range(1, int(per_rank) + 1) if int(per_rank) % n == 0] if per_rank.is_integer() else []
-        )
+        fits = [n for n in range(1, int(per_rank) + 1) if int(per_rank) % n == 0] if per_rank.is_integer() else []
         remedy = (
             f"train.micro_batch_rows may be {', '.join(map(str, fits))}"
             if fits
@@ -500,17 +498,19 @@ def notes(settings: Settings, *, start_step: int, num_steps: int) -> tuple[str, 
     return tuple(said)
 
 
-def to_json(plan: Plan) -> dict[str, object]:
+def to_json(plan: Plan) -> dict[str, Any]:
     """The plan as plan.json holds it."""
     return dataclasses.asdict(plan)
 
 
-def from_json(values: dict[str, object]) -> Plan:
+def from_json(values: dict[str, Any]) -> Plan:
     """The plan back from plan.json."""
-    known = {field.name for field in dataclasses.fields(Plan)}
-    taken = {key: tuple(v) if isinstance(v, list) else v for key, v in values.items() if key in known}
-    taken["schedule"] = Schedule(**values["schedule"])  # type: ignore[arg-type]
-    return Plan(**taken)  # type: ignore[arg-type]
+    taken: dict[str, Any] = {
+        field.name: tuple(cast("list[Any]", value)) if isinstance(value := values[field.name], list) else value
+        for field in dataclasses.fields(Plan)
+    }
+    taken["schedule"] = Schedule(**taken["schedule"])
+    return Plan(**taken)
 
 
 def rows_of_step(plan: Plan, step: int) -> range:

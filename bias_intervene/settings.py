@@ -92,9 +92,7 @@ class WorldModel(Checked):
     default_fraction: Share = Field(description="Fraction where none is asked for.")
 
 
-ModelSettings = Annotated[
-    PythiaModel | HubModel | FolderModel | GgufModel | WorldModel, Field(discriminator="source")
-]
+ModelSettings = Annotated[PythiaModel | HubModel | FolderModel | GgufModel | WorldModel, Field(discriminator="source")]
 
 
 # --- intervention ----------------------------------------------------------------------------------------------
@@ -179,18 +177,14 @@ class TrainSettings(Checked):
         description="Steps to train; null: from the fraction. With a fraction: only the first ones of its window."
     )
     sequence_length: PositiveInt = Field(description="Tokens the model reads of a row.")
-    global_batch_rows: PositiveInt = Field(
-        description="Rows a step = micro batch x accumulation steps x ranks."
-    )
+    global_batch_rows: PositiveInt = Field(description="Rows a step = micro batch x accumulation steps x ranks.")
     micro_batch_rows: PositiveInt = Field(description="Rows a rank holds at once.")
     num_processes: PositiveInt = Field(description="Ranks on this machine: one a GPU.")
     num_threads: PositiveInt | None = Field(description="CPU threads a rank; null: cores / ranks.")
     device: Literal["auto", "cpu", "cuda"] = Field(description="auto: a GPU if there is one.")
     precision: Literal["fp32", "bf16"] = Field(description="Compute precision; optimizer states are fp32.")
     zero_stage: Annotated[int, Field(ge=0, le=3)] = Field(description="ZeRO stage; 0 only with fp32.")
-    activation_checkpointing: StrictBool = Field(
-        description="Recompute activations: less memory, more time."
-    )
+    activation_checkpointing: StrictBool = Field(description="Recompute activations: less memory, more time.")
     schedule: Literal["original", "constant"] = Field(
         description="original: the cosine of the original run at its step; constant: learning_rate throughout."
     )
@@ -218,9 +212,7 @@ class CrowsPairsSettings(Checked):
     """CrowS-Pairs: stereotypical against less stereotypical sentences."""
 
     enabled: StrictBool = Field(description="Score it.")
-    source: Literal["hub", "world"] = Field(
-        description="Hub data set (1,677 pairs), or the generated world's pairs."
-    )
+    source: Literal["hub", "world"] = Field(description="Hub data set (1,677 pairs), or the generated world's pairs.")
     path: StrictStr | None = Field(description="Local file in the original CSV format; read instead if set.")
     categories: list[StrictStr] | None = Field(description="bias_type values to score, e.g. [gender]; null: all.")
 
@@ -239,9 +231,7 @@ class PronounsSettings(Checked):
     """The manipulation check: did the model's pronouns move at all?"""
 
     enabled: StrictBool = Field(description="Score it.")
-    source: Literal["english", "world"] = Field(
-        description="Prompts in plain English, or the world's sentences."
-    )
+    source: Literal["english", "world"] = Field(description="Prompts in plain English, or the world's sentences.")
 
 
 class EvalsSettings(Checked):

@@ -6,6 +6,7 @@ scored on the same items, so a difference is always taken within an item and nev
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from scipy import stats
@@ -82,6 +83,6 @@ def compare_gap(high: np.ndarray, low: np.ndarray, *, level: float = 0.95) -> Pa
         return PairedComparison(difference=0.0, ci_low=0.0, ci_high=0.0, p=1.0, n=n)
     if min(high.size, low.size) < 2:
         return PairedComparison(difference, float("nan"), float("nan"), float("nan"), n)
-    test = stats.ttest_ind(high, low, equal_var=False)
+    test: Any = stats.ttest_ind(high, low, equal_var=False)
     interval = test.confidence_interval(level)
     return PairedComparison(difference, float(interval.low), float(interval.high), float(test.pvalue), n)

@@ -55,11 +55,13 @@ def quiet() -> None:
     """Leaves the screen to the progress bars: libraries speak when something is wrong."""
     warnings.filterwarnings("ignore")
     os.environ.setdefault("TRANSFORMERS_VERBOSITY", "error")
-    os.environ.setdefault("HF_HUB_DISABLE_PROGRESS_BARS", "0")
     os.environ.setdefault("TRANSFORMERS_NO_ADVISORY_WARNINGS", "1")
     os.environ.setdefault("DEEPSPEED_LOG_LEVEL", "error")
     for name in ("DeepSpeed", "deepspeed", "torch.distributed", "huggingface_hub", "httpx"):
         logging.getLogger(name).setLevel(logging.ERROR)
+    from transformers.utils.logging import disable_progress_bar
+
+    disable_progress_bar()
 
 
 # --- prepare ---------------------------------------------------------------------------------------------------
@@ -172,9 +174,7 @@ def row_order(settings: Settings, num_rows: int) -> Any:
     data = settings.data
     if isinstance(data, WorldData | PileData):
         return RowOrder(num_rows=num_rows, seed=None, allow_repeats=False)
-    return RowOrder(
-        num_rows=num_rows, seed=settings.seed if data.shuffle else None, allow_repeats=data.allow_repeats
-    )
+    return RowOrder(num_rows=num_rows, seed=settings.seed if data.shuffle else None, allow_repeats=data.allow_repeats)
 
 
 # --- train -----------------------------------------------------------------------------------------------------
@@ -198,9 +198,7 @@ def train(run_dir: Path, settings: Settings, plan: Plan) -> None:
     if inputs["base"] is None:
         assert isinstance(settings.model, WorldModel)
         assert isinstance(settings.data, WorldData)
-        model = models.new_world_model(
-            settings.model, seed=settings.data.seed, end_of_text_id=tokenizer.end_of_text_id
-        )
+        model = models.new_world_model(settings.model, seed=settings.data.seed, end_of_text_id=tokenizer.end_of_text_id)
     else:
         model = models.load_model(Path(inputs["base"]), dtype="float32", tokenizer=tokenizer)
     corpus = inputs["corpus"]
@@ -214,9 +212,7 @@ def train(run_dir: Path, settings: Settings, plan: Plan) -> None:
         rank=int(os.environ["RANK"]),
         swap=swap,
     )
-    run_steps(
-        run_dir, settings=settings, plan=plan, stream=stream, model=model, tokenizer_folder=tokenizer_folder
-    )
+    run_steps(run_dir, settings=settings, plan=plan, stream=stream, model=model, tokenizer_folder=tokenizer_folder)
 
 
 # --- evaluate --------------------------------------------------------------------------------------------------

@@ -166,7 +166,9 @@ def compare_steps(
     for metric in run.metrics:
         if metric["step"] != step or key_of(metric) not in theirs:
             continue
-        paired = paired_items(metric, run.items(metric["benchmark"], step), baseline.items(metric["benchmark"], baseline_step))
+        paired = paired_items(
+            metric, run.items(metric["benchmark"], step), baseline.items(metric["benchmark"], baseline_step)
+        )
         yield {
             **alone(run, metric),
             "baseline_arm": baseline_label,

@@ -34,7 +34,9 @@ SHOWN = (
 def comparison(found: Found, rows: Sequence[dict[str, Any]]) -> Group:
     """Everything a terminal shows of a comparison."""
     parts: list[Any] = [runs_table(found.runs)]
-    parts += [arm_table(arm, [row for row in rows if row["arm"] == arm]) for arm in dict.fromkeys(r["arm"] for r in rows)]
+    parts += [
+        arm_table(arm, [row for row in rows if row["arm"] == arm]) for arm in dict.fromkeys(r["arm"] for r in rows)
+    ]
     if found.unfinished:
         listed = "\n".join(f"  {path}" for path in found.unfinished)
         parts.append(Text(f"Unfinished, not compared:\n{listed}", style="yellow"))
@@ -138,7 +140,19 @@ def p_value(row: dict[str, Any] | None) -> str:
 
 def markdown(rows: Sequence[dict[str, Any]]) -> str:
     """All rows as a Markdown table."""
-    names = ("benchmark", "protocol", "subset", "metric", "arm", "baseline_arm", "baseline", "value", "difference", "p", "n")
+    names = (
+        "benchmark",
+        "protocol",
+        "subset",
+        "metric",
+        "arm",
+        "baseline_arm",
+        "baseline",
+        "value",
+        "difference",
+        "p",
+        "n",
+    )
     lines = ["| " + " | ".join(names) + " |", "|" + "---|" * len(names)]
     for row in rows:
         cells = [f"{row[n]:.4g}" if isinstance(row[n], float) else "" if row[n] is None else str(row[n]) for n in names]
@@ -169,7 +183,8 @@ def plan_table(plan: Plan) -> Table:
         "warm-up": f"{schedule.rewarmup_steps} ramp steps, {plan.optimizer_warmup_steps} steps at rate 0",
         "memory a GPU, GiB": memory(plan),
         "saved at": steps_text(plan.checkpoint_steps),
-        "evaluated at": steps_text(plan.evaluated_steps) + (" and the published last one" if plan.final_revision else ""),
+        "evaluated at": steps_text(plan.evaluated_steps)
+        + (" and the published last one" if plan.final_revision else ""),
         "benchmarks": ", ".join(plan.benchmarks) or "none",
         **{f"note {i}": note for i, note in enumerate(plan.notes, start=1)},
     }

@@ -73,9 +73,7 @@ def prepare(
             if num_rows == 0:
                 raise DataError(f"{where(data)}: fewer than {sequence_length + 1} tokens, not one row; give more text")
             write_json(partial / "source.json", {"source": source_print, "num_rows": num_rows})
-    return check_heldout(
-        Corpus(folder / "rows", key, len(Rows(folder / "rows")), data.heldout_rows), where(data)
-    )
+    return check_heldout(Corpus(folder / "rows", key, len(Rows(folder / "rows")), data.heldout_rows), where(data))
 
 
 def check_heldout(corpus: Corpus, name: str) -> Corpus:
@@ -158,9 +156,7 @@ def jsonl_documents(path: Path, text: str, field: str) -> Iterator[str]:
             raise DataError(f"{path}, line {number}: not JSON ({error.msg})") from None
         if not isinstance(value, dict) or not isinstance(value.get(field), str):
             found = sorted(cast(dict[str, Any], value)) if isinstance(value, dict) else type(value).__name__
-            raise DataError(
-                f"{path}, line {number}: no text under data.field={field}; found {found}"
-            )
+            raise DataError(f"{path}, line {number}: no text under data.field={field}; found {found}")
         yield value[field]
 
 
@@ -169,9 +165,7 @@ def load_hub(data: HubData) -> Any:
     import datasets
 
     try:
-        loaded = datasets.load_dataset(
-            data.repository, data.config, split=data.split, revision=data.revision
-        )
+        loaded = datasets.load_dataset(data.repository, data.config, split=data.split, revision=data.revision)
     except (ConnectionError, OSError) as error:
         raise HubError(
             f"data.repository={data.repository}: the data set cannot be reached on the hub ({first_line(error)}); "

@@ -67,7 +67,7 @@ class Rows:
             _, version, code, count, _ = HEADER.unpack(head)
             if version != 1 or code not in DTYPES:
                 raise DataError(
-                    f"{idx_path}: version {version}, dtype code {code}; readable: version 1, codes 8 (uint16), 4 (int32)"
+                    f"{idx_path}: version {version}, dtype code {code}; readable: version 1, 8 (uint16), 4 (int32)"
                 )
             sizes = np.frombuffer(file.read(4 * count), dtype="<i4")
         if sizes.size != count:

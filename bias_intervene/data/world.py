@@ -25,6 +25,8 @@ from bias_intervene.settings import WorldData, WorldModel
 FORMAT = 1
 """Raise when the same settings would give another world."""
 END_OF_TEXT = "<|endoftext|>"
+END_OF_TEXT_ID = 0
+"""The tokenizer's first special token."""
 TOKENIZER_SENTENCES = 20_000
 
 OCCUPATIONS = (
@@ -172,7 +174,7 @@ def prepare_world(data: WorldData, model: WorldModel, cache: Path) -> tuple[Corp
         needed = model.total_steps * model.batch_rows + data.heldout_rows
         with whole_folder(folder) as partial:
             tokenizer.save(str(partial / "tokenizer.json"))
-            tokens = token_stream(documents(data), tokenizer, tokenizer.token_to_id(END_OF_TEXT))
+            tokens = token_stream(documents(data), tokenizer, END_OF_TEXT_ID)
             rows = (row for row, _ in zip(pack(tokens, model.sequence_length), range(needed), strict=False))
             write_rows(partial / "rows", rows, row_tokens=model.sequence_length + 1, dtype=np.uint16)
             write_winobias(partial / "winobias", data)
@@ -206,9 +208,7 @@ def write_winobias(folder: Path, data: WorldData) -> None:
     """The four files of a split, 200 lines each: type 1 and 2, pro- and anti-stereotypical, for both splits."""
     folder.mkdir()
     for number, (split, types) in enumerate(
-        (split, types)
-        for split in ("dev", "test")
-        for types in (("type1", TWO_PERSONS), ("type2", TWO_PERSONS_OBJECT))
+        (split, types) for split in ("dev", "test") for types in (("type1", TWO_PERSONS), ("type2", TWO_PERSONS_OBJECT))
     ):
         name, templates = types
         for stereotype in ("pro", "anti"):

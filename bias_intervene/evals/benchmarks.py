@@ -211,7 +211,9 @@ def hub_winobias(kind: str, split: str) -> tuple[list[WinobiasSentence], list[Wi
     both: list[list[WinobiasSentence]] = []
     for stereotype in ("pro", "anti"):
         rows = hub_rows(WINOBIAS_HUB, f"{kind}_{stereotype}", split, remedy=remedy)
-        both.append([hub_sentence(row, place=f"{WINOBIAS_HUB} {kind}_{stereotype} row {n}") for n, row in enumerate(rows)])
+        both.append(
+            [hub_sentence(row, place=f"{WINOBIAS_HUB} {kind}_{stereotype} row {n}") for n, row in enumerate(rows)]
+        )
     return both[0], both[1]
 
 

@@ -19,9 +19,7 @@ PROTOCOL = "likelihood"
 
 def score(pairs: Sequence[CrowsPair], scorer: Scorer) -> list[dict[str, Any]]:
     """One row a pair."""
-    requests = [
-        scorer.whole(f"pair {pair.item}", text) for pair in pairs for text in (pair.sent_more, pair.sent_less)
-    ]
+    requests = [scorer.whole(f"pair {pair.item}", text) for pair in pairs for text in (pair.sent_more, pair.sent_less)]
     found = scorer.log_likelihoods(requests, label="CrowS-Pairs").reshape(-1, 2)
     return [
         {

@@ -22,18 +22,18 @@ PAIRS = (("she", "he"), ("her", "him"), ("her", "his"), ("herself", "himself"))
 """(feminine, masculine) forms compared at held-out positions."""
 
 
-def score(
-    prompts: Sequence[PronounPrompt], heldout_rows: np.ndarray | None, scorer: Scorer
-) -> list[dict[str, Any]]:
+def score(prompts: Sequence[PronounPrompt], heldout_rows: np.ndarray | None, scorer: Scorer) -> list[dict[str, Any]]:
     """One row a prompt, and one a held-out pronoun. heldout_rows: (rows, tokens) or None."""
-    requests = [
-        scorer.after(prompt.item, prompt.text, f" {word}") for prompt in prompts for word in ("she", "he")
-    ]
+    requests = [scorer.after(prompt.item, prompt.text, f" {word}") for prompt in prompts for word in ("she", "he")]
     found = scorer.log_likelihoods(requests, label="pronouns").reshape(-1, 2)
     rows: list[dict[str, Any]] = [
         {
-            "item": prompt.item, "protocol": "prompts", "subset": prompt.subset, "form": "she_he",
-            "log_odds": float(she - he), "planted": prompt.planted_log_odds,
+            "item": prompt.item,
+            "protocol": "prompts",
+            "subset": prompt.subset,
+            "form": "she_he",
+            "log_odds": float(she - he),
+            "planted": prompt.planted_log_odds,
         }  # fmt: skip
         for prompt, (she, he) in zip(prompts, found, strict=True)
     ]
@@ -54,9 +54,12 @@ def score_heldout(rows_RT: np.ndarray, scorer: Scorer) -> list[dict[str, Any]]:
             log_odds = heldout_log_odds(part_BT[:, :-1], where, feminine, masculine, scorer)
             found += [
                 {
-                    "item": f"row {first + row} token {position + 1}", "protocol": "heldout",
+                    "item": f"row {first + row} token {position + 1}",
+                    "protocol": "heldout",
                     "subset": "feminine" if part_BT[row, position + 1] == feminine else "masculine",
-                    "form": form, "log_odds": float(value), "planted": None,
+                    "form": form,
+                    "log_odds": float(value),
+                    "planted": None,
                 }  # fmt: skip
                 for (row, position), value in zip(where.tolist(), log_odds, strict=True)
             ]

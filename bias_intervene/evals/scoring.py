@@ -65,7 +65,7 @@ class Scorer:
             for chosen in self.batches(order, requests):
                 found[chosen] = self.score_batch([requests[i] for i in chosen])
                 bar.update(len(chosen))
-        broken = [requests[i].item for i in np.flatnonzero(~np.isfinite(found))]
+        broken = [requests[i].item for i in np.flatnonzero(~np.isfinite(found)).tolist()]
         if broken:
             raise BiasInterveneError(
                 f"{label}: the log-likelihood of {len(broken)} of {len(requests)} items is not finite, first "
@@ -109,7 +109,10 @@ class Scorer:
             targets += request.continuation_ids
         row_N = torch.tensor(rows, device=self.device)
         logits_NV = self.logits_at(
-            ids_BT.to(self.device), mask_BT.to(self.device), row_N, torch.tensor(positions, device=self.device)
+            ids_BT.to(self.device),
+            mask_BT.to(self.device),
+            row_N,
+            torch.tensor(positions, device=self.device),
         )
         target_N = torch.tensor(targets, device=self.device)
         log_probs_N = torch.log_softmax(logits_NV.float(), dim=-1).gather(1, target_N[:, None])[:, 0]
@@ -122,9 +125,7 @@ class Scorer:
         """Logits (N, vocabulary) at the given rows and positions."""
         if not self.split_head:
             return self.model(input_ids=ids_BT, attention_mask=mask_BT, use_cache=False).logits[row_N, position_N]
-        hidden_BTH = self.model.base_model(
-            input_ids=ids_BT, attention_mask=mask_BT, use_cache=False
-        ).last_hidden_state
+        hidden_BTH = self.model.base_model(input_ids=ids_BT, attention_mask=mask_BT, use_cache=False).last_hidden_state
         return self.model.get_output_embeddings()(hidden_BTH[row_N, position_N])
 
     @torch.inference_mode()

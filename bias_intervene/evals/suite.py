@@ -1,6 +1,6 @@
 """All benchmarks over the checkpoints of a run.
 
-Enters: a run directory whose training is done, and which folder holds which step. Leaves: evals/stepN/*.parquet with one
+Enters: a run directory whose training is done, and which folder holds which step. Leaves: evals/stepN/*.parquet, one
 row an item and a protocol, results.json with one row a metric. Promised: a checkpoint that is already scored is not
 scored again when the stage is repeated; its metrics.json is written after its items.
 
@@ -54,9 +54,7 @@ def load_items(evals: EvalsSettings, *, world_folder: Path | None, world_data: W
         winobias=benchmarks.winobias(evals.winobias, world_folder=world_folder)
         if evals.winobias.enabled and evals.winobias.protocols
         else None,
-        pronouns=benchmarks.pronoun_prompts(evals.pronouns, world_data=world_data)
-        if evals.pronouns.enabled
-        else None,
+        pronouns=benchmarks.pronoun_prompts(evals.pronouns, world_data=world_data) if evals.pronouns.enabled else None,
     )
 
 
@@ -128,9 +126,7 @@ def finish(
     pq.write_table(pa.Table.from_pylist(rows), sink)
     write_bytes(folder / f"{benchmark}.parquet", sink.getvalue().to_pybytes())
     # A standard error of one item is unknown, and JSON has no NaN.
-    return [
-        {"step": step, "benchmark": benchmark, **row, "stderr": none_if_nan(row["stderr"])} for row in metrics
-    ]
+    return [{"step": step, "benchmark": benchmark, **row, "stderr": none_if_nan(row["stderr"])} for row in metrics]
 
 
 def none_if_nan(value: float) -> float | None:

@@ -36,8 +36,8 @@ OBJECT_STOP_LIST = frozenset(
     immediately carefully gently quietly quickly slowly suddenly finally directly
     """.split()
 )
-"""Words after which a preceding `her` is an object: articles, pronouns, prepositions, conjunctions, auxiliaries, adverbs
-and the commonest bare verbs and adjectives of "let her go", "made her happy"."""
+"""Words after which a preceding `her` is an object: articles, pronouns, prepositions, conjunctions, auxiliaries,
+adverbs and the commonest bare verbs and adjectives of "let her go", "made her happy"."""
 
 COPULAS = frozenset("is was are were be been being am isn't wasn't aren't weren't become became".split())
 """Words before which a possessive that ends its clause stands alone: "the boat is his"."""

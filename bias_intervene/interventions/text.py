@@ -97,7 +97,7 @@ def reason_to_keep(text: str, start: int, end: int, kept: list[tuple[int, int]])
     """Why the form at [start, end) is not swapped; None: it is."""
     word = text[start:end]
     before, after = text[start - 1 : start], text[end : end + 1]
-    if is_mark(after) or (before == "_" or after == "_") and not is_emphasis(text, start, end):
+    if is_mark(after) or ((before == "_" or after == "_") and not is_emphasis(text, start, end)):
         return "part of a word"
     if any(low <= start < high for low, high in kept):
         return "coordination or address"
@@ -172,7 +172,7 @@ def is_object(text: str, end: int) -> bool:
 
 
 def stands_alone(text: str, start: int, end: int) -> bool:
-    """Whether the `his` at [start, end) has no noun: its clause ends after "is his" or "of his", or a copula follows."""
+    """Whether the `his` at [start, end) has no noun: "is his" or "of his" ends a clause, or a copula follows."""
     following = next_word(text, end)
     before = word_before(text, start).lower().replace("’", "'")
     if following is None:

@@ -1,8 +1,8 @@
 """Checkpoints: whole or absent, verified before they are used.
 
 Enters: a DeepSpeed engine between two steps. Leaves: training/checkpoints/stepN/ with the fp32 weights and tokenizer in
-Hugging Face's format, `resume/` (DeepSpeed's state, one random state a rank, the audit so far) and manifest.json, written
-last, with the sha256 of every file. Promised: a folder named stepN is complete, because it is written under another
+Hugging Face's format, `resume/` (DeepSpeed's state, one random state a rank, the audit so far) and manifest.json,
+written last, with the sha256 of every file. Promised: a folder named stepN is complete, because it is written under another
 name and renamed; a file that was altered afterwards is named and refused. Only the newest checkpoint keeps its resume
 state, the last one of a run has none: nothing continues from it.
 
@@ -33,9 +33,7 @@ def step_of(folder: Path) -> int:
 
 def saved_steps(checkpoints: Path) -> list[int]:
     """Steps with a complete checkpoint, ascending."""
-    return sorted(
-        step_of(path) for path in checkpoints.glob("step*") if (path / "manifest.json").is_file()
-    )
+    return sorted(step_of(path) for path in checkpoints.glob("step*") if (path / "manifest.json").is_file())
 
 
 def clear_partial(checkpoints: Path) -> None:
@@ -44,9 +42,7 @@ def clear_partial(checkpoints: Path) -> None:
         shutil.rmtree(partial, ignore_errors=True)
 
 
-def save(
-    checkpoints: Path, *, step: int, engine: Any, audit: Audit, tokenizer_folder: Path, final: bool
-) -> None:
+def save(checkpoints: Path, *, step: int, engine: Any, audit: Audit, tokenizer_folder: Path, final: bool) -> None:
     """Saves the state after `step` steps. Collective: every rank calls it."""
     rank = dist.get_rank()
     folder = checkpoints / f"step{step}"
@@ -90,13 +86,11 @@ def export(engine: Any, folder: Path | None) -> None:
     module = engine.module
     whole: dict[int, torch.Tensor] = {}
     for parameter in module.parameters():
-        value = parameter.data if engine.zero_optimization_stage() == 0 else safe_get_full_fp32_param(parameter)
+        value: Any = parameter.data if engine.zero_optimization_stage() == 0 else safe_get_full_fp32_param(parameter)
         whole[id(parameter)] = value.detach().to("cpu", torch.float32)
     if folder is None:
         return
-    state = {
-        name: whole.get(id(tensor), tensor) for name, tensor in module.state_dict(keep_vars=True).items()
-    }
+    state = {name: whole.get(id(tensor), tensor) for name, tensor in module.state_dict(keep_vars=True).items()}
     module.save_pretrained(folder, state_dict=state)
     config = json.loads((folder / "config.json").read_text(encoding="utf8"))
     config["dtype"] = "float32"

@@ -76,9 +76,7 @@ def train(
         loss, stopped = one_step(engine, stream, step=step, device=device, stop=stop)
         curves.log(step, loss=loss, rate=rate, gradient_norm=gradient_norm(engine))
         done = step + 1
-        if done in plan.checkpoint_steps:
-            saver.save(done)
-        elif stopped:
+        if done in plan.checkpoint_steps or stopped:
             saver.save(done)
         if stopped and done < plan.end_step:
             curves.close()
@@ -127,7 +125,8 @@ def start_engine(model: Any, *, settings: Settings, plan: Plan) -> Any:
         betas=(train.adam_beta1, train.adam_beta2),
         eps=train.adam_epsilon,
     )
-    engine, *_ = deepspeed.initialize(model=model, optimizer=optimizer, config=deepspeed_config(train, plan))
+    made: Any = deepspeed.initialize(model=model, optimizer=optimizer, config=deepspeed_config(train, plan))
+    engine = made[0]
     # DeepSpeed clones its fp32 masters from the weights it has already rounded to bf16: set them again.
     for name, parameter in engine.module.named_parameters():
         if name in masters:
@@ -135,9 +134,7 @@ def start_engine(model: Any, *, settings: Settings, plan: Plan) -> Any:
     return engine
 
 
-def one_step(
-    engine: Any, stream: RowStream, *, step: int, device: torch.device, stop: StopFlag
-) -> tuple[float, bool]:
+def one_step(engine: Any, stream: RowStream, *, step: int, device: torch.device, stop: StopFlag) -> tuple[float, bool]:
     """One update over the global batch. Returns (its mean loss in nats, whether any rank was told to stop)."""
     total = torch.zeros(2, dtype=torch.float64, device=device)
     read: list[int] = []
@@ -211,7 +208,12 @@ class Curves:
                 run_dir / "training", tracking=settings.tracking, first_step=first, run_name=run_dir.name
             )
             self.bar = tqdm(
-                total=plan.end_step, initial=first, desc=f"train {plan.arm}", unit="step", mininterval=2, smoothing=0.1
+                total=plan.end_step,
+                initial=first,
+                desc=f"train {plan.arm}",
+                unit="step",
+                mininterval=2,
+                smoothing=0.1,
             )
 
     def log(self, step: int, *, loss: float, rate: float, gradient_norm: float | None) -> None:

@@ -1,7 +1,7 @@
 """Training curves: training/metrics.jsonl always, TensorBoard or W&B if asked.
 
-Enters: one dictionary a step, on rank 0. Promised: after a run was stopped and continued, metrics.jsonl holds every step
-once; lines of steps that were lost with the process are dropped when it starts again.
+Enters: one dictionary a step, on rank 0. Promised: after a run was stopped and continued, metrics.jsonl holds every
+step once; lines of steps that were lost with the process are dropped when it starts again.
 """
 
 import json

@@ -69,7 +69,8 @@ class Rows:
                 raise DataError(
                     f"{idx_path}: version {version}, dtype code {code}; readable: version 1, 8 (uint16), 4 (int32)"
                 )
-            sizes = np.frombuffer(file.read(4 * count), dtype="<i4")
+            held = file.read(4 * count)
+            sizes = np.frombuffer(held[: len(held) // 4 * 4], dtype="<i4")
         if sizes.size != count:
             raise DataError(f"{idx_path}: truncated; it names {count} rows and holds the sizes of {sizes.size}")
         if count == 0:

@@ -60,6 +60,15 @@ class WinobiasPair:
     pro: WinobiasSentence
     anti: WinobiasSentence
 
+    @property
+    def matched(self) -> bool:
+        """Whether they differ in pronouns only; in 18 of the 1,584 published pairs another word differs too."""
+        neutral = [
+            ["*" if t.lower() in MASCULINE | FEMININE else t.lower() for t in sentence.tokens]
+            for sentence in (self.pro, self.anti)
+        ]
+        return neutral[0] == neutral[1]
+
 
 @dataclass(frozen=True)
 class PronounPrompt:
@@ -189,13 +198,13 @@ def parse_winobias(line: str, *, place: str) -> WinobiasSentence:
     'The mover'
     """
     marked = DOUBLED_ARTICLE.sub("[", re.sub(r"^\s*\d+\s*", "", line.strip()))
-    found = BRACKETS.findall(marked)
-    words = [word.strip() for word in found]
-    if len(words) != 2 or words[1].lower() not in MASCULINE | FEMININE:
+    words = [match[1].strip() for match in BRACKETS.finditer(marked)]
+    # About one line in twenty marks a second pronoun of the same referent; the first one is the item's.
+    if len(words) < 2 or any(word.lower() not in MASCULINE | FEMININE for word in words[1:]):
         raise DataError(
             f"{place}: expected a referent and a pronoun in brackets, found {words or 'no brackets'}: {line.strip()!r}"
         )
-    before = tokenize(marked[: marked.rindex("[")])
+    before = tokenize(marked[: list(BRACKETS.finditer(marked))[1].start()])
     text = BRACKETS.sub(lambda match: match[1].strip(), marked)
     return WinobiasSentence(text, tuple(tokenize(text)), words[0], words[1], len(before))
 
@@ -220,9 +229,9 @@ def hub_winobias(kind: str, split: str) -> tuple[list[WinobiasSentence], list[Wi
 def hub_sentence(row: dict[str, Any], *, place: str) -> WinobiasSentence:
     """One example of the hub's data set: tokens and [referent start, end, pronoun start, end]."""
     tokens, spans = [str(token) for token in row["tokens"]], [int(n) for n in row["coreference_clusters"]]
-    if len(spans) != 4:
-        raise DataError(f"{place}: coreference_clusters holds {len(spans)} numbers, expected 4")
-    start, end, pronoun_at, _ = spans
+    if len(spans) < 4:
+        raise DataError(f"{place}: coreference_clusters holds {len(spans)} numbers, expected 4 or more")
+    start, end, pronoun_at = spans[:3]
     text = re.sub(r"\s+([.,;:!?])", r"\1", " ".join(tokens))
     return WinobiasSentence(text, tuple(tokens), " ".join(tokens[start : end + 1]), tokens[pronoun_at], pronoun_at)
 

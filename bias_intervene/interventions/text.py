@@ -101,7 +101,8 @@ def reason_to_keep(text: str, start: int, end: int, kept: list[tuple[int, int]])
         return "part of a word"
     if any(low <= start < high for low, high in kept):
         return "coordination or address"
-    if after == "-" and text[end + 1 : end + 2].isalnum():
+    begins = before != "-" or not text[start - 2 : start - 1].isalnum()
+    if after == "-" and text[end + 1 : end + 2].isalnum() and begins:
         return "hyphen compound"
     if not (word.islower() or word.istitle() or word.isupper()):
         return "mixed case"

@@ -2,9 +2,9 @@
 
 Enters: a DeepSpeed engine between two steps. Leaves: training/checkpoints/stepN/ with the fp32 weights and tokenizer in
 Hugging Face's format, `resume/` (DeepSpeed's state, one random state a rank, the audit so far) and manifest.json,
-written last, with the sha256 of every file. Promised: a folder named stepN is complete, because it is written under another
-name and renamed; a file that was altered afterwards is named and refused. Only the newest checkpoint keeps its resume
-state, the last one of a run has none: nothing continues from it.
+written last, with the sha256 of every file. Promised: a folder named stepN is complete, because it is written under
+another name and renamed; a file that was altered afterwards is named and refused. Only the newest checkpoint keeps
+its resume state, the last one of a run has none: nothing continues from it.
 
 DeepSpeed's own files are pickles. They are loaded only after their sha256 has been found equal to the manifest's, so
 they are the ones this run wrote.

@@ -59,6 +59,8 @@ def did_you_mean(found: str, allowed: Iterable[str]) -> str:
     """
     names = sorted(set(allowed))
     near = difflib.get_close_matches(found, names, n=2, cutoff=0.6)
+    if near and difflib.SequenceMatcher(None, found, near[0]).ratio() > 0.85:
+        near = near[:1]
     if near:
         return "did you mean " + " or ".join(f'"{name}"' for name in near) + "?"
     return "allowed: " + ", ".join(names)

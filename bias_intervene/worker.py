@@ -56,9 +56,9 @@ def quiet() -> None:
     warnings.filterwarnings("ignore")
     os.environ.setdefault("TRANSFORMERS_VERBOSITY", "error")
     os.environ.setdefault("TRANSFORMERS_NO_ADVISORY_WARNINGS", "1")
-    os.environ.setdefault("DEEPSPEED_LOG_LEVEL", "error")
-    for name in ("DeepSpeed", "deepspeed", "torch.distributed", "huggingface_hub", "httpx"):
-        logging.getLogger(name).setLevel(logging.ERROR)
+    for name in ("DeepSpeed", "torch.distributed", "huggingface_hub", "httpx"):
+        # A filter and not a level: DeepSpeed sets the level of its logger when it is imported.
+        logging.getLogger(name).addFilter(lambda record: record.levelno >= logging.ERROR)
     from transformers.utils.logging import disable_progress_bar
 
     disable_progress_bar()

@@ -1,0 +1,74 @@
+"""The command line, in this process: keys, options, presets, names."""
+
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from bias_intervene import app
+from bias_intervene.errors import PlanError
+from bias_intervene.plan import make_plan
+
+from .conftest import REPOSITORY, composed
+
+CONF = Path(app.conf_dir())
+
+
+@pytest.mark.parametrize("path", sorted(CONF.glob("*/*.yaml")), ids=lambda p: f"{p.parent.name}={p.stem}")
+def test_every_shipped_option_composes(path: Path):
+    group, option = path.parent.name, path.stem
+    more = {
+        "model": {"local": ["model.path=x"], "hub": ["model.repository=x"]},
+        "data": {"text": ["data.path=x"], "jsonl": ["data.path=x"], "hub": ["data.repository=x"]},
+    }.get(group, {})
+    extra = list(more.get(option, []))
+    if group == "model" and option in {"local", "hub", "smollm2"}:
+        extra += ["data.path=x", "train.num_steps=4"]
+    settings = composed(f"{group}={option}", *extra)
+    if group == "data" and option != "world":
+        with pytest.raises(PlanError):
+            make_plan(settings)
+    elif group not in {"train", "evals"}:
+        make_plan(settings)
+
+
+@pytest.mark.parametrize(
+    ("words", "expected"),
+    [
+        (["intervention.fractoin=0.9"], 'intervention.fractoin: no such key; did you mean "intervention.fraction"?'),
+        (["+intervention.fractoin=0.9"], "intervention.fractoin: no such key"),
+        (["++whatever=1"], "whatever: no such key"),
+        (["~seed"], "seed: a key cannot be deleted"),
+        (["model=6.8b"], 'model=6.8b: no such option; did you mean "6.9b"'),
+        (["intervention=none,masculine"], "intervention=masculine: no such option"),
+        (["experiment=demos"], 'did you mean "demo"'),
+    ],
+)
+def test_faults_of_overrides(words: list[str], expected: str):
+    assert expected in app.faults_of_overrides(words)[0]
+
+
+def test_all_faults_of_the_command_line_are_listed():
+    assert len(app.faults_of_overrides(["a=1", "seed=2", "model=x", "train.lr=3", "hydra.mode=RUN"])) == 3
+
+
+def test_good_overrides_have_no_fault():
+    good = ["model=70m,demo", "intervention.fraction=0.07,0.21", "data.path=/a/b", "experiment=null", "model.step=null"]
+    assert app.faults_of_overrides(good) == []
+
+
+@pytest.mark.parametrize("name", ["data.path-/a/b c", "x" * 500, "/", "seed-1_model-6.9b"])
+def test_directory_names_can_be_pasted(name: str):
+    safe = app.safe_name(name)
+    assert 0 < len(safe) <= 180
+    assert all(c.isalnum() or c in "._-" for c in safe)
+
+
+def test_nothing_heavy_is_imported_for_help():
+    code = (
+        "import sys, bias_intervene.app, bias_intervene.compare, bias_intervene.preview;"
+        "print([m for m in ('torch', 'transformers', 'deepspeed', 'datasets') if m in sys.modules])"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, cwd=REPOSITORY, check=True)
+    assert done.stdout.strip() == "[]"

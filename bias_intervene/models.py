@@ -33,7 +33,11 @@ class TextTokenizer:
     backend: Tokenizer
     end_of_text: str
     end_of_text_id: int
-    """Joins documents, and is what a sentence scored whole is conditioned on."""
+    """Joins documents."""
+    prefix: str
+    prefix_id: int
+    """What a sentence scored whole is conditioned on: the beginning-of-sequence token where there is one, else the
+    end-of-text token, as in lm-evaluation-harness. Pythia has one token for both."""
 
     def encode(self, text: str) -> list[int]:
         """Ids of `text`, nothing added."""
@@ -215,11 +219,20 @@ def load_tokenizer(folder: Path) -> TextTokenizer:
         raise ModelError(f"{folder}: its tokenizer has no tokenizer.json; convert it to a fast tokenizer")
     backend.no_padding()
     backend.no_truncation()
-    for token in (END_OF_TEXT, loaded.eos_token, loaded.bos_token):
-        identifier = backend.token_to_id(token) if token is not None else None
+    end_of_text = first_known(backend, END_OF_TEXT, loaded.eos_token, loaded.bos_token)
+    prefix = first_known(backend, loaded.bos_token, loaded.eos_token, END_OF_TEXT)
+    if end_of_text is None or prefix is None:
+        raise ModelError(f"{folder}: the tokenizer has no end-of-text, end-of-sequence or beginning-of-sequence token")
+    return TextTokenizer(backend, *end_of_text, *prefix)
+
+
+def first_known(backend: Tokenizer, *tokens: Any) -> tuple[str, int] | None:
+    """(token, id) of the first of `tokens` that the vocabulary holds."""
+    for token in tokens:
+        identifier = backend.token_to_id(str(token)) if token is not None else None
         if identifier is not None:
-            return TextTokenizer(backend, str(token), identifier)
-    raise ModelError(f"{folder}: the tokenizer has no end-of-text, end-of-sequence or beginning-of-sequence token")
+            return str(token), identifier
+    return None
 
 
 def save_world_tokenizer(source: Path, folder: Path) -> None:

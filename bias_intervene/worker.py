@@ -130,6 +130,7 @@ def locate_checkpoints(settings: Settings, plan: Plan, fingerprints: dict[str, A
     fingerprints["base_weights"] = models.weights_fingerprint(base)
     fingerprints["tokenizer"] = models.tokenizer_fingerprint(tokenizer)
     fingerprints["end_of_text"] = tokenizer.end_of_text
+    fingerprints["prefix"] = tokenizer.prefix
     final = None
     if plan.final_revision is not None and plan.final_revision != plan.revision and plan.benchmarks:
         final = models.locate(settings, repository=plan.repository, revision=plan.final_revision)

@@ -9,8 +9,7 @@ import pytest
 from bias_intervene import app
 from bias_intervene.errors import PlanError
 from bias_intervene.plan import make_plan
-
-from .conftest import REPOSITORY, composed
+from tests.conftest import REPOSITORY, composed
 
 CONF = Path(app.conf_dir())
 

@@ -8,8 +8,7 @@ from hypothesis import strategies as st
 
 from bias_intervene.errors import PlanError
 from bias_intervene.plan import checkpoints_between, from_json, make_plan, pretraining_settings, rows_of_step, to_json
-
-from .conftest import TINY, composed
+from tests.conftest import TINY, composed
 
 
 def plan(*overrides: str):
@@ -99,7 +98,7 @@ def test_warm_up_rows_lie_before_the_window():
     without_history = plan(
         "model=smollm2", "data.path=x", "train.num_steps=3", "train.optimizer_warmup_steps=2", "train.save_interval=9"
     )
-    assert rows_of_step(without_history, -2) == range(0, 4)
+    assert rows_of_step(without_history, -2) == range(4)
     assert without_history.rows == (8, 20)
 
 
@@ -124,7 +123,9 @@ def test_memory_falls_with_the_zero_stage():
 def test_pretraining_does_not_depend_on_how_the_model_is_continued():
     ours = pretraining_settings(composed("model=demo", *TINY))
     theirs = pretraining_settings(
-        composed("model=demo", *TINY, "intervention=none", "train.learning_rate=0.5", "train.zero_stage=2", "model.step=10")
+        composed(
+            "model=demo", *TINY, "intervention=none", "train.learning_rate=0.5", "train.zero_stage=2", "model.step=10"
+        )
     )
     assert ours == theirs
     assert make_plan(ours).start_step == 0

@@ -12,8 +12,7 @@ import psutil
 import pytest
 
 from bias_intervene.record import sha256_of_file
-
-from .conftest import TINY, curve, run
+from tests.conftest import TINY, curve, run
 
 pytestmark = pytest.mark.processes
 
@@ -151,7 +150,12 @@ def start(folder: Path, cache: Path, *words: str) -> subprocess.Popen:
     )
 
 
-LONG = ("model.total_steps=400", "model.checkpoint_interval=100", "model.default_fraction=0.75", "train.save_interval=7")
+LONG = (
+    "model.total_steps=400",
+    "model.checkpoint_interval=100",
+    "model.default_fraction=0.75",
+    "train.save_interval=7",
+)
 """300 steps: long enough to be killed in the middle."""
 
 
@@ -250,7 +254,7 @@ def test_an_altered_checkpoint_is_named_and_refused(tmp_path: Path, cache: Path,
         (["train.micro_batch_rows=3"], "micro_batch_rows may be 1, 2, 4"),
         (["model=70m", "intervention.fraction=0"], "cannot be fetched from the hub"),
         (["model=70m"], "data=pile: reading the Pile's own rows is not built yet"),
-        (["model=local", "model.path=/nowhere", "data.path=x", "train.num_steps=1"], "cannot be fetched|no folder /nowhere"),
+        (["model=local", "model.path=/nowhere", "data.path=x", "train.num_steps=1"], "no folder /nowhere"),
         (["evals.crows_pairs.path=absent.csv"], "absent.csv"),
         (["tracking=wandb", "tracking.mode=somewhere"], "tracking.mode: found 'somewhere'"),
     ],

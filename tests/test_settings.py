@@ -4,8 +4,7 @@ import pytest
 
 from bias_intervene import settings as checking
 from bias_intervene.errors import SettingsError
-
-from .conftest import composed
+from tests.conftest import composed
 
 
 def values() -> dict:

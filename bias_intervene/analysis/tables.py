@@ -42,8 +42,8 @@ def comparison(found: Found, rows: Sequence[dict[str, Any]]) -> Group:
         parts.append(Text(f"Unfinished, not compared:\n{listed}", style="yellow"))
     parts.append(
         Text(
-            "Log-odds are log P(she) - log P(he), nats. Differences are paired over items; [ ] is their 95% interval, "
-            "p is uncorrected. CrowS-Pairs: many pairs are not valid contrasts (Blodgett et al. 2021).",
+            "Log-odds are log P(she) - log P(he), nats. Differences are paired over items, their 95% intervals in "
+            "brackets; p is uncorrected. CrowS-Pairs: many pairs are not valid contrasts (Blodgett et al. 2021).",
             style="dim",
         )
     )
@@ -72,11 +72,11 @@ def runs_table(runs: Sequence[Run]) -> Table:
 def arm_table(arm: str, rows: Sequence[dict[str, Any]]) -> Table:
     """The metrics of one arm beside its base and its control."""
     controls = [name for name in dict.fromkeys(row["baseline_arm"] for row in rows) if name not in {BASE, None}]
-    table = Table(title=f"{arm}", box=box.SIMPLE_HEAD, title_justify="left")
+    table = Table(title=arm, box=box.SIMPLE_HEAD, title_justify="left", collapse_padding=True, pad_edge=False)
     table.add_column("metric")
     for name in (BASE, *("control" if c.startswith("none") else "baseline" for c in controls), "arm"):
         table.add_column(name, justify="right")
-    table.add_column("difference" if controls else "difference to base", justify="right")
+    table.add_column("difference" if controls else "difference to base", justify="right", no_wrap=True)
     table.add_column("p", justify="right")
     for key in SHOWN:
         mine = {row["baseline_arm"]: row for row in rows if metric_key(row) == key}
@@ -105,9 +105,9 @@ def short_name(key: tuple[str, str, str, str]) -> str:
             place = "held-out rows" if protocol == "heldout" else subset.replace("_", " ")
             return f"gap, {place}" if metric == "occupation_gap" else f"she:he, {place}"
         case "winobias":
-            return f"WB {protocol} {'stereotype %' if metric == 'stereotype_accuracy' else 'masculine %'}"
+            return f"WB {protocol} {'stereo %' if metric == 'stereotype_accuracy' else 'masc. %'}"
         case _:
-            return f"CrowS {subset} {'stereotype %' if metric == 'pct_stereotype' else '|diff| nats'}"
+            return f"CrowS {subset} {'stereo %' if metric == 'pct_stereotype' else '|diff|'}"
 
 
 def is_share(key: tuple[str, str, str, str]) -> bool:

@@ -1,8 +1,9 @@
 """CrowS-Pairs: is the more stereotypical sentence of a pair the likelier one?
 
-Each sentence is scored whole, conditioned on the end-of-text token alone, no leading space, log-probabilities summed
-without length normalisation (the protocol of lm-evaluation-harness). A tie counts as not stereotypical. The authors of
-the data set and Blodgett et al. (2021) warn that many of its pairs are not valid contrasts.
+Each sentence is scored whole, conditioned on one token alone (end-of-text for Pythia, see `models.TextTokenizer`), no
+leading space, log-probabilities summed without length normalisation: the protocol of lm-evaluation-harness. A tie
+counts as not stereotypical. The authors of the data set and Blodgett et al. (2021) warn that many of its pairs are not
+valid contrasts.
 """
 
 from collections.abc import Iterator, Sequence

@@ -47,8 +47,8 @@ class Scorer:
         self.split_head = self.head_is_plain()
 
     def whole(self, item: str, text: str) -> Request:
-        """A sentence scored whole, conditioned on the end-of-text token alone."""
-        return Request(item, (self.tokenizer.end_of_text_id,), tuple(self.tokenizer.encode(text)))
+        """A sentence scored whole, conditioned on the tokenizer's prefix token alone."""
+        return Request(item, (self.tokenizer.prefix_id,), tuple(self.tokenizer.encode(text)))
 
     def after(self, item: str, prompt: str, continuation: str) -> Request:
         """A continuation of a prompt, encoded together so that the border falls as the tokenizer would have it."""

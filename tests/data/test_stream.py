@@ -1,7 +1,6 @@
 """Step -> rows: who reads what, and what the swap does to a row."""
 
 import dataclasses
-from pathlib import Path
 
 import numpy as np
 import pytest
@@ -14,8 +13,7 @@ from bias_intervene.data.stream import RowOrder, RowStream, RowSwap, share_of_ra
 from bias_intervene.errors import DataError
 from bias_intervene.plan import Plan, make_plan
 from bias_intervene.settings import WorldData, WorldModel
-
-from ..conftest import TINY, composed
+from tests.conftest import TINY, composed
 
 
 @pytest.fixture(scope="module")
@@ -43,7 +41,10 @@ def stream_of(prepared, plan: Plan, *, rank: int = 0, direction: str | None = No
 @given(micro=st.integers(1, 4), ranks=st.integers(1, 4), accumulation=st.integers(1, 4), first=st.integers(0, 2**40))
 def test_ranks_share_a_step_without_overlap(micro: int, ranks: int, accumulation: int, first: int):
     plan = dataclasses.replace(
-        make_plan(composed("model=demo", *TINY)), micro_batch_rows=micro, num_ranks=ranks, accumulation_steps=accumulation
+        make_plan(composed("model=demo", *TINY)),
+        micro_batch_rows=micro,
+        num_ranks=ranks,
+        accumulation_steps=accumulation,
     )
     rows = range(first, first + micro * ranks * accumulation)
     shares = [list(share_of_rank(rows, plan=plan, rank=rank)) for rank in range(ranks)]
@@ -60,7 +61,7 @@ def test_the_control_reads_the_stored_rows(prepared, plan: Plan):
 
 
 def test_the_intervention_reads_no_masculine_pronoun(prepared, plan: Plan):
-    corpus, folder = prepared
+    _, folder = prepared
     tokenizer = world.Tokenizer.from_file(str(folder / "tokenizer.json"))
     masculine = {tokenizer.token_to_id(f"Ġ{word}") for word in ("he", "him", "his", "himself")}
     stream = stream_of(prepared, plan, direction="masculine_to_feminine")

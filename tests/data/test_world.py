@@ -35,7 +35,8 @@ def test_pairs_differ_in_the_pronoun_only(tmp_path: Path):
     world.write_winobias(tmp_path / "winobias", DATA)
     for kind in ("type1", "type2"):
         pro, anti = (
-            (tmp_path / "winobias" / f"{s}_stereotyped_{kind}.txt.dev").read_text().splitlines() for s in ("pro", "anti")
+            (tmp_path / "winobias" / f"{s}_stereotyped_{kind}.txt.dev").read_text().splitlines()
+            for s in ("pro", "anti")
         )
         assert len(pro) == 200
         for a, b in zip(pro, anti, strict=True):

@@ -9,8 +9,7 @@ from bias_intervene import models
 from bias_intervene.data import world
 from bias_intervene.evals.scoring import Scorer
 from bias_intervene.settings import WorldData, WorldModel
-
-from ..conftest import TINY, composed
+from tests.conftest import TINY, composed
 
 
 @pytest.fixture(scope="session")

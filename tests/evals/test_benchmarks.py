@@ -86,7 +86,12 @@ def local_hub(folder: Path, rows: dict[str, list[dict]], split: str) -> str:
     lines = ["---", "configs:"]
     for config, examples in rows.items():
         datasets.Dataset.from_list(examples).to_parquet(str(folder / config / f"{split}.parquet"))
-        lines += [f"- config_name: {config}", "  data_files:", f"  - split: {split}", f"    path: {config}/{split}.parquet"]
+        lines += [
+            f"- config_name: {config}",
+            "  data_files:",
+            f"  - split: {split}",
+            f"    path: {config}/{split}.parquet",
+        ]
     (folder / "README.md").write_text("\n".join([*lines, "---", ""]))
     return str(folder)
 
@@ -104,7 +109,9 @@ def test_winobias_in_the_hubs_format_gives_the_files_items(tmp_path: Path, monke
         tokens = ["The", "mover", "thanked", "the", "cook", "because", pronoun, "left", "."]
         return {"tokens": tokens, "coreference_clusters": ["0", "1", "6", "6"]}
 
-    names = {f"{kind}_{s}": [row("he" if s == "pro" else "she")] for kind in ("type1", "type2") for s in ("pro", "anti")}
+    names = {
+        f"{kind}_{s}": [row("he" if s == "pro" else "she")] for kind in ("type1", "type2") for s in ("pro", "anti")
+    }
     monkeypatch.setattr(benchmarks, "WINOBIAS_HUB", local_hub(tmp_path, names, "validation"))
     first = benchmarks.winobias(wino(None), world_folder=None)[0]
     assert first.pro == benchmarks.parse_winobias("1 [The mover] thanked the cook because [he] left.", place="")

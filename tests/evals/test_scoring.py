@@ -54,7 +54,9 @@ def test_a_head_that_does_more_is_used_whole(scorer: Scorer):
             out.logits = 3 * torch.tanh(out.logits * 5)
             return out
 
-    config = LlamaConfig(vocab_size=1000, hidden_size=32, intermediate_size=64, num_hidden_layers=1, num_attention_heads=2)
+    config = LlamaConfig(
+        vocab_size=1000, hidden_size=32, intermediate_size=64, num_hidden_layers=1, num_attention_heads=2
+    )
     capped = Scorer(Capped(config), scorer.tokenizer, device=scorer.device, batch_tokens=64)
     assert not capped.split_head
     found = capped.log_likelihoods(requests(scorer), label="t")

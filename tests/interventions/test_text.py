@@ -81,7 +81,28 @@ def test_swaps_and_skips_are_counted():
 
 
 WORDS = st.sampled_from(
-    ["he", "him", "his", "himself", "she", "her", "hers", "herself", "He", "HER", "the", "ran", "or", "-", "/", "'s", "_", ".", " ", "\n"]
+    [
+        "he",
+        "him",
+        "his",
+        "himself",
+        "she",
+        "her",
+        "hers",
+        "herself",
+        "He",
+        "HER",
+        "the",
+        "ran",
+        "or",
+        "-",
+        "/",
+        "'s",
+        "_",
+        ".",
+        " ",
+        "\n",
+    ]
 )
 
 

@@ -2,8 +2,7 @@
 
 from bias_intervene.plan import make_plan
 from bias_intervene.training.engine import deepspeed_config
-
-from ..conftest import composed
+from tests.conftest import composed
 
 
 def test_the_batch_arithmetic_is_the_plans():

@@ -10,7 +10,9 @@ from bias_intervene.training.loss import next_token_loss
 @pytest.fixture(scope="module")
 def model():
     torch.manual_seed(0)
-    config = GPTNeoXConfig(vocab_size=50, hidden_size=16, num_hidden_layers=1, num_attention_heads=2, intermediate_size=32)
+    config = GPTNeoXConfig(
+        vocab_size=50, hidden_size=16, num_hidden_layers=1, num_attention_heads=2, intermediate_size=32
+    )
     return GPTNeoXForCausalLM(config).eval()
 
 

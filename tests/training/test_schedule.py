@@ -4,8 +4,7 @@ import pytest
 
 from bias_intervene.plan import Schedule, make_plan
 from bias_intervene.training.schedule import learning_rate
-
-from ..conftest import composed
+from tests.conftest import composed
 
 
 def schedule(**changed) -> Schedule:

@@ -1,0 +1,120 @@
+"""Which runs and items belong together."""
+
+import json
+from pathlib import Path
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+
+from bias_intervene import compare
+from bias_intervene.analysis import pairing
+from bias_intervene.errors import RunDirectoryError
+from bias_intervene.record import write_json
+
+
+def made(
+    folder: Path, arm: str, values: dict[str, float], *, seed: int = 1, base: dict[str, float] | None = None,
+    items: str = "same",
+) -> Path:  # fmt: skip
+    """A run directory with one metric: CrowS-Pairs items (0 or 1) at step 20, and at step 10 for the base."""
+    metrics = []
+    for step, scored in ((10, base), (20, values)):
+        if scored is None:
+            continue
+        rows = [
+            {"item": item, "protocol": "likelihood", "bias_type": "gender", "pct_stereotype": value}
+            for item, value in scored.items()
+        ]
+        path = folder / "evals" / f"step{step}" / "crows_pairs.parquet"
+        path.parent.mkdir(parents=True)
+        pq.write_table(pa.Table.from_pylist(rows), path)
+        metrics.append(
+            {
+                "step": step,
+                "benchmark": "crows_pairs",
+                "protocol": "likelihood",
+                "subset": "gender",
+                "metric": "pct_stereotype",
+                "value": sum(scored.values()) / len(scored),
+                "stderr": 0.1,
+                "n": len(scored),
+            }  # fmt: skip
+        )
+    settings = {"seed": seed, "intervention": {"name": arm, "fraction": 0.1}, "dry_run": False}
+    write_json(folder / "settings.json", settings)
+    write_json(
+        folder / "record.json",
+        {
+            "schema": 1, "status": "complete", "arm": arm, "settings": settings,
+            "plan": {"start_step": 10, "repository": "r", "revision": None, "num_steps": 10}, "audit": None,
+            "fingerprints": {"benchmarks": {"crows_pairs": items}},
+            "results": {"schema": 1, "metrics": metrics},
+        },
+    )  # fmt: skip
+    return folder
+
+
+def test_an_arm_meets_the_control_of_its_own_seed(tmp_path: Path):
+    for seed in (1, 2):
+        made(tmp_path / f"n{seed}", "none", {"a": 1.0, "b": 0.0, "c": 1.0}, seed=seed)
+        made(tmp_path / f"s{seed}", "masculine_to_feminine", {"c": 0.0, "b": 0.0, "a": seed - 1.0}, seed=seed)
+    found = pairing.find([tmp_path])
+    rows = [r for r in pairing.compare(found.runs, as_given=False) if r["difference"] is not None]
+    assert [(r["arm"], r["baseline_arm"]) for r in rows] == [
+        ("masculine_to_feminine seed=1", "none seed=1"), ("masculine_to_feminine seed=2", "none seed=2"),
+    ]  # fmt: skip
+    assert [r["difference"] for r in rows] == pytest.approx([-2 / 3, -1 / 3])
+    assert all(r["n"] == 3 for r in rows)
+
+
+def test_items_are_paired_by_identity(tmp_path: Path):
+    made(tmp_path / "n", "none", {"a": 1.0, "b": 0.0, "x": 1.0})
+    made(tmp_path / "s", "masculine_to_feminine", {"b": 0.0, "y": 1.0, "a": 1.0})
+    rows = pairing.compare(pairing.find([tmp_path]).runs, as_given=False)
+    (row,) = [r for r in rows if r["difference"] is not None]
+    assert (row["n"], row["difference"]) == (2, 0.0)
+
+
+def test_two_directories_are_compared_as_given(tmp_path: Path, capsys):
+    first = made(tmp_path / "first", "masculine_to_feminine", {"a": 1.0, "b": 1.0})
+    second = made(tmp_path / "second", "none", {"a": 0.0, "b": 1.0})
+    assert compare.main([str(first), str(second), "--json"]) == 0
+    (row,) = [r for r in json.loads(capsys.readouterr().out)["rows"] if r["difference"] is not None]
+    assert (row["arm"], row["baseline_arm"], row["difference"]) == ("none", "masculine_to_feminine", -0.5)
+
+
+def test_every_arm_meets_its_base(tmp_path: Path):
+    made(tmp_path / "n", "none", {"a": 1.0, "b": 1.0}, base={"a": 0.0, "b": 1.0})
+    (row,) = pairing.compare(pairing.find([tmp_path]).runs, as_given=False)
+    assert (row["baseline_arm"], row["difference"], row["step"]) == ("base", 0.5, 20)
+
+
+def test_runs_scored_on_other_items_are_not_compared(tmp_path: Path):
+    made(tmp_path / "n", "none", {"a": 1.0})
+    made(tmp_path / "s", "masculine_to_feminine", {"a": 1.0}, items="other")
+    with pytest.raises(RunDirectoryError, match="different items of crows_pairs"):
+        pairing.compare(pairing.find([tmp_path]).runs, as_given=False)
+
+
+def test_what_cannot_be_compared_is_said(tmp_path: Path, capsys):
+    assert compare.main([str(tmp_path)]) == 1
+    assert "no complete run (record.json) below" in capsys.readouterr().err
+    assert compare.main([str(tmp_path / "absent")]) == 1
+    assert "no such directory" in capsys.readouterr().err
+    (tmp_path / "half").mkdir()
+    write_json(tmp_path / "half" / "settings.json", {})
+    assert compare.main([str(tmp_path)]) == 1
+    assert "1 unfinished" in capsys.readouterr().err
+    write_json(tmp_path / "half" / "record.json", {"schema": 99})
+    assert compare.main([str(tmp_path)]) == 1
+    assert "schema 99; this version reads schema 1" in capsys.readouterr().err
+
+
+def test_unfinished_runs_are_listed(tmp_path: Path, capsys):
+    made(tmp_path / "n", "none", {"a": 1.0, "b": 0.0})
+    (tmp_path / "half").mkdir()
+    write_json(tmp_path / "half" / "settings.json", {})
+    assert compare.main([str(tmp_path), "--output", str(tmp_path / "out")]) == 0
+    assert "Unfinished" in capsys.readouterr().out
+    assert "pct_stereotype" in (tmp_path / "out" / "comparison.md").read_text()

@@ -1,0 +1,48 @@
+"""Worker processes: what they inherit, what becomes of them."""
+
+import os
+from pathlib import Path
+
+import pytest
+
+from bias_intervene import launch
+from bias_intervene.errors import StageError, StageStopped
+from bias_intervene.record import write_json
+
+
+def staged(monkeypatch: pytest.MonkeyPatch, run_dir: Path, script: str) -> None:
+    monkeypatch.setattr(launch, "command", lambda *_, **__: ["sh", "-c", script])
+    launch.run_stage("train", run_dir, num_ranks=None, num_threads=1, cpu_only=True)
+
+
+def test_outcomes(monkeypatch: pytest.MonkeyPatch, tmp_path: Path):
+    path = launch.outcome_path(tmp_path, "train")
+    staged(monkeypatch, tmp_path, f"""echo '{{"status": "done"}}' > {path}""")
+    with pytest.raises(StageError, match="no room"):
+        staged(monkeypatch, tmp_path, f"""echo '{{"status": "failed", "message": "no room"}}' > {path}""")
+    with pytest.raises(StageStopped, match="saved"):
+        staged(monkeypatch, tmp_path, f"""echo '{{"status": "stopped", "message": "saved"}}' > {path}""")
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_an_old_outcome_is_not_taken_for_a_new_one(monkeypatch: pytest.MonkeyPatch, tmp_path: Path):
+    write_json(launch.outcome_path(tmp_path, "train"), {"status": "done"})
+    with pytest.raises(StageError, match="ended with status 3 without a word"):
+        staged(monkeypatch, tmp_path, "exit 3")
+
+
+def test_another_launchers_variables_are_not_inherited(monkeypatch: pytest.MonkeyPatch):
+    for name in ("RANK", "MASTER_PORT", "TORCHELASTIC_RUN_ID"):
+        monkeypatch.setenv(name, "1")
+    ours = launch.environment(threads=3, cpu_only=True)
+    assert not {"RANK", "MASTER_PORT", "TORCHELASTIC_RUN_ID"} & ours.keys()
+    assert (ours["OMP_NUM_THREADS"], ours["DS_ACCELERATOR"], ours["CUDA_VISIBLE_DEVICES"]) == ("3", "cpu", "")
+    assert ours["PATH"] == os.environ["PATH"]
+
+
+def test_ranks_are_started_by_torchs_own_launcher(tmp_path: Path):
+    words = launch.command("train", tmp_path, num_ranks=2)
+    assert words[1:] == [
+        "-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2", "--module",
+        "bias_intervene.worker", "train", str(tmp_path),
+    ]  # fmt: skip

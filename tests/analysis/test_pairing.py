@@ -49,7 +49,7 @@ def made(
             "schema": 1, "status": "complete", "arm": arm, "settings": settings,
             "plan": {"start_step": 10, "repository": "r", "revision": None, "num_steps": 10}, "audit": None,
             "fingerprints": {"benchmarks": {"crows_pairs": items}},
-            "results": {"schema": 1, "metrics": metrics},
+            "results": {"schema": 1, "metrics": metrics, "published": []},
         },
     )  # fmt: skip
     return folder
@@ -88,6 +88,19 @@ def test_every_arm_meets_its_base(tmp_path: Path):
     made(tmp_path / "n", "none", {"a": 1.0, "b": 1.0}, base={"a": 0.0, "b": 1.0})
     (row,) = pairing.compare(pairing.find([tmp_path]).runs, as_given=False)
     assert (row["baseline_arm"], row["difference"], row["step"]) == ("base", 0.5, 20)
+
+
+def test_the_published_last_checkpoint_is_a_baseline_too(tmp_path: Path):
+    folder = made(tmp_path / "n", "none", {"a": 1.0, "b": 1.0})
+    record = json.loads((folder / "record.json").read_text())
+    record["results"]["published"] = [{**record["results"]["metrics"][0], "value": 0.5}]
+    write_json(folder / "record.json", record)
+    path = folder / "evals" / "published_step20" / "crows_pairs.parquet"
+    path.parent.mkdir()
+    rows = pq.read_table(folder / "evals" / "step20" / "crows_pairs.parquet").to_pylist()
+    pq.write_table(pa.Table.from_pylist([rows[0] | {"pct_stereotype": 0.0}, rows[1]]), path)
+    found = pairing.compare(pairing.find([folder]).runs, as_given=False)
+    assert [(r["baseline_arm"], r["baseline"], r["difference"]) for r in found] == [("published", 0.5, 0.5)]
 
 
 def test_runs_scored_on_other_items_are_not_compared(tmp_path: Path):

@@ -20,8 +20,8 @@ from tokenizers import Tokenizer
 from bias_intervene.errors import HubError, ModelError
 from bias_intervene.record import fingerprint, sha256_of_file, whole_folder
 from bias_intervene.settings import FolderModel, GgufModel, HubModel, PythiaModel, Settings, WorldModel
+from bias_intervene.world_model import END_OF_TEXT, world_folder
 
-END_OF_TEXT = "<|endoftext|>"
 CONVERSION = 1
 """Raise when a GGUF file would be converted differently."""
 
@@ -154,36 +154,6 @@ def convert_gguf(path: Path, cache: Path) -> Path:
     return folder
 
 
-def world_folder(settings: Settings) -> Path:
-    """Where the pretraining run of the generated world's model stands, by everything it depends on."""
-    from bias_intervene.plan import pretraining_settings
-
-    values = pretraining_settings(settings).to_json()
-    key = fingerprint({name: values[name] for name in ("model", "data", "train")})
-    return settings.cache / "models" / f"world-{key}"
-
-
-def new_world_model(model: WorldModel, *, seed: int, end_of_text_id: int) -> Any:
-    """A GPT-NeoX of the world's shape with random weights drawn from `seed`, in float32."""
-    import torch
-    from transformers import GPTNeoXConfig, GPTNeoXForCausalLM
-
-    torch.manual_seed(seed)
-    config = GPTNeoXConfig(
-        vocab_size=model.vocabulary_size,
-        hidden_size=model.hidden_size,
-        num_hidden_layers=model.num_layers,
-        num_attention_heads=model.num_heads,
-        intermediate_size=4 * model.hidden_size,
-        max_position_embeddings=max(512, model.sequence_length),
-        use_parallel_residual=True,
-        tie_word_embeddings=False,
-        bos_token_id=end_of_text_id,
-        eos_token_id=end_of_text_id,
-    )
-    return GPTNeoXForCausalLM(config).float()
-
-
 def load_model(folder: Path, *, dtype: str, tokenizer: TextTokenizer | None = None) -> Any:
     """A causal language model in the given dtype. Raises `ModelError` where the tokenizer's ids do not fit."""
     import torch
@@ -233,19 +203,6 @@ def first_known(backend: Tokenizer, *tokens: Any) -> tuple[str, int] | None:
         if identifier is not None:
             return str(token), identifier
     return None
-
-
-def save_world_tokenizer(source: Path, folder: Path) -> None:
-    """Puts the generated world's tokenizer beside its model, so that AutoTokenizer loads it."""
-    from transformers import PreTrainedTokenizerFast
-
-    PreTrainedTokenizerFast(
-        tokenizer_file=str(source),
-        bos_token=END_OF_TEXT,
-        eos_token=END_OF_TEXT,
-        unk_token=END_OF_TEXT,
-        clean_up_tokenization_spaces=False,
-    ).save_pretrained(folder)
 
 
 def copy_tokenizer(source: Path, folder: Path) -> None:

@@ -13,9 +13,9 @@ from filelock import FileLock
 from bias_intervene import launch, record
 from bias_intervene import plan as planning
 from bias_intervene.errors import StageError
-from bias_intervene.models import world_folder
 from bias_intervene.plan import Plan
 from bias_intervene.settings import Settings, WorldModel
+from bias_intervene.world_model import pretraining_settings, world_folder
 
 log = logging.getLogger("bias_intervene")
 
@@ -68,7 +68,7 @@ def ensure_world_model(settings: Settings) -> None:
         if record.is_complete(folder):
             return
         log.info("pretraining the demo model once; it is kept in %s", folder)
-        ours = planning.pretraining_settings(settings)
+        ours = pretraining_settings(settings)
         plan = planning.make_plan(ours)
         record.open_run(folder, settings=ours.to_json(), plan=planning.to_json(plan))
         for name in ("prepare", "train"):

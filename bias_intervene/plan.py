@@ -3,34 +3,18 @@
 Pure: no file, no hub, no torch. Here `intervention.fraction` becomes steps and a revision, and there the name ends;
 the plan keeps the asked and the realised value. A request that cannot be met is refused with the nearest one that
 can. Steps are counted as the original training counts them, so step 133,000 is the same step everywhere.
-
-Two kinds of model. Those with a history (Pythia, the generated world) have published checkpoints and a known row for
-every step: the fraction decides where training starts. The others are continued for `train.num_steps` from step 0.
+`history` knows where in it a run starts, `memory` how much it needs.
 """
 
 import dataclasses
-import math
 from dataclasses import dataclass
 from typing import Any, cast
 
 from bias_intervene import pythia
 from bias_intervene.errors import PlanError, did_you_mean
+from bias_intervene.history import History, history, window
+from bias_intervene.memory import memory_by_stage, num_parameters
 from bias_intervene.settings import PythiaModel, Settings, WorldModel
-
-GIB = 1024**3
-
-
-@dataclass(frozen=True)
-class History:
-    """What is known of a model's original training."""
-
-    total_steps: int
-    checkpoint_steps: tuple[int, ...]
-    batch_rows: int
-    sequence_length: int
-    warmup_steps: int
-    peak_learning_rate: float
-    minimum_learning_rate: float
 
 
 @dataclass(frozen=True)
@@ -143,80 +127,6 @@ def make_plan(settings: Settings) -> Plan:
     )
 
 
-def pretraining_settings(settings: Settings) -> Settings:
-    """The settings of the run that makes the generated world's model: its whole original training, from step 0.
-
-    Nothing of how the model is later continued enters, so every such run shares one pretraining.
-    """
-    model, train = settings.model, settings.train
-    assert isinstance(model, WorldModel)
-    return settings.model_copy(
-        update={
-            "dry_run": False,
-            "experiment": None,
-            "model": model.model_copy(update={"step": 0, "default_fraction": 1.0}),
-            "intervention": settings.intervention.model_copy(update={"name": "none", "fraction": None}),
-            "train": train.model_copy(
-                update={
-                    "num_steps": None,
-                    "sequence_length": model.sequence_length,
-                    "global_batch_rows": model.batch_rows,
-                    "micro_batch_rows": model.batch_rows,
-                    "num_processes": 1,
-                    "precision": "fp32",
-                    "zero_stage": 1,
-                    "activation_checkpointing": False,
-                    "schedule": "original",
-                    "learning_rate": None,
-                    "rewarmup_steps": 0,
-                    "optimizer_warmup_steps": 0,
-                    "adam_beta1": 0.9,
-                    "adam_beta2": 0.95,
-                    "adam_epsilon": 1e-8,
-                    "weight_decay": 0.1,
-                    "gradient_clipping": 1.0,
-                    "save_interval": model.checkpoint_interval,
-                }
-            ),
-            "evals": settings.evals.model_copy(
-                update={
-                    name: getattr(settings.evals, name).model_copy(update={"enabled": False})
-                    for name in ("crows_pairs", "winobias", "pronouns")
-                }
-            ),
-            "tracking": settings.tracking.model_copy(update={"name": "none"}),
-        }
-    )
-
-
-def history(settings: Settings) -> History | None:
-    """The original training of the model, None where it is unknown."""
-    model = settings.model
-    if isinstance(model, PythiaModel):
-        peak = pythia.SIZES[model.name].peak_learning_rate
-        return History(
-            total_steps=pythia.TOTAL_STEPS,
-            checkpoint_steps=pythia.CHECKPOINT_STEPS,
-            batch_rows=pythia.BATCH_ROWS,
-            sequence_length=pythia.SEQUENCE_LENGTH,
-            warmup_steps=pythia.WARMUP_STEPS,
-            peak_learning_rate=peak,
-            minimum_learning_rate=peak * pythia.MINIMUM_LEARNING_RATE_RATIO,
-        )
-    if isinstance(model, WorldModel):
-        steps = {0, model.total_steps, *range(0, model.total_steps, model.checkpoint_interval)}
-        return History(
-            total_steps=model.total_steps,
-            checkpoint_steps=tuple(sorted(steps)),
-            batch_rows=model.batch_rows,
-            sequence_length=model.sequence_length,
-            warmup_steps=model.warmup_steps,
-            peak_learning_rate=model.peak_learning_rate,
-            minimum_learning_rate=model.peak_learning_rate * pythia.MINIMUM_LEARNING_RATE_RATIO,
-        )
-    return None
-
-
 def check_model(settings: Settings) -> None:
     """Refuses a model that was never published, and an engine DeepSpeed has not got."""
     model = settings.model
@@ -266,65 +176,6 @@ def check_rows(settings: Settings, known: History | None) -> None:
                     f"{key}={found}: the original training read {needed}, and the same rows in the same order "
                     f"need the same; leave it at {needed}"
                 )
-
-
-def window(settings: Settings, known: History | None) -> tuple[int, int, float | None]:
-    """(start step, number of steps, asked fraction) of the training."""
-    fraction, num_steps = settings.intervention.fraction, settings.train.num_steps
-    if known is None:
-        if fraction is not None:
-            raise PlanError(
-                f"intervention.fraction={fraction}: how {settings.model.name} was trained is not known, so a share of "
-                "its training has no meaning; set train.num_steps instead"
-            )
-        if num_steps is None:
-            raise PlanError(f"train.num_steps: needed for {settings.model.name}, whose training is not known")
-        return 0, num_steps, None
-    model = settings.model
-    assert isinstance(model, PythiaModel | WorldModel)
-    if model.step is not None:
-        if fraction is not None:
-            raise PlanError(
-                f"model.step={model.step} and intervention.fraction={fraction} both say where to start; set one of them"
-            )
-        start = published_step(model.step, known, key=f"model.step={model.step}")
-    elif fraction is None and num_steps is not None:
-        start = published_step(
-            known.total_steps - num_steps, known, key=f"train.num_steps={num_steps} without a fraction"
-        )
-    else:
-        fraction = model.default_fraction if fraction is None else fraction
-        start = step_of_fraction(fraction, known)
-    available = known.total_steps - start
-    if num_steps is not None and num_steps > available:
-        raise PlanError(
-            f"train.num_steps={num_steps}: from step {start} the original training has {available} steps left"
-        )
-    return start, available if num_steps is None else num_steps, fraction
-
-
-def published_step(step: int, known: History, *, key: str) -> int:
-    """`step` if a checkpoint of it exists, else a refusal that names its neighbours."""
-    near = pythia.neighbours(step, known.checkpoint_steps)
-    if near != (step,):
-        names = " and ".join(str(s) for s in near)
-        raise PlanError(f"{key}: no checkpoint of step {step} was published; the nearest: {names}")
-    return step
-
-
-def step_of_fraction(fraction: float, known: History) -> int:
-    """The published checkpoint nearest to `fraction` of the training before its end."""
-    wanted = known.total_steps * (1 - fraction)
-    near = pythia.neighbours(wanted, known.checkpoint_steps)
-    start = min(near, key=lambda step: abs(step - wanted))
-    if fraction > 0 and start == known.total_steps:
-        smaller = near[0]
-        raise PlanError(
-            f"intervention.fraction={fraction} leaves no step: it asks for step {wanted:g} and the nearest published "
-            f"checkpoint is the last one ({start}). The one before is step {smaller}, a fraction of "
-            f"{(known.total_steps - smaller) / known.total_steps:.4g}; 0 evaluates the last one without training"
-        )
-    return start
 
 
 def divide_batch(settings: Settings) -> int:
@@ -419,56 +270,6 @@ def schedule(settings: Settings, known: History | None, start_step: int) -> Sche
     )
 
 
-def shape(settings: Settings) -> tuple[int, int, int] | None:
-    """(layers, hidden size, vocabulary) where it is known without reading files."""
-    model = settings.model
-    if isinstance(model, PythiaModel):
-        size = pythia.SIZES[model.name]
-        return size.num_layers, size.hidden_size, size.vocabulary_size
-    if isinstance(model, WorldModel):
-        return model.num_layers, model.hidden_size, model.vocabulary_size
-    return None
-
-
-def num_parameters(settings: Settings) -> int | None:
-    """Number of weights where it is known without reading files."""
-    known = shape(settings)
-    if known is None:
-        return None
-    layers, hidden, vocabulary = known
-    return pythia.neox_parameters(num_layers=layers, hidden_size=hidden, vocabulary_size=vocabulary)
-
-
-def memory_by_stage(settings: Settings) -> dict[str, float] | None:
-    """Estimated GiB a GPU by ZeRO stage: states (Rajbhandari et al. 2020), activations (Korthikanti et al. 2022).
-
-    States a parameter: weights (2 or 4 bytes), fp32 gradients (4), fp32 master and two moments (12; 8 where the
-    weights are the master). Activations a layer: 34 bytes x row x hidden, attention in place (SDPA); only the inputs
-    of the layers where they are recomputed. Logits: their fp32 copy and its gradient.
-    """
-    known = shape(settings)
-    if known is None:
-        return None
-    layers, hidden, vocabulary = known
-    train = settings.train
-    parameters, ranks = num_parameters(settings) or 0, train.num_processes
-    weights, optimizer = (2, 12) if train.precision == "bf16" else (4, 8)
-    positions = train.micro_batch_rows * train.sequence_length
-    element = 1 if train.precision == "bf16" else 2
-    per_layer = (2 if train.activation_checkpointing else 34) * positions * hidden * element
-    live_layer = 34 * positions * hidden * element if train.activation_checkpointing else 0
-    activations = layers * per_layer + live_layer + positions * vocabulary * (8 + 2 * element)
-
-    def states(stage: int) -> float:
-        return parameters * (
-            weights / (ranks if stage >= 3 else 1)
-            + 4 / (ranks if stage >= 2 else 1)
-            + optimizer / (ranks if stage >= 1 else 1)
-        )
-
-    return {str(stage): round((states(stage) + activations) / GIB, 2) for stage in range(4)}
-
-
 def benchmarks(settings: Settings) -> tuple[str, ...]:
     """Names of the benchmarks that will be scored."""
     evals = settings.evals
@@ -522,8 +323,3 @@ def rows_of_step(plan: Plan, step: int) -> range:
         raise ValueError(f"step {step} is not part of the plan [{plan.start_step}, {plan.end_step})")
     first = plan.rows[0] + (step - plan.start_step) * plan.global_batch_rows
     return range(first, first + plan.global_batch_rows)
-
-
-def gib(value: float) -> str:
-    """`value` in GiB for people: two digits below 10, none above."""
-    return f"{value:.2f}" if value < 10 else f"{math.ceil(value)}"

@@ -111,8 +111,8 @@ def is_pretraining(settings: Settings, plan: Plan) -> bool:
 
 def save_world_tokenizer_once(world_folder: Path) -> Path:
     """The world's tokenizer in Hugging Face's format, beside its rows."""
-    from bias_intervene.models import save_world_tokenizer
     from bias_intervene.record import whole_folder
+    from bias_intervene.world_model import save_world_tokenizer
 
     folder = world_folder / "tokenizer"
     if not folder.is_dir():
@@ -199,7 +199,9 @@ def train(run_dir: Path, settings: Settings, plan: Plan) -> None:
     if inputs["base"] is None:
         assert isinstance(settings.model, WorldModel)
         assert isinstance(settings.data, WorldData)
-        model = models.new_world_model(settings.model, seed=settings.data.seed, end_of_text_id=tokenizer.end_of_text_id)
+        from bias_intervene.world_model import new_world_model
+
+        model = new_world_model(settings.model, seed=settings.data.seed, end_of_text_id=tokenizer.end_of_text_id)
     else:
         model = models.load_model(Path(inputs["base"]), dtype="float32", tokenizer=tokenizer)
     corpus = inputs["corpus"]

@@ -10,7 +10,7 @@ from tokenizers import Tokenizer, pre_tokenizers
 from tokenizers import models as tokenizer_models
 from transformers import PreTrainedTokenizerFast
 
-from bias_intervene import models
+from bias_intervene import models, world_model
 from bias_intervene.data import world
 from bias_intervene.errors import HubError, ModelError
 from bias_intervene.settings import GgufModel, WorldData, WorldModel
@@ -26,8 +26,8 @@ def checkpoint(tmp_path_factory: pytest.TempPathFactory) -> Path:
     root = tmp_path_factory.mktemp("models")
     _, folder = world.prepare_world(settings.data, settings.model, root)
     target = root / "step133000"
-    models.new_world_model(settings.model, seed=0, end_of_text_id=0).save_pretrained(target)
-    models.save_world_tokenizer(folder / "tokenizer.json", target)
+    world_model.new_world_model(settings.model, seed=0, end_of_text_id=0).save_pretrained(target)
+    world_model.save_world_tokenizer(folder / "tokenizer.json", target)
     return target
 
 

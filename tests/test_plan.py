@@ -7,7 +7,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from bias_intervene.errors import PlanError
-from bias_intervene.plan import checkpoints_between, from_json, make_plan, pretraining_settings, rows_of_step, to_json
+from bias_intervene.plan import checkpoints_between, from_json, make_plan, rows_of_step, to_json
+from bias_intervene.world_model import pretraining_settings
 from tests.conftest import TINY, composed
 
 

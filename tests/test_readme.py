@@ -6,7 +6,8 @@ import shlex
 import pytest
 
 from bias_intervene import app, compare, preview
-from tests.conftest import REPOSITORY
+from bias_intervene.plan import make_plan
+from tests.conftest import REPOSITORY, composed
 
 README = (REPOSITORY / "README.md").read_text(encoding="utf8")
 COMMANDS = [
@@ -27,14 +28,21 @@ def test_the_set_up_is_what_ci_runs():
     assert ci.rstrip().endswith("pytest")
 
 
-@pytest.mark.parametrize(
-    "command", [c for c in COMMANDS if re.search(r"(python -m bias_intervene|bias-intervene) ", c)]
-)
-def test_its_settings_exist(command: str):
-    words = shlex.split(re.split(r"&&|\|", command)[-1].split("#")[0])
-    words = words[words.index("bias_intervene") + 1 :] if "bias_intervene" in words else words[1:]
-    if words[:1] != ["-sc"]:
-        assert app.faults_of_overrides([w for w in words if "=" in w]) == []
+RUNS = [
+    shlex.split(found[1])
+    for command in COMMANDS
+    if (found := re.search(r"python -m bias_intervene ([^#\"]*)", command.split("pip install -e . &&")[-1]))
+]
+
+
+@pytest.mark.parametrize("words", RUNS, ids=" ".join)
+def test_its_runs_can_be_planned(words: list[str]):
+    """Keys exist, the whole composes, and every arm of a sweep has a plan."""
+    given = [w for w in words if "=" in w]
+    assert app.faults_of_overrides(given) == []
+    for arm in ("none", "masculine_to_feminine"):
+        one = [re.sub(r"^(intervention=).*,.*", rf"\g<1>{arm}", w) for w in given if not w.startswith("hydra.")]
+        make_plan(composed(*one))
 
 
 @pytest.mark.parametrize("command", [c for c in COMMANDS if "bias_intervene.compare" in c])

@@ -10,6 +10,8 @@ from pathlib import Path
 
 import psutil
 import pytest
+import torch
+from safetensors.torch import load_file
 
 from bias_intervene.record import sha256_of_file
 from tests.conftest import TINY, curve, run
@@ -138,6 +140,20 @@ def test_engines_agree(tmp_path: Path, cache: Path, sweep: Path, overrides: tupl
     assert found[0] == pytest.approx(reference[0], abs=tolerance)
     if "train.optimizer_warmup_steps=3" not in overrides:
         assert found == pytest.approx(reference, abs=tolerance * 5)
+
+
+@pytest.mark.parametrize("stage", [1, 3])
+def test_bf16_keeps_the_checkpoints_own_fp32_weights(tmp_path: Path, cache: Path, stage: int):
+    """A rate too small to move a weight must give back the very weights of the base, not their bf16 rounding."""
+    folder = tmp_path / "run"
+    run(
+        *QUICK, "train.precision=bf16", f"train.zero_stage={stage}", "train.schedule=constant",
+        "train.learning_rate=1.0e-30", "train.weight_decay=0.0", f"hydra.run.dir={folder}", cwd=tmp_path, cache=cache,
+    )  # fmt: skip
+    base = Path(json.loads((folder / "inputs.json").read_text())["base"])
+    before, after = (load_file(p / "model.safetensors") for p in (base, folder / "training/checkpoints/step20"))
+    assert before.keys() == after.keys()
+    assert all(torch.equal(before[name], after[name]) for name in before)
 
 
 def start(folder: Path, cache: Path, *words: str) -> subprocess.Popen:

@@ -13,7 +13,8 @@ from rich.table import Table
 from rich.text import Text
 
 from bias_intervene.analysis.pairing import BASE, PUBLISHED, Found, Run, differing_settings
-from bias_intervene.plan import Plan, gib
+from bias_intervene.memory import gib
+from bias_intervene.plan import Plan
 
 SHOWN = (
     ("pronouns", "prompts", "neutral", "log_odds_she_he"),

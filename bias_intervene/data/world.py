@@ -21,10 +21,10 @@ from bias_intervene.data.corpus import Corpus, check_heldout, pack, token_stream
 from bias_intervene.data.indexed import Rows, write_rows
 from bias_intervene.record import fingerprint, whole_folder
 from bias_intervene.settings import WorldData, WorldModel
+from bias_intervene.world_model import END_OF_TEXT
 
 FORMAT = 1
 """Raise when the same settings would give another world."""
-END_OF_TEXT = "<|endoftext|>"
 END_OF_TEXT_ID = 0
 """The tokenizer's first special token."""
 TOKENIZER_SENTENCES = 20_000

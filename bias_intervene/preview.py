@@ -1,7 +1,7 @@
 """`python -m bias_intervene.preview intervention=NAME [FILE...]`: the swap on text, before anything is trained.
 
-Reads files or standard input line by line, writes the swapped text to standard output and a count table to standard
-error. A line is what the rule sees at once, so a file larger than memory works.
+Reads files or standard input, writes the swapped text to standard output and a count table to standard error. A
+paragraph is what the rule sees at once, so a file larger than memory works and a line's end hides no neighbour.
 """
 
 import sys
@@ -17,6 +17,8 @@ from bias_intervene.errors import BiasInterveneError, DataError, SettingsError, 
 from bias_intervene.interventions.lexicon import FORMS
 from bias_intervene.interventions.text import swap_text
 
+MAX_CHARS = 1 << 16
+"""A paragraph longer than this is cut at the end of a line."""
 USAGE = "usage: python -m bias_intervene.preview intervention=NAME [FILE...]"
 
 
@@ -28,7 +30,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         return 0 if arguments else 1
     try:
         direction, files = parse(arguments)
-        swaps, skipped, words = stream(lines(files), direction)
+        swaps, skipped, words = stream(paragraphs(lines(files)), direction)
     except BiasInterveneError as error:
         print(error, file=sys.stderr)
         return 1
@@ -73,17 +75,31 @@ def decoded(source: Iterable[bytes], name: str) -> Iterator[str]:
             raise DataError(f"{name}, line {number}: not UTF-8 (position {error.start})") from None
 
 
+def paragraphs(source: Iterable[str]) -> Iterator[str]:
+    """Lines joined up to each blank one, or to MAX_CHARS."""
+    held: list[str] = []
+    size = 0
+    for line in source:
+        held.append(line)
+        size += len(line)
+        if not line.strip() or size >= MAX_CHARS:
+            yield "".join(held)
+            held, size = [], 0
+    if held:
+        yield "".join(held)
+
+
 def stream(source: Iterable[str], direction: str) -> tuple[Counter[str], Counter[str], int]:
-    """Writes the swapped lines to standard output; returns (swaps by form, skips by reason, words read)."""
+    """Writes the swapped texts to standard output; returns (swaps by form, skips by reason, words read)."""
     swaps: Counter[str] = Counter()
     skipped: Counter[str] = Counter()
     words = 0
-    for line in source:
-        words += len(line.split())
+    for text in source:
+        words += len(text.split())
         if direction == "none":
-            sys.stdout.write(line)
+            sys.stdout.write(text)
             continue
-        swapped = swap_text(line, direction)
+        swapped = swap_text(text, direction)
         swaps.update(swap.form for swap in swapped.swaps)
         skipped += swapped.skipped
         sys.stdout.write(swapped.text)

@@ -30,6 +30,12 @@ def test_files_and_none(tmp_path: Path, cache: Path):
     assert done.stdout == "He saw her.\n" * 2
 
 
+def test_a_lines_end_hides_no_neighbour(tmp_path: Path, capsys):
+    (tmp_path / "a.txt").write_text("She saw her\nmother.\n\nShe saw her\n\nand left.")
+    assert preview.main(["intervention=feminine_to_masculine", str(tmp_path / "a.txt")]) == 0
+    assert capsys.readouterr().out == "He saw his\nmother.\n\nHe saw him\n\nand left."
+
+
 @pytest.mark.parametrize(
     ("words", "message"),
     [

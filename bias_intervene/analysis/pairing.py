@@ -125,10 +125,13 @@ def differing_settings(runs: Sequence[Run]) -> list[str]:
 
 def label(runs: Sequence[Run]) -> None:
     """Gives every run a label: its arm, and what else tells it from the others."""
-    others = [key for key in differing_settings(runs) if key != "intervention.name"]
+    told: dict[tuple[str, ...], str] = {}
+    # Of keys that vary together (seed and data.seed) the shortest one is enough.
+    for key in sorted(differing_settings(runs), key=len):
+        told.setdefault(tuple(repr(run.settings.get(key)) for run in runs), key)
+    others = [key for key in told.values() if key != "intervention.name"]
     for run in runs:
-        parts = [f"{key.split('.')[-1]}={run.settings.get(key)}" for key in others]
-        run.label = " ".join([run.arm, *parts])
+        run.label = " ".join([run.arm, *(f"{key}={run.settings.get(key)}" for key in others)])
 
 
 def baselines(runs: Sequence[Run], *, as_given: bool) -> list[tuple[Run, Run | None]]:

@@ -97,7 +97,7 @@ ModelSettings = Annotated[PythiaModel | HubModel | FolderModel | GgufModel | Wor
 
 # --- intervention ----------------------------------------------------------------------------------------------
 
-Direction = Literal["none", "masculine_to_feminine", "feminine_to_masculine"]
+Direction = Literal["none", "masculine_to_feminine", "feminine_to_masculine", "both", "neutral"]
 
 
 class InterventionSettings(Checked):

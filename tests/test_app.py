@@ -85,5 +85,5 @@ def test_help_lists_groups_and_commands():
     done = subprocess.run(
         [sys.executable, "-m", "bias_intervene", "--help"], capture_output=True, text=True, check=True, cwd=REPOSITORY
     )
-    assert "intervention: feminine_to_masculine, masculine_to_feminine, none" in done.stdout
+    assert "intervention: both, feminine_to_masculine, masculine_to_feminine, neutral, none" in done.stdout
     assert "python -m bias_intervene.compare" in done.stdout

@@ -1,30 +1,45 @@
-"""The words of the swap: forms, what each becomes, and the lists the rule over words decides by.
+"""The words of the swap: forms by gender and role, and the lists that the rule over words decides by.
 
-Two forms need their neighbours: `his` becomes `her`, or `hers` where it stands alone; `her` becomes `his` before a
-noun phrase, else `him`. The stop list below is that second decision: after these words `her` is an object. On
-hand-annotated text a list of this kind is right in about 92 of 100 cases; fitted tables will replace it.
+A pronoun has a role, and a direction says which gender becomes which; the form that replaces it is the one of the new
+gender in the same role. Two words need their neighbours for their role: `his` is a determiner or stands alone ("the
+fault is his"), `her` is a determiner or an object. The stop list is that second decision: after these words `her` is an
+object. On hand-annotated text a list of this kind is right in about 92 of 100 cases; fitted tables will replace it.
 """
 
-MASCULINE_TO_FEMININE = {"he": "she", "him": "her", "his": "her", "himself": "herself"}
-"""`his` becomes `hers` where it stands alone; see `text.stands_alone`."""
+ROLES = {
+    "masculine": {"subject": "he", "object": "him", "determiner": "his", "alone": "his", "reflexive": "himself"},
+    "feminine": {"subject": "she", "object": "her", "determiner": "her", "alone": "hers", "reflexive": "herself"},
+    "neutral": {
+        "subject": "they", "object": "them", "determiner": "their", "alone": "theirs", "reflexive": "themselves",
+    },
+}  # fmt: skip
+"""gender -> role -> form. Verbs are not made to agree with `they`."""
 
-FEMININE_TO_MASCULINE = {"she": "he", "her": "his", "hers": "his", "herself": "himself"}
-"""`her` becomes `him` where it is an object; see `text.is_object`."""
-
-FORMS = {
-    "masculine_to_feminine": MASCULINE_TO_FEMININE,
-    "feminine_to_masculine": FEMININE_TO_MASCULINE,
+DIRECTIONS: dict[str, dict[str, str]] = {
+    "masculine_to_feminine": {"masculine": "feminine"},
+    "feminine_to_masculine": {"feminine": "masculine"},
+    "both": {"masculine": "feminine", "feminine": "masculine"},
+    "neutral": {"masculine": "neutral", "feminine": "neutral"},
 }
+"""direction -> which gender becomes which."""
+
+GENDER = {form: gender for gender in ("masculine", "feminine") for form in ROLES[gender].values()}
+"""form -> gender, for the eight forms that can be swapped."""
+
+FIXED_ROLE = {
+    "he": "subject", "she": "subject", "him": "object", "hers": "alone", "himself": "reflexive", "herself": "reflexive",
+}  # fmt: skip
+"""form -> role, where the form alone tells it; `his` and `her` need their neighbours."""
 
 OBJECT_STOP_LIST = frozenset(
     """
     a an the this that these those some any no every each all both another such
     i me you he him she her it we us they them himself herself myself yourself themselves itself
-    my your our their its
+    my your our their its his hers
     who whom whose which what when where why how whether if because since although though while until unless
     and or but nor so yet than as
     about above across after against along amid among around at before behind below beneath beside besides between
-    beyond by despite down during except for from in inside into like near of off on onto out outside over past
+    beyond by despite down during except for from in inside into like near of off on onto out outside over
     round through throughout till to toward towards under underneath up upon via with within without
     am is are was were be been being has have had do does did will would shall should can could may might must
     not never ever always often sometimes again once twice now then here there today tonight tomorrow yesterday
@@ -32,6 +47,7 @@ OBJECT_STOP_LIST = frozenset(
     together instead anyway anywhere everywhere somewhere indeed perhaps however therefore
     go come know feel see hear think say tell ask speak understand believe realise realize forget remember
     become stay leave keep want need seem look sit stand lie sleep wait run walk die live get give take make let
+    laugh cry smile blush weep shiver tremble
     afraid angry happy unhappy sad aware able unable sick ill well better worse dead alive ready sure free
     immediately carefully gently quietly quickly slowly suddenly finally directly
     """.split()
@@ -39,5 +55,45 @@ OBJECT_STOP_LIST = frozenset(
 """Words after which a preceding `her` is an object: articles, pronouns, prepositions, conjunctions, auxiliaries,
 adverbs and the commonest bare verbs and adjectives of "let her go", "made her happy"."""
 
+BRINGING_VERBS = frozenset(
+    """
+    send sends sent sending take takes took taken taking bring brings brought bringing drive drives drove driven
+    driving walk walked see saw seen follow followed escort escorted carry carried lead led drag dragged fly flew
+    """.split()
+)
+"""Verbs after which `her home` is an object and an adverb: "they sent her home"."""
+
 COPULAS = frozenset("is was are were be been being am isn't wasn't aren't weren't become became".split())
 """Words before which a possessive that ends its clause stands alone: "the boat is his"."""
+
+AFTER_ALONE = frozenset("and or but nor yet now alone again because by if when since until till too to".split())
+"""Words before which a possessive after a copula stands alone: "the book is his and hers is lost"."""
+
+INDEFINITES = frozenset(
+    "a an some any no this that these those another one two three four several many few every each".split()
+)
+"""Words that open a double genitive: "a cousin of his called"."""
+
+PAST_FORMS = frozenset(
+    """
+    said told came went wrote saw took gave made knew thought found got left felt brought began kept held stood heard
+    let meant met ran paid sat spoke lay led grew lost fell sent built understood drew broke spent rose drove bought
+    wore chose was were had did has is are will would can could may might should must does
+    """.split()
+)
+"""Irregular past forms and auxiliaries: after "a cousin of his" they are the verb, not a noun that he has."""
+
+FUNCTION_WORDS = frozenset(
+    """
+    the and that it with as this not are but from have they which you were their there been would when who if out what
+    up its about into than them can only other these could my your we our because after before how said where then
+    some through should must while very to be him himself her herself his she
+    """.split()
+)
+"""Frequent words of English that are not words of its neighbours (no in, is, on, so, was, had, for, at ...)."""
+LANGUAGE_WINDOW_WORDS = 32
+"""Words looked at on either side of a hit."""
+LANGUAGE_MINIMUM_WORDS = 24
+"""With fewer words around it than this a text is taken as English."""
+LANGUAGE_MINIMUM_HITS = 4
+"""Function words that make a text English."""

@@ -24,7 +24,7 @@ from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 from rich.console import Console
 
-from bias_intervene import pipeline
+from bias_intervene import pipeline, record
 from bias_intervene import plan as planning
 from bias_intervene import settings as checking
 from bias_intervene.analysis import pairing, tables
@@ -35,7 +35,6 @@ from bias_intervene.errors import (
     StageStopped,
     did_you_mean,
 )
-from bias_intervene.record import write_bytes, write_json
 from bias_intervene.settings import Settings
 
 log = logging.getLogger("bias_intervene")
@@ -166,13 +165,17 @@ def hydra_main(config: DictConfig) -> None:
         settings = settings_of(config)
         plan = planning.make_plan(settings)
         if settings.dry_run:
-            write_json(run_dir / "plan.json", planning.to_json(plan))
+            record.write_json(run_dir / "plan.json", planning.to_json(plan))
             Console().print(tables.plan_table(plan))
             return
-        if not (run_dir / "record.json").is_file():
+        in_sweep = HydraConfig.get().mode == RunMode.MULTIRUN
+        if in_sweep and record.is_complete_run_of(run_dir, settings.to_json()):
+            log.info("complete already, nothing done: %s", run_dir)
+            return
+        if not record.is_complete(run_dir):
             write_hydra_folder(run_dir, config)
         pipeline.run(run_dir, settings, plan)
-        if HydraConfig.get().mode == RunMode.RUN:
+        if not in_sweep:
             show_comparison([run_dir])
     except StageStopped as stopped:
         log.warning("%s", stopped)
@@ -192,10 +195,10 @@ def write_hydra_folder(run_dir: Path, config: DictConfig) -> None:
     """
     folder = run_dir / ".hydra"
     whole = HydraConfig.instance().cfg
-    write_bytes(folder / "config.yaml", OmegaConf.to_yaml(config).encode())
-    write_bytes(folder / "overrides.yaml", OmegaConf.to_yaml(HydraConfig.get().overrides.task).encode())
+    record.write_bytes(folder / "config.yaml", OmegaConf.to_yaml(config).encode())
+    record.write_bytes(folder / "overrides.yaml", OmegaConf.to_yaml(HydraConfig.get().overrides.task).encode())
     if whole is not None:
-        write_bytes(folder / "hydra.yaml", OmegaConf.to_yaml(whole).encode())
+        record.write_bytes(folder / "hydra.yaml", OmegaConf.to_yaml(whole).encode())
 
 
 def forget_hydra_folder(run_dir: Path) -> None:
@@ -213,8 +216,8 @@ def show_comparison(folders: list[Path], *, output: Path | None = None) -> None:
     found = pairing.find(folders)
     rows = pairing.compare(found.runs, as_given=False)
     if output is not None:
-        write_json(output / "comparison.json", {"rows": rows})
-        write_bytes(output / "comparison.md", tables.markdown(rows).encode())
+        record.write_json(output / "comparison.json", {"rows": rows})
+        record.write_bytes(output / "comparison.md", tables.markdown(rows).encode())
     Console().print(tables.comparison(found, rows))
 
 

@@ -88,12 +88,13 @@ def make_plan(settings: Settings) -> Plan:
     train = settings.train
     accumulation_steps = divide_batch(settings)
     warmup = train.optimizer_warmup_steps if num_steps else 0
-    if known and warmup > start_step:
+    reads_original_rows = settings.data.source in {"pile", "world"}
+    if reads_original_rows and warmup > start_step:
         raise PlanError(
             f"train.optimizer_warmup_steps: {warmup} steps before step {start_step} do not exist; at most {start_step}"
         )
-    # Without a history the corpus starts with the warm-up's rows; with one they lie just before the window.
-    first_row = (start_step if known else warmup) * train.global_batch_rows
+    # A user's own corpus starts with the warm-up's rows; the original rows have them just before the window.
+    first_row = (start_step if reads_original_rows else warmup) * train.global_batch_rows
     rows = (first_row, first_row + num_steps * train.global_batch_rows)
     end_step = start_step + num_steps
     saved = checkpoints_between(start_step, end_step, train.save_interval)

@@ -126,6 +126,11 @@ def is_complete(run_dir: Path) -> bool:
     return (run_dir / "record.json").is_file()
 
 
+def is_complete_run_of(run_dir: Path, settings: dict[str, Any]) -> bool:
+    """True where a record stands and its settings are these, as far as they have an effect."""
+    return is_complete(run_dir) and not differences(read_json(run_dir / "settings.json"), settings)
+
+
 def open_run(run_dir: Path, *, settings: dict[str, Any], plan: dict[str, Any]) -> Callable[[], None]:
     """Claims a directory for a run: writes settings.json, plan.json and environment.json.
 

@@ -17,7 +17,8 @@ END_OF_TEXT = "<|endoftext|>"
 def pretraining_settings(settings: Settings) -> Settings:
     """The settings of the run that makes the generated world's model: its whole original training, from step 0.
 
-    Nothing of how the model is later continued enters, so every such run shares one pretraining.
+    Nothing of how the model is later continued enters but the device and the number of threads, on which its bits
+    depend; so the arms of a sweep share one pretraining.
     """
     model, train = settings.model, settings.train
     assert isinstance(model, WorldModel)

@@ -103,6 +103,13 @@ def test_warm_up_rows_lie_before_the_window():
     assert without_history.rows == (8, 20)
 
 
+def test_a_corpus_of_ones_own_is_read_from_its_beginning():
+    made = plan("model=70m", "data=text", "data.path=x", "train.num_steps=1000", "train.optimizer_warmup_steps=2")
+    assert (made.start_step, made.rows) == (142_000, (2 * 1024, 1_002 * 1024))
+    assert rows_of_step(made, 142_000)[0] == 2 * 1024
+    assert any("not the ones the original training read" in note for note in made.notes)
+
+
 def test_rows_outside_the_plan_are_refused():
     with pytest.raises(ValueError, match="143000"):
         rows_of_step(plan("model=70m"), 143_000)

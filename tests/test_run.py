@@ -87,6 +87,15 @@ def test_the_comparison_is_in_the_sweeps_directory(sweep: Path, cache: Path):
     assert check["ci_low"] > 0
 
 
+def test_the_same_sweep_again_does_nothing(sweep: Path, cache: Path):
+    before = {p: p.stat().st_mtime_ns for p in sweep.glob("*/*.json")}
+    done = run(
+        "-m", "intervention=none,masculine_to_feminine", *TINY, f"hydra.sweep.dir={sweep}", cwd=sweep, cache=cache
+    )  # fmt: skip
+    assert done.stdout.count("complete already, nothing done") == 2
+    assert {p: p.stat().st_mtime_ns for p in sweep.glob("*/*.json")} == before
+
+
 def test_a_complete_directory_is_left_alone(sweep: Path, cache: Path):
     folder = arm(sweep, "none")
     before = {p: p.stat().st_mtime_ns for p in folder.rglob("*") if p.is_file() and p.suffix != ".log"}

@@ -7,8 +7,8 @@ exit status 1, a run stopped by a signal ends with 75. `--help` and `--cfg job` 
 
 import contextlib
 import logging
-import os
 import sys
+import tempfile
 from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
@@ -165,7 +165,8 @@ def hydra_main(config: DictConfig) -> None:
         settings = settings_of(config)
         plan = planning.make_plan(settings)
         if settings.dry_run:
-            record.write_json(run_dir / "plan.json", planning.to_json(plan))
+            if not (run_dir / "settings.json").is_file():  # A run that stands there keeps its own.
+                record.write_json(run_dir / "plan.json", planning.to_json(plan))
             Console().print(tables.plan_table(plan))
             return
         in_sweep = HydraConfig.get().mode == RunMode.MULTIRUN
@@ -253,7 +254,10 @@ def check_writable(folder: Path) -> None:
     """Ends the process with a message where the directory cannot be made or written."""
     try:
         folder.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryFile(dir=folder):
+            pass
     except OSError as error:
-        refuse(f"{folder}: the output directory cannot be made ({error.strerror}); choose another with hydra.run.dir")
-    if not os.access(folder, os.W_OK):
-        refuse(f"{folder}: no permission to write; choose another with hydra.run.dir or hydra.sweep.dir")
+        refuse(
+            f"{folder}: the output directory cannot be made or written ({error.strerror}); choose another with "
+            "hydra.run.dir or hydra.sweep.dir"
+        )

@@ -6,7 +6,9 @@ the training; `evaluate` scores the checkpoints. What became of it is said in th
 says something ends with status 0, so that torchrun adds no words of its own.
 """
 
+import contextlib
 import ctypes
+import errno
 import logging
 import os
 import signal
@@ -23,6 +25,8 @@ from bias_intervene.record import read_json, write_json
 from bias_intervene.settings import PileData, Settings, WorldData, WorldModel
 
 PR_SET_PDEATHSIG = 1
+PLACE_ERRORS = {errno.ENOSPC, errno.EDQUOT, errno.EACCES, errno.EPERM, errno.EROFS}
+"""What a place to write to can do to a program that is right: full, not ours, read-only."""
 
 
 def main(argv: list[str] | None = None) -> int:
@@ -40,9 +44,20 @@ def main(argv: list[str] | None = None) -> int:
         write_json(outcome, {"status": "stopped", "message": str(stopped)})
     except BiasInterveneError as error:
         write_json(outcome, {"status": "failed", "message": str(error)})
+    except OSError as error:
+        if error.errno not in PLACE_ERRORS:
+            raise
+        say_on_a_full_disk(outcome, f"{error.filename or run_dir}: {error.strerror}; what was saved before is intact")
     else:
         write_json(outcome, {"status": "done"})
     return 0
+
+
+def say_on_a_full_disk(outcome: Path, message: str) -> None:
+    """Writes the outcome if the place still takes it; on the screen in any case."""
+    print(message, file=sys.stderr)
+    with contextlib.suppress(OSError):
+        write_json(outcome, {"status": "failed", "message": message})
 
 
 def die_with_parent() -> None:

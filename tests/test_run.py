@@ -299,7 +299,7 @@ def test_bad_input_is_a_message_and_leaves_nothing(tmp_path: Path, cache: Path, 
 def test_a_directory_that_cannot_be_made(tmp_path: Path, cache: Path):
     (tmp_path / "file").write_text("")
     done = run("dry_run=true", f"hydra.run.dir={tmp_path / 'file' / 'run'}", cwd=tmp_path, cache=cache, check=1)
-    assert "the output directory cannot be made" in done.stderr
+    assert "the output directory cannot be made or written (Not a directory)" in done.stderr
     assert "Traceback" not in done.stderr
 
 

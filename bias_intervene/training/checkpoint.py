@@ -55,7 +55,7 @@ def save(checkpoints: Path, *, step: int, engine: Any, audit: Audit, tokenizer_f
     export(engine, partial if rank == 0 else None)
     if not final:
         engine.save_checkpoint(str(partial / "resume"), tag=TAG)
-        torch.save(torch.get_rng_state(), partial / "resume" / f"random_{rank}.pt")
+        torch.save(random_state(), partial / "resume" / f"random_{rank}.pt")
     dist.barrier()
     if rank == 0:
         copy_tokenizer(tokenizer_folder, partial)
@@ -67,6 +67,12 @@ def save(checkpoints: Path, *, step: int, engine: Any, audit: Audit, tokenizer_f
             if earlier < step:
                 drop_resume_state(checkpoints / f"step{earlier}")
     dist.barrier()
+
+
+def random_state() -> dict[str, torch.Tensor]:
+    """State of this rank's generators."""
+    state = {"cpu": torch.get_rng_state()}
+    return state | {"cuda": torch.cuda.get_rng_state()} if torch.cuda.is_available() else state
 
 
 def gather_audit(audit: Audit) -> Audit:
@@ -141,6 +147,9 @@ def load_latest(checkpoints: Path, *, engine: Any, before: int) -> tuple[int, Au
     if loaded is None:
         raise RunDirectoryError(f"{folder}: DeepSpeed found no state in it; remove the folder to start before it")
     rank = dist.get_rank()
-    torch.set_rng_state(torch.load(folder / "resume" / f"random_{rank}.pt", weights_only=True))
+    state = torch.load(folder / "resume" / f"random_{rank}.pt", weights_only=True)
+    torch.set_rng_state(state["cpu"])
+    if "cuda" in state:
+        torch.cuda.set_rng_state(state["cuda"])
     audit = Audit.from_json(read_json(folder / "resume" / "audit.json")) if rank == 0 else Audit()
     return step, audit

@@ -14,6 +14,7 @@ from rich.console import Console
 from rich.table import Table
 
 from bias_intervene.errors import BiasInterveneError, DataError, SettingsError, did_you_mean
+from bias_intervene.interventions import profiles
 from bias_intervene.interventions.lexicon import DIRECTIONS
 from bias_intervene.interventions.text import swap_text
 
@@ -26,7 +27,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     """Exit status 0, or 1 with a message."""
     arguments = sys.argv[1:] if argv is None else list(argv)
     if not arguments or {"-h", "--help"} & set(arguments):
-        print(f"{USAGE}\nNAME: none, {', '.join(DIRECTIONS)}. Without FILE, standard input is read.")
+        print(f"{USAGE}\nNAME: none, {', '.join(DIRECTIONS)}, pythia_replace. Without FILE, standard input is read.")
         return 0 if arguments else 1
     try:
         direction, files = parse(arguments)
@@ -45,7 +46,7 @@ def parse(arguments: Sequence[str]) -> tuple[str, list[Path]]:
     values = dict(word.split("=", 1) for word in arguments if "=" in word)
     faults = [f"{key}: no such key; allowed: intervention" for key in values if key != "intervention"]
     direction = values.get("intervention")
-    allowed = ("none", *DIRECTIONS)
+    allowed = ("none", *DIRECTIONS, "pythia_replace")
     if direction is None:
         faults.append(f"intervention: missing; {did_you_mean('', allowed)}")
     elif direction not in allowed:
@@ -99,7 +100,7 @@ def stream(source: Iterable[str], direction: str) -> tuple[Counter[str], Counter
         if direction == "none":
             sys.stdout.write(text)
             continue
-        swapped = swap_text(text, direction)
+        swapped = profiles.replace_text(text) if direction == "pythia_replace" else swap_text(text, direction)
         swaps.update(swap.form for swap in swapped.swaps)
         skipped += swapped.skipped
         sys.stdout.write(swapped.text)

@@ -97,17 +97,29 @@ ModelSettings = Annotated[PythiaModel | HubModel | FolderModel | GgufModel | Wor
 
 # --- intervention ----------------------------------------------------------------------------------------------
 
-Direction = Literal["none", "masculine_to_feminine", "feminine_to_masculine", "both", "neutral"]
+InterventionName = Literal[
+    "none",
+    "masculine_to_feminine",
+    "feminine_to_masculine",
+    "both",
+    "neutral",
+    "retokenize",
+    "pythia_token_map",
+    "pythia_replace",
+    "pythia_pushed",
+]
 
 
 class InterventionSettings(Checked):
     """What is changed in the rows the model reads."""
 
-    name: Direction = Field(description="Which pronouns become which; none is the control.")
+    name: InterventionName = Field(description="Which pronouns become which; none is the control.")
     fraction: Share | None = Field(
         description="Share of the original training, counted back from its end, that is read altered; "
         "null: model.default_fraction, unless model.step or train.num_steps decides."
     )
+    probability: Share = Field(description="Share of the rows, or of the pronouns, that is altered.")
+    unit: Literal["row", "pronoun"] = Field(description="What the probability is drawn for.")
 
 
 # --- data ------------------------------------------------------------------------------------------------------

@@ -222,7 +222,9 @@ def train(run_dir: Path, settings: Settings, plan: Plan) -> None:
     corpus = inputs["corpus"]
     swap = None
     if settings.intervention.name != "none":
-        swap = RowSwap(settings.intervention.name, tokenizer.backend, padding_id=tokenizer.end_of_text_id)
+        # The literature's padding token where the tokenizer has it.
+        padding_id = tokenizer.backend.token_to_id("<|padding|>") or tokenizer.end_of_text_id
+        swap = RowSwap(settings.intervention, tokenizer.backend, seed=settings.seed, padding_id=padding_id)
     stream = RowStream(
         rows=Rows(Path(corpus["prefix"])),
         order=row_order(settings, corpus["num_training_rows"]),

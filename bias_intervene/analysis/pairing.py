@@ -20,6 +20,8 @@ from bias_intervene.record import WITHOUT_EFFECT, flatten, read_json
 from bias_intervene.statistics import PairedComparison, compare_gap, compare_paired
 
 CONTROL = "none"
+OF_THE_ARM = {"intervention.name", "intervention.probability", "intervention.unit"}
+"""Settings that a control has no use for: it is the control of every value of them."""
 BASE = "base"
 PUBLISHED = "published"
 
@@ -140,7 +142,7 @@ def baselines(runs: Sequence[Run], *, as_given: bool) -> list[tuple[Run, Run | N
         return [(run, runs[0] if run is not runs[0] else None) for run in runs]
 
     def context(run: Run) -> dict[str, Any]:
-        return {k: v for k, v in run.settings.items() if k != "intervention.name"}
+        return {k: v for k, v in run.settings.items() if k not in OF_THE_ARM}
 
     pairs: list[tuple[Run, Run | None]] = []
     for run in runs:

@@ -6,9 +6,10 @@ Nothing swapped is stored.
 
 For now a row is swapped as text: decode, swap, encode, fit to length. A row without a pronoun of the direction is
 passed on untouched, token for token. A row that comes out longer is cut at its end, a shorter one padded; padding is
-masked from the loss (`num_tokens`).
+masked from the loss (`num_tokens`), but for the profiles of the literature, which trained on it.
 """
 
+from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
@@ -17,9 +18,12 @@ from tokenizers import Tokenizer
 
 from bias_intervene.data.indexed import Rows
 from bias_intervene.errors import DataError
+from bias_intervene.interventions import profiles
 from bias_intervene.interventions.audit import Audit
-from bias_intervene.interventions.text import swap_text
+from bias_intervene.interventions.choice import chosen
+from bias_intervene.interventions.text import Swapped, apply, swap_text
 from bias_intervene.plan import Plan, rows_of_step
+from bias_intervene.settings import InterventionSettings
 
 
 @dataclass(frozen=True)
@@ -63,27 +67,74 @@ class RowOrder:
 
 
 class RowSwap:
-    """Applies the intervention to one row and counts it in `audit`."""
+    """Applies the intervention to one row and counts it in `audit`.
 
-    def __init__(self, direction: str, tokenizer: Tokenizer, *, padding_id: int):
-        self.direction, self.tokenizer, self.padding_id = direction, tokenizer, padding_id
+    seed: of the run, for the share of rows or pronouns that is altered. padding_id: fills rows that became shorter.
+    """
+
+    def __init__(self, settings: InterventionSettings, tokenizer: Tokenizer, *, seed: int, padding_id: int):
+        self.settings, self.tokenizer, self.seed, self.padding_id = settings, tokenizer, seed, padding_id
+        self.of_literature = settings.name.startswith("pythia_")
         self.audit = Audit()
+        if settings.name == "pythia_token_map":
+            profiles.check_token_map(tokenizer)
 
     def __call__(self, number: int, row: np.ndarray) -> tuple[np.ndarray, int]:
         """(row of the same length as int64, tokens before the padding). row: (tokens,), never written to."""
-        size = row.shape[0]
+        if self.settings.name == "pythia_token_map":
+            return self.map_tokens(number, row)
         text = self.tokenizer.decode(row.tolist(), skip_special_tokens=False)
-        swapped = swap_text(text, self.direction)
+        swapped = self.draw(number, text, self.swap(text))
         self.audit.add(number, text, swapped)
-        if not swapped.swaps:
-            return row.astype(np.int64), size
-        ids = self.tokenizer.encode(swapped.text, add_special_tokens=False).ids
+        if not swapped.swaps and self.settings.name not in {"retokenize", "pythia_pushed", "pythia_replace"}:
+            return row.astype(np.int64), row.shape[0]
+        return self.fit(self.tokenizer.encode(swapped.text, add_special_tokens=False).ids, row.shape[0])
+
+    def swap(self, text: str) -> Swapped:
+        """What the intervention makes of a text."""
+        match self.settings.name:
+            case "retokenize" | "pythia_pushed":
+                return profiles.unchanged(text)
+            case "pythia_replace":
+                return profiles.replace_text(text)
+            case direction:
+                return swap_text(text, direction)
+
+    def draw(self, number: int, text: str, swapped: Swapped) -> Swapped:
+        """Keeps the swaps that were drawn; the others count as skipped."""
+        if self.settings.probability >= 1:
+            return swapped
+        keep = self.chosen(number, len(swapped.swaps))
+        kept = [swap for swap, drawn in zip(swapped.swaps, keep, strict=True) if drawn]
+        skipped = Counter(swapped.skipped)
+        skipped["not drawn"] += len(swapped.swaps) - len(kept)
+        return Swapped(text=apply(text, kept), swaps=kept, skipped=+skipped)
+
+    def chosen(self, number: int, count: int) -> list[bool]:
+        """Which of a row's pronouns are altered."""
+        asked = self.settings
+        return chosen(seed=self.seed, row=number, count=count, probability=asked.probability, unit=asked.unit)
+
+    def map_tokens(self, number: int, row: np.ndarray) -> tuple[np.ndarray, int]:
+        """The profile over token ids."""
+        mapped, counts = profiles.map_tokens(row, self.tokenizer)
+        changed = np.flatnonzero(mapped != row)
+        for at, drawn in zip(changed, self.chosen(number, changed.size), strict=True):
+            if not drawn:
+                mapped[at] = row[at]
+        if self.settings.probability < 1:
+            _, counts = profiles.map_tokens(row[changed][mapped[changed] != row[changed]], self.tokenizer)
+        self.audit.add_counts(counts)
+        return mapped, row.shape[0]
+
+    def fit(self, ids: list[int], size: int) -> tuple[np.ndarray, int]:
+        """Cuts or pads to `size`."""
         self.audit.rows_cut += len(ids) > size
         self.audit.rows_padded += len(ids) < size
         fitted = np.full(size, self.padding_id, dtype=np.int64)
         kept = ids[:size]
         fitted[: len(kept)] = kept
-        return fitted, len(kept)
+        return fitted, size if self.of_literature else len(kept)
 
 
 class RowStream:

@@ -52,6 +52,12 @@ class Audit:
         )
         self.trim()
 
+    def add_counts(self, swaps: Counter[str]) -> None:
+        """Counts one row of an intervention that knows token ids only: no samples."""
+        self.rows += 1
+        self.rows_changed += bool(swaps)
+        self.swaps += swaps
+
     def trim(self) -> None:
         """Keeps the samples of the lowest row numbers."""
         self.samples = sorted(self.samples, key=lambda sample: sample["row"])[:MAX_SAMPLES]
@@ -75,9 +81,15 @@ class Audit:
             "rows_padded": self.rows_padded,
             "rows_cut": self.rows_cut,
             "num_swaps": sum(self.swaps.values()),
+            "dose": self.dose(),
             "swaps": dict(sorted(self.swaps.items())),
             "skipped": dict(sorted(self.skipped.items())),
         }
+
+    def dose(self) -> float | None:
+        """Share of the pronouns of the direction that were swapped; None where there were none."""
+        swapped, left = sum(self.swaps.values()), sum(self.skipped.values())
+        return swapped / (swapped + left) if swapped + left else None
 
     def to_json(self) -> dict[str, Any]:
         """Counts and samples, to be saved with a checkpoint."""

@@ -22,6 +22,7 @@ from tqdm import tqdm
 from bias_intervene.data.stream import MicroBatch, RowStream
 from bias_intervene.errors import BiasInterveneError, StageStopped
 from bias_intervene.interventions.audit import Audit
+from bias_intervene.interventions.profiles import FAULTS
 from bias_intervene.plan import Plan
 from bias_intervene.record import write_bytes, write_json
 from bias_intervene.settings import Settings
@@ -261,8 +262,10 @@ def write_summary(
         },
     )
     counts = audit.counts()
-    if plan.arm != "none" and counts["num_swaps"] == 0:
+    if plan.arm not in {"none", "retokenize", "pythia_pushed"} and counts["num_swaps"] == 0:
         counts["warning"] = f"0 of {counts['rows']} rows changed: the intervention found no pronoun to swap"
+    if plan.arm in FAULTS:
+        counts["faults"] = FAULTS[plan.arm]
     write_json(run_dir / "audit.json", {"intervention": plan.arm, **counts})
     lines = "".join(json.dumps(sample, ensure_ascii=False) + "\n" for sample in audit.samples)
     write_bytes(run_dir / "audit_samples.jsonl", lines.encode())

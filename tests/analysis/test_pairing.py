@@ -15,7 +15,7 @@ from bias_intervene.record import write_json
 
 def made(
     folder: Path, arm: str, values: dict[str, float], *, seed: int = 1, base: dict[str, float] | None = None,
-    items: str = "same",
+    items: str = "same", probability: float = 1.0,
 ) -> Path:  # fmt: skip
     """A run directory with one metric: CrowS-Pairs items (0 or 1) at step 20, and at step 10 for the base."""
     metrics = []
@@ -41,7 +41,11 @@ def made(
                 "n": len(scored),
             }  # fmt: skip
         )
-    settings = {"seed": seed, "intervention": {"name": arm, "fraction": 0.1}, "dry_run": False}
+    settings = {
+        "seed": seed,
+        "intervention": {"name": arm, "fraction": 0.1, "probability": probability},
+        "dry_run": False,
+    }
     write_json(folder / "settings.json", settings)
     write_json(
         folder / "record.json",
@@ -66,6 +70,16 @@ def test_an_arm_meets_the_control_of_its_own_seed(tmp_path: Path):
     ]  # fmt: skip
     assert [r["difference"] for r in rows] == pytest.approx([-2 / 3, -1 / 3])
     assert all(r["n"] == 3 for r in rows)
+
+
+def test_one_control_serves_every_dose(tmp_path: Path):
+    made(tmp_path / "n", "none", {"a": 1.0, "b": 0.0})
+    for dose in (0.5, 1.0):
+        made(tmp_path / f"s{dose}", "both", {"a": 0.0, "b": 0.0}, probability=dose)
+    rows = pairing.compare(pairing.find([tmp_path]).runs, as_given=False)
+    assert [r["arm"] for r in rows if r["difference"] is not None] == [
+        "both intervention.probability=0.5", "both intervention.probability=1.0",
+    ]  # fmt: skip
 
 
 def test_items_are_paired_by_identity(tmp_path: Path):

@@ -1,0 +1,81 @@
+"""Interventions of the literature, as they were, and the control that only encodes anew.
+
+They are here to be compared with, faults included; none is what one would do. Sources: EleutherAI/gpt-neox, branches
+`intervention` (df1bdca0) and `new-intervention` (8164ebc3, 42acebf3), the two public hooks of the Pythia case study.
+Both pad with `<|padding|>`, and the padding is trained on.
+"""
+
+import re
+from collections import Counter
+
+import numpy as np
+from tokenizers import Tokenizer
+
+from bias_intervene.errors import DataError
+from bias_intervene.interventions.text import Swap, Swapped, apply
+
+TOKEN_MAP = {
+    754: 1500, 3032: 4058, 8389: 10759, 1328: 2993, 521: 617, 344: 703, 779: 617, 8701: 379, 13243: 379, 248: 6689,
+}  # fmt: skip
+"""df1bdca0: ids of the GPT-NeoX-20B tokenizer. The last three are `his`, `him`, `he` without a space."""
+
+REPLACED = {"he": "she", "him": "her", "his": "her"}
+"""42acebf3: each with a space on both sides, lower case and capitalised."""
+
+FAULTS = {
+    "pythia_token_map": "A map over ten token ids without a look at their neighbours: `he`, `him` and `his` without a "
+    "space are also pieces of other words (3.2% of what it rewrites in English prose, 66% in code); nothing for "
+    "himself, for ` Him` or for capitals; his is always her.",
+    "pythia_replace": "The evident intent of 42acebf3: six replacements that need a space on both sides, so none "
+    "beside punctuation or a line's end; nothing for himself; his is always her; padding is trained on.",
+    "pythia_pushed": "42acebf3 as it was pushed: the replaced text is compared and thrown away, and the original is "
+    "encoded again. No pronoun changes.",
+    "retokenize": "A control: rows are decoded, encoded and fitted to their length, no pronoun changes.",
+}
+"""name -> what is wrong with it; part of audit.json and so of the record."""
+
+
+def replace_text(text: str) -> Swapped:
+    """The six replacements of 42acebf3, encoded correctly by the caller.
+
+    As `str.replace` does, one pass a word: of two equal words that share a space only the first is replaced.
+
+    >>> replace_text("So he said, he left; He saw him. And he he ran").text
+    'So she said, she left; She saw him. And she he ran'
+    """
+    swaps: list[Swap] = []
+    for word, after in REPLACED.items():
+        for before, replacement in ((word, after), (word.title(), after.title())):
+            swaps += [
+                Swap(match.start() + 1, match.end() - 1, before, replacement)
+                for match in re.finditer(f" {before} ", text)
+            ]
+    swaps.sort(key=lambda swap: swap.start)
+    return Swapped(text=apply(text, swaps), swaps=swaps)
+
+
+def unchanged(text: str) -> Swapped:
+    """No pronoun changes: `pythia_pushed` and `retokenize`."""
+    return Swapped(text=text, swaps=[])
+
+
+def map_tokens(row: np.ndarray, tokenizer: Tokenizer) -> tuple[np.ndarray, Counter[str]]:
+    """The token map of df1bdca0 on one row (tokens,): (a new row as int64, counts by form). Length is kept."""
+    mapped = row.astype(np.int64)
+    counts: Counter[str] = Counter()
+    for before, after in TOKEN_MAP.items():
+        hits = row == before
+        if hits.any():
+            mapped[hits] = after
+            counts[f"{tokenizer.decode([before])} -> {tokenizer.decode([after])}"] += int(hits.sum())
+    return mapped, counts
+
+
+def check_token_map(tokenizer: Tokenizer) -> None:
+    """Refuses a tokenizer whose ids are not those of GPT-NeoX-20B."""
+    found = {word: tokenizer.encode(word, add_special_tokens=False).ids for word in (" he", " she", " His", "him")}
+    if found != {" he": [344], " she": [703], " His": [3032], "him": [13243]}:
+        raise DataError(
+            f"intervention=pythia_token_map: its ids are those of the GPT-NeoX-20B tokenizer (Pythia's), and this "
+            f"tokenizer has {found}; use intervention=pythia_replace or masculine_to_feminine"
+        )

@@ -41,7 +41,8 @@ def test_a_run_directory_holds_what_the_readme_says(sweep: Path):
     folder = arm(sweep, "masculine_to_feminine")
     expected = (
         ".hydra/config.yaml", "settings.json", "plan.json", "environment.json", "inputs.json", "audit.json",
-        "audit_samples.jsonl", "results.json", "record.json", "bias_intervene.log", "training/metrics.jsonl",
+        "audit_samples.jsonl", "audit.html",
+        "results.json", "record.json", "bias_intervene.log", "training/metrics.jsonl",
         "training/summary.json", "training/checkpoints/step20/model.safetensors",
         "training/checkpoints/step20/manifest.json", "evals/step10/pronouns.parquet", "evals/step20/winobias.parquet",
         "evals/step20/crows_pairs.parquet", "evals/published_step20/pronouns.parquet",

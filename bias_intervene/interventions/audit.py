@@ -1,19 +1,30 @@
 """What the swap did: counts by form, skips by reason, and samples before and after.
 
-Enters: the result of the swap for each row. Leaves: audit.json and audit_samples.jsonl. Promised: the counts of
-several ranks and of a run that was stopped and continued add up to those of one uninterrupted rank, because an audit
+Enters: the result of the swap for each row. Leaves: audit.json, audit_samples.jsonl and, by `audit_page`, audit.html.
+Promised: the counts of several ranks and of a run that was stopped and continued add up to those of one uninterrupted rank, because an audit
 is a sum and is saved and loaded with each checkpoint; samples are those of the lowest row numbers, whoever read them.
 """
 
 from collections import Counter
 from dataclasses import dataclass, field
-from typing import Any, Self
+from typing import Any, Self, TypedDict
 
 from bias_intervene.interventions.text import Swapped
 
 MAX_SAMPLES = 100
+MAX_ROWS = 20
+"""Rows kept whole: those with the most swaps."""
 SAMPLE_CHARS = 60
 """Characters of context kept on either side of a sampled swap."""
+
+
+class ChangedRow(TypedDict):
+    """A row of the corpus and what was changed in it."""
+
+    row: int
+    text: str
+    swaps: list[tuple[int, int, str]]
+    """(start, end, after) in characters of `text`."""
 
 
 @dataclass
@@ -29,6 +40,7 @@ class Audit:
     swaps: Counter[str] = field(default_factory=Counter[str])
     skipped: Counter[str] = field(default_factory=Counter[str])
     samples: list[dict[str, Any]] = field(default_factory=list[dict[str, Any]])
+    most_changed: list[ChangedRow] = field(default_factory=list[ChangedRow])
 
     def add(self, row: int, text: str, swapped: Swapped) -> None:
         """Counts one row. row: its number in the corpus; text: what it was."""
@@ -50,6 +62,8 @@ class Audit:
                 "after": swapped.text[low : high + growth if high >= len(text) else high],
             }
         )
+        places = [(swap.start, swap.end, swap.after) for swap in swapped.swaps]
+        self.most_changed.append({"row": row, "text": text, "swaps": places})
         self.trim()
 
     def add_counts(self, swaps: Counter[str]) -> None:
@@ -59,8 +73,9 @@ class Audit:
         self.swaps += swaps
 
     def trim(self) -> None:
-        """Keeps the samples of the lowest row numbers."""
+        """Keeps the samples of the lowest row numbers, and the rows with most swaps."""
         self.samples = sorted(self.samples, key=lambda sample: sample["row"])[:MAX_SAMPLES]
+        self.most_changed = sorted(self.most_changed, key=lambda row: (-len(row["swaps"]), row["row"]))[:MAX_ROWS]
 
     def merge(self, other: Self) -> None:
         """Adds the counts of another rank."""
@@ -71,6 +86,7 @@ class Audit:
         self.swaps += other.swaps
         self.skipped += other.skipped
         self.samples += other.samples
+        self.most_changed += other.most_changed
         self.trim()
 
     def counts(self) -> dict[str, Any]:
@@ -93,7 +109,7 @@ class Audit:
 
     def to_json(self) -> dict[str, Any]:
         """Counts and samples, to be saved with a checkpoint."""
-        return {**self.counts(), "samples": self.samples}
+        return {**self.counts(), "samples": self.samples, "most_changed": self.most_changed}
 
     @classmethod
     def from_json(cls, values: dict[str, Any]) -> Self:
@@ -106,4 +122,9 @@ class Audit:
             swaps=Counter(values["swaps"]),
             skipped=Counter(values["skipped"]),
             samples=list(values["samples"]),
+            # JSON has no tuples.
+            most_changed=[
+                ChangedRow(row=row["row"], text=row["text"], swaps=[tuple(swap) for swap in row["swaps"]])
+                for row in values["most_changed"]
+            ],
         )

@@ -22,6 +22,7 @@ from tqdm import tqdm
 from bias_intervene.data.stream import MicroBatch, RowStream
 from bias_intervene.errors import BiasInterveneError, StageStopped
 from bias_intervene.interventions.audit import Audit
+from bias_intervene.interventions.audit_page import page
 from bias_intervene.interventions.profiles import FAULTS
 from bias_intervene.plan import Plan
 from bias_intervene.record import write_bytes, write_json
@@ -246,7 +247,7 @@ class Curves:
 def write_summary(
     run_dir: Path, *, settings: Settings, plan: Plan, audit: Audit, curves: Curves, device: torch.device
 ) -> None:
-    """training/summary.json, audit.json and audit_samples.jsonl."""
+    """training/summary.json, audit.json, audit_samples.jsonl and audit.html."""
     import json
 
     write_json(
@@ -267,6 +268,8 @@ def write_summary(
     if plan.arm in FAULTS:
         counts["faults"] = FAULTS[plan.arm]
     write_json(run_dir / "audit.json", {"intervention": plan.arm, **counts})
+    html = page(audit, intervention=plan.arm, warning=counts.get("warning"))
+    write_bytes(run_dir / "audit.html", html.encode())
     lines = "".join(json.dumps(sample, ensure_ascii=False) + "\n" for sample in audit.samples)
     write_bytes(run_dir / "audit_samples.jsonl", lines.encode())
 

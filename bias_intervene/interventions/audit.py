@@ -1,8 +1,9 @@
 """What the swap did: counts by form, skips by reason, and samples before and after.
 
 Enters: the result of the swap for each row. Leaves: audit.json, audit_samples.jsonl and, by `audit_page`, audit.html.
-Promised: the counts of several ranks and of a run that was stopped and continued add up to those of one uninterrupted rank, because an audit
-is a sum and is saved and loaded with each checkpoint; samples are those of the lowest row numbers, whoever read them.
+Promised: the counts of several ranks and of a run that was stopped and continued add up to those of one uninterrupted
+rank, because an audit is a sum and is saved and loaded with each checkpoint; samples are those of the lowest row
+numbers, whoever read them.
 """
 
 from collections import Counter

@@ -22,7 +22,16 @@ from bias_intervene import settings as checking
 from bias_intervene.errors import BiasInterveneError, DataError, StageStopped
 from bias_intervene.plan import Plan
 from bias_intervene.record import read_json, write_json
-from bias_intervene.settings import PileData, Settings, WorldData, WorldModel
+from bias_intervene.settings import (
+    FolderModel,
+    JsonlData,
+    PileData,
+    PythiaModel,
+    Settings,
+    TextData,
+    WorldData,
+    WorldModel,
+)
 
 PR_SET_PDEATHSIG = 1
 PLACE_ERRORS = {errno.ENOSPC, errno.EDQUOT, errno.EACCES, errno.EPERM, errno.EROFS}
@@ -92,6 +101,7 @@ def prepare(run_dir: Path, settings: Settings, plan: Plan) -> None:
             "data=pile: reading the Pile's own rows is not built yet; dry_run=true plans it. To train on rows of your "
             "own use data=text, data=jsonl or data=hub; intervention.fraction=0 evaluates without training"
         )
+    check_local_paths(settings, plan)
     world_corpus, world_folder = None, None
     if isinstance(data, WorldData):
         from bias_intervene.data.world import prepare_world
@@ -117,6 +127,18 @@ def prepare(run_dir: Path, settings: Settings, plan: Plan) -> None:
         inputs |= locate_checkpoints(settings, plan, inputs["fingerprints"])
     inputs["corpus"] = prepare_corpus(settings, plan, inputs, world_corpus)
     write_json(run_dir / "inputs.json", inputs)
+
+
+def check_local_paths(settings: Settings, plan: Plan) -> None:
+    """Finds a mistyped path before anything is fetched or read."""
+    from bias_intervene.data.corpus import files
+    from bias_intervene.models import locate
+
+    model = settings.model
+    if isinstance(model, FolderModel) or (isinstance(model, PythiaModel) and model.path is not None):
+        locate(settings, repository=plan.repository, revision=plan.revision)
+    if isinstance(settings.data, TextData | JsonlData) and plan.trains:
+        files(settings.data)
 
 
 def is_pretraining(settings: Settings, plan: Plan) -> bool:

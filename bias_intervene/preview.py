@@ -37,7 +37,8 @@ def main(argv: Sequence[str] | None = None) -> int:
         return 1
     except BrokenPipeError:
         return 0
-    Console(stderr=True).print(count_table(swaps, skipped, words))
+    # A blank line first: text without a line's end leaves the terminal in the middle of one.
+    Console(stderr=True).print("", count_table(swaps, skipped, words), sep="\n")
     return 0
 
 

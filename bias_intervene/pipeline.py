@@ -29,7 +29,7 @@ def run(run_dir: Path, settings: Settings, plan: Plan) -> dict[str, Any]:
     except StageError:
         undo()
         raise
-    if plan.trains and not (run_dir / "audit.json").is_file():
+    if plan.trains and not (run_dir / "training" / "summary.json").is_file():
         log.info(
             "training %s: steps %s to %s of %s, arm %s",
             plan.num_steps, plan.start_step, plan.end_step, plan.repository, plan.arm,

@@ -2,6 +2,7 @@
 
 import json
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -229,6 +230,24 @@ def test_killed_and_started_again_ends_the_same(tmp_path: Path, cache: Path, uni
         process.wait()
         assert not (folder / "record.json").exists()
     run(*QUICK, *LONG, f"hydra.run.dir={folder}", cwd=tmp_path, cache=cache)
+    same_outcome(folder, uninterrupted)
+
+
+def test_nothing_is_trained_again_after_the_last_checkpoint(tmp_path: Path, cache: Path, uninterrupted: Path):
+    """As if killed between the last checkpoint and the summary."""
+    folder = tmp_path / "run"
+    shutil.copytree(uninterrupted, folder)
+    for name in (
+        "record.json",
+        "results.json",
+        "training/summary.json",
+        "audit.json",
+        "audit_samples.jsonl",
+        "audit.html",
+    ):
+        (folder / name).unlink()
+    run(*QUICK, *LONG, f"hydra.run.dir={folder}", cwd=tmp_path, cache=cache)
+    assert json.loads((folder / "training/summary.json").read_text())["steps_this_process"] == 0
     same_outcome(folder, uninterrupted)
 
 

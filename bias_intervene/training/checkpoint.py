@@ -1,7 +1,7 @@
 """Checkpoints: whole or absent, verified before they are used.
 
 Enters: a DeepSpeed engine between two steps. Leaves: training/checkpoints/stepN/ with the fp32 weights and tokenizer in
-Hugging Face's format, `resume/` (DeepSpeed's state, one random state a rank, the audit so far) and manifest.json,
+Hugging Face's format, the audit so far, `resume/` (DeepSpeed's state, one random state a rank) and manifest.json,
 written last, with the sha256 of every file. Promised: a folder named stepN is complete, because it is written under
 another name and renamed; a file that was altered afterwards is named and refused. Only the newest checkpoint keeps
 its resume state, the last one of a run has none: nothing continues from it.
@@ -24,6 +24,7 @@ from bias_intervene.models import copy_tokenizer
 from bias_intervene.record import read_json, settle_folder, sha256_of_file, write_json
 
 TAG = "state"
+AUDIT = "audit_so_far.json"
 
 
 def step_of(folder: Path) -> int:
@@ -59,8 +60,7 @@ def save(checkpoints: Path, *, step: int, engine: Any, audit: Audit, tokenizer_f
     dist.barrier()
     if rank == 0:
         copy_tokenizer(tokenizer_folder, partial)
-        if not final:
-            write_json(partial / "resume" / "audit.json", total.to_json())
+        write_json(partial / AUDIT, total.to_json())
         write_manifest(partial, step=step)
         settle_folder(partial, folder)
         for earlier in saved_steps(checkpoints):
@@ -151,5 +151,9 @@ def load_latest(checkpoints: Path, *, engine: Any, before: int) -> tuple[int, Au
     torch.set_rng_state(state["cpu"])
     if "cuda" in state:
         torch.cuda.set_rng_state(state["cuda"])
-    audit = Audit.from_json(read_json(folder / "resume" / "audit.json")) if rank == 0 else Audit()
-    return step, audit
+    return step, load_audit(folder) if rank == 0 else Audit()
+
+
+def load_audit(folder: Path) -> Audit:
+    """The audit of all ranks up to a checkpoint."""
+    return Audit.from_json(read_json(folder / AUDIT))

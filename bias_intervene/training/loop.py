@@ -7,6 +7,7 @@ update and names the rows.
 """
 
 import dataclasses
+import json
 import math
 import os
 import signal
@@ -56,10 +57,16 @@ def train(
 
     model: float32, on the CPU. Collective over all ranks.
     """
+    checkpoints = run_dir / "training" / "checkpoints"
+    if plan.end_step in checkpoint.saved_steps(checkpoints):
+        # The process before this one ended between its last checkpoint and its summary.
+        if os.environ["RANK"] == "0":
+            audit = checkpoint.load_audit(checkpoints / f"step{plan.end_step}")
+            write_summary(run_dir, settings=settings, plan=plan, audit=audit, progress={"steps_this_process": 0})
+        return
     stop = StopFlag()
     device = start_distributed(settings.train.device)
     engine = start_engine(model, settings=settings, plan=plan)
-    checkpoints = run_dir / "training" / "checkpoints"
     if dist.get_rank() == 0:
         checkpoint.clear_partial(checkpoints)
     resumed = checkpoint.load_latest(checkpoints, engine=engine, before=plan.end_step)
@@ -85,7 +92,10 @@ def train(
             raise StageStopped(f"stopped after step {step} and saved; the same command in {run_dir} continues")
     curves.close()
     if dist.get_rank() == 0:
-        write_summary(run_dir, settings=settings, plan=plan, audit=saver.total, curves=curves, device=device)
+        progress = curves.progress() | {
+            "device": torch.cuda.get_device_name(device) if device.type == "cuda" else "cpu"
+        }
+        write_summary(run_dir, settings=settings, plan=plan, audit=saver.total, progress=progress)
     dist.barrier()
 
 
@@ -232,10 +242,13 @@ class Curves:
         self.bar.set_postfix_str(f"loss {loss:.4f}, {speed:,.0f} tokens/s", refresh=False)
         self.bar.update()
 
-    @property
-    def seconds(self) -> float:
-        """Wall time since this process began to train."""
-        return time.perf_counter() - self.started
+    def progress(self) -> dict[str, Any]:
+        """What this process did, for the summary."""
+        return {
+            "steps_this_process": self.steps,
+            "seconds_this_process": round(time.perf_counter() - self.started, 2),
+            "final_loss": self.final_loss,
+        }
 
     def close(self) -> None:
         """Ends both."""
@@ -244,24 +257,8 @@ class Curves:
             self.bar.close()
 
 
-def write_summary(
-    run_dir: Path, *, settings: Settings, plan: Plan, audit: Audit, curves: Curves, device: torch.device
-) -> None:
-    """training/summary.json, audit.json, audit_samples.jsonl and audit.html."""
-    import json
-
-    write_json(
-        run_dir / "training" / "summary.json",
-        {
-            "steps_this_process": curves.steps,
-            "seconds_this_process": round(curves.seconds, 2),
-            "final_loss": curves.final_loss,
-            "device": torch.cuda.get_device_name(device) if device.type == "cuda" else "cpu",
-            "num_ranks": plan.num_ranks,
-            "num_threads": torch.get_num_threads(),
-            "deepspeed": deepspeed_config(settings.train, plan),
-        },
-    )
+def write_summary(run_dir: Path, *, settings: Settings, plan: Plan, audit: Audit, progress: dict[str, Any]) -> None:
+    """audit.json, audit_samples.jsonl and audit.html; training/summary.json last: present means trained."""
     counts = audit.counts()
     if plan.arm not in {"none", "retokenize", "pythia_pushed"} and counts["num_swaps"] == 0:
         counts["warning"] = f"0 of {counts['rows']} rows changed: the intervention found no pronoun to swap"
@@ -272,6 +269,9 @@ def write_summary(
     write_bytes(run_dir / "audit.html", html.encode())
     lines = "".join(json.dumps(sample, ensure_ascii=False) + "\n" for sample in audit.samples)
     write_bytes(run_dir / "audit_samples.jsonl", lines.encode())
+    threads = {"num_ranks": plan.num_ranks, "num_threads": torch.get_num_threads()}
+    engine = {"deepspeed": deepspeed_config(settings.train, plan)}
+    write_json(run_dir / "training" / "summary.json", progress | threads | engine)
 
 
 def seed_everything(seed: int) -> None:

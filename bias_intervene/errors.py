@@ -51,6 +51,11 @@ class StageStopped(BiasInterveneError):  # noqa: N818  (it is no error that a ru
     """A stage was stopped by a signal after saving; the same command in the same directory continues it."""
 
 
+def first_line(error: BaseException) -> str:
+    """The first line of a library's error, its name where it says nothing."""
+    return (str(error) or type(error).__name__).splitlines()[0]
+
+
 def did_you_mean(found: str, allowed: Iterable[str]) -> str:
     """A clause naming the allowed names nearest to `found`, or all of them when none is near.
 

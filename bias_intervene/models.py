@@ -17,7 +17,7 @@ from typing import Any
 
 from tokenizers import Tokenizer
 
-from bias_intervene.errors import HubError, ModelError
+from bias_intervene.errors import HubError, ModelError, first_line
 from bias_intervene.record import fingerprint, sha256_of_file, whole_folder
 from bias_intervene.settings import FolderModel, GgufModel, HubModel, PythiaModel, Settings, WorldModel
 from bias_intervene.world_model import END_OF_TEXT, world_folder
@@ -227,8 +227,3 @@ def weights_fingerprint(folder: Path) -> str:
 def tokenizer_fingerprint(tokenizer: TextTokenizer) -> str:
     """Hex digest of the tokenizer's definition."""
     return fingerprint([json.loads(tokenizer.backend.to_str()), tokenizer.end_of_text_id])
-
-
-def first_line(error: BaseException) -> str:
-    """The first line of an error's text."""
-    return (str(error) or type(error).__name__).splitlines()[0]

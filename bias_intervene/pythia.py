@@ -79,17 +79,12 @@ def repository(size: str, *, deduped: bool, seed: int | None) -> str:
     return f"EleutherAI/pythia-{size}{suffix}"
 
 
-def nearest_checkpoints(step: float) -> tuple[int, ...]:
-    """The published steps on either side of `step`, or the one it is.
+def neighbours(step: float, steps: tuple[int, ...]) -> tuple[int, ...]:
+    """Members of the ascending `steps` on either side of `step`, or the one equal to it.
 
-    >>> nearest_checkpoints(132_990), nearest_checkpoints(132_000)
+    >>> neighbours(132_990, CHECKPOINT_STEPS), neighbours(132_000, CHECKPOINT_STEPS)
     ((132000, 133000), (132000,))
     """
-    return neighbours(step, CHECKPOINT_STEPS)
-
-
-def neighbours(step: float, steps: tuple[int, ...]) -> tuple[int, ...]:
-    """Members of the ascending `steps` on either side of `step`, or the one equal to it."""
     at = bisect_left(steps, step)
     if at < len(steps) and steps[at] == step:
         return (steps[at],)

@@ -98,16 +98,9 @@ ModelSettings = Annotated[PythiaModel | HubModel | FolderModel | GgufModel | Wor
 # --- intervention ----------------------------------------------------------------------------------------------
 
 InterventionName = Literal[
-    "none",
-    "masculine_to_feminine",
-    "feminine_to_masculine",
-    "both",
-    "neutral",
-    "retokenize",
-    "pythia_token_map",
-    "pythia_replace",
-    "pythia_pushed",
-]
+    "none", "masculine_to_feminine", "feminine_to_masculine", "both", "neutral",
+    "retokenize", "pythia_token_map", "pythia_replace", "pythia_pushed",
+]  # fmt: skip
 
 
 class InterventionSettings(Checked):

@@ -7,7 +7,6 @@ says something ends with status 0, so that torchrun adds no words of its own.
 """
 
 import contextlib
-import ctypes
 import errno
 import logging
 import os
@@ -20,6 +19,7 @@ from typing import Any
 from bias_intervene import plan as planning
 from bias_intervene import settings as checking
 from bias_intervene.errors import BiasInterveneError, DataError, StageStopped
+from bias_intervene.launch import end_with_parent, outcome_path
 from bias_intervene.plan import Plan
 from bias_intervene.record import read_json, write_json
 from bias_intervene.settings import (
@@ -33,7 +33,6 @@ from bias_intervene.settings import (
     WorldModel,
 )
 
-PR_SET_PDEATHSIG = 1
 PLACE_ERRORS = {errno.ENOSPC, errno.EDQUOT, errno.EACCES, errno.EPERM, errno.EROFS}
 """What a place to write to can do to a program that is right: full, not ours, read-only."""
 
@@ -42,9 +41,10 @@ def main(argv: list[str] | None = None) -> int:
     """Runs a stage. argv: STAGE RUN_DIR."""
     stage, folder = sys.argv[1:] if argv is None else argv
     run_dir = Path(folder)
-    die_with_parent()
+    if "RANK" in os.environ:  # No rank goes on by itself when its launcher is killed.
+        end_with_parent(signal.SIGKILL)()
     quiet()
-    outcome = run_dir / f".{stage}.outcome.json"
+    outcome = outcome_path(run_dir, stage)
     settings = checking.read(read_json(run_dir / "settings.json"))
     plan = planning.from_json(read_json(run_dir / "plan.json"))
     try:
@@ -67,12 +67,6 @@ def say_on_a_full_disk(outcome: Path, message: str) -> None:
     print(message, file=sys.stderr)
     with contextlib.suppress(OSError):
         write_json(outcome, {"status": "failed", "message": message})
-
-
-def die_with_parent() -> None:
-    """Ends this process when its parent is killed: no rank goes on by itself."""
-    if sys.platform == "linux" and "RANK" in os.environ:
-        ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, int(signal.SIGKILL))
 
 
 def quiet() -> None:

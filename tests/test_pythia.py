@@ -24,6 +24,6 @@ def test_there_are_154_checkpoints():
 
 
 def test_nearest_checkpoints():
-    assert pythia.nearest_checkpoints(132_990) == (132_000, 133_000)
-    assert pythia.nearest_checkpoints(133_000) == (133_000,)
-    assert pythia.nearest_checkpoints(700) == (512, 1_000)
+    assert pythia.neighbours(132_990, pythia.CHECKPOINT_STEPS) == (132_000, 133_000)
+    assert pythia.neighbours(133_000, pythia.CHECKPOINT_STEPS) == (133_000,)
+    assert pythia.neighbours(700, pythia.CHECKPOINT_STEPS) == (512, 1_000)

@@ -48,13 +48,15 @@ def test_its_runs_can_be_planned(words: list[str]):
 @pytest.mark.parametrize("command", [c for c in COMMANDS if "bias_intervene.compare" in c])
 def test_compare_takes_its_options(command: str):
     words = shlex.split(command.split("#")[0])
-    compare.parser().parse_args(words[words.index("bias_intervene.compare") + 1 :])
+    asked = compare.parser().parse_args(words[words.index("bias_intervene.compare") + 1 :])
+    assert asked.folders
 
 
 @pytest.mark.parametrize("command", [c for c in COMMANDS if "bias_intervene.preview" in c])
 def test_preview_takes_its_options(command: str):
     words = shlex.split(command.split("#")[0])
-    preview.parse([w for w in words[words.index("bias_intervene.preview") + 1 :] if "=" in w])
+    direction, _ = preview.parse([w for w in words[words.index("bias_intervene.preview") + 1 :] if "=" in w])
+    assert direction == "masculine_to_feminine"
 
 
 def test_every_file_it_names_in_the_repository_exists():

@@ -20,7 +20,7 @@ import numpy as np
 from tokenizers import Tokenizer
 
 from bias_intervene.data.indexed import Rows, token_dtype, write_rows
-from bias_intervene.errors import DataError, HubError
+from bias_intervene.errors import DataError, HubError, first_line
 from bias_intervene.record import fingerprint, whole_folder, write_json
 from bias_intervene.settings import CorpusData, HubData, JsonlData, TextData
 
@@ -178,11 +178,6 @@ def load_hub(data: HubData) -> Any:
             f"data.field={data.field}: {data.repository} has no such column; found {', '.join(loaded.column_names)}"
         )
     return loaded
-
-
-def first_line(error: BaseException) -> str:
-    """The first line of an error's text."""
-    return (str(error) or type(error).__name__).splitlines()[0]
 
 
 def hub_documents(data: HubData) -> Iterator[str]:

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from bias_intervene.data import world
-from bias_intervene.errors import DataError, HubError
+from bias_intervene.errors import DataError, HubError, first_line
 from bias_intervene.record import fingerprint
 from bias_intervene.settings import CrowsPairsSettings, PronounsSettings, WinobiasSettings, WorldData
 
@@ -301,9 +301,8 @@ def hub_rows(repository: str, config: str, split: str, *, remedy: str) -> list[d
     try:
         return [dict(row) for row in datasets.load_dataset(repository, config, split=split)]
     except (ConnectionError, OSError, RuntimeError, ValueError) as error:
-        first = (str(error) or type(error).__name__).splitlines()[0]
         raise HubError(
-            f"data set {repository} ({config}, {split}) cannot be fetched from the hub: {first}. "
+            f"data set {repository} ({config}, {split}) cannot be fetched from the hub: {first_line(error)}. "
             f"Without a hub give a local copy: {remedy}, or switch it off"
         ) from None
 

@@ -43,8 +43,8 @@ def clear_partial(checkpoints: Path) -> None:
         shutil.rmtree(partial, ignore_errors=True)
 
 
-def save(checkpoints: Path, *, step: int, engine: Any, audit: Audit, tokenizer_folder: Path, final: bool) -> None:
-    """Saves the state after `step` steps. Collective: every rank calls it."""
+def save(checkpoints: Path, *, step: int, engine: Any, audit: Audit, tokenizer_folder: Path, final: bool) -> Audit:
+    """Saves the state after `step` steps and returns the audit of all ranks. Collective: every rank calls it."""
     rank = dist.get_rank()
     folder = checkpoints / f"step{step}"
     partial = checkpoints / f".step{step}.partial"
@@ -67,6 +67,7 @@ def save(checkpoints: Path, *, step: int, engine: Any, audit: Audit, tokenizer_f
             if earlier < step:
                 drop_resume_state(checkpoints / f"step{earlier}")
     dist.barrier()
+    return total
 
 
 def random_state() -> dict[str, torch.Tensor]:

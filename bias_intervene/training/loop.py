@@ -194,13 +194,11 @@ class Saver:
     def save(self, step: int) -> None:
         """Saves the state after `step` steps."""
         swap = self.stream.swap
-        audit = swap.audit if swap is not None else Audit()
-        self.total = checkpoint.gather_audit(audit)
-        checkpoint.save(
+        self.total = checkpoint.save(
             self.checkpoints,
             step=step,
             engine=self.engine,
-            audit=audit,
+            audit=swap.audit if swap is not None else Audit(),
             tokenizer_folder=self.tokenizer_folder,
             final=step == self.plan.end_step,
         )

@@ -14,30 +14,30 @@ to judge, of which fewer than four are common English ones.
 
 import re
 import unicodedata
+from bisect import bisect_left
 from collections import Counter
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 
 from bias_intervene.interventions.lexicon import (
-    AFTER_ALONE,
-    BRINGING_VERBS,
-    COPULAS,
     DIRECTIONS,
+    DOCUMENT_MARKS,
     FIXED_ROLE,
     FUNCTION_WORDS,
     GENDER,
-    INDEFINITES,
     LANGUAGE_MINIMUM_HITS,
     LANGUAGE_MINIMUM_WORDS,
     LANGUAGE_WINDOW_WORDS,
-    OBJECT_STOP_LIST,
-    PAST_FORMS,
     ROLES,
 )
+from bias_intervene.interventions.possessive import WORD_LISTS, Possessives, neighbours
 
 MASCULINE = "|".join(sorted(dict.fromkeys(ROLES["masculine"].values()), key=len, reverse=True))
 FEMININE = "|".join(sorted(dict.fromkeys(ROLES["feminine"].values()), key=len, reverse=True))
+SPELLINGS = [case(form) for form in GENDER for case in (str.lower, str.title, str.upper)]
+"""Every spelling that is swapped; others (hE) are no pronouns."""
 
-PRONOUN = re.compile(rf"(?<![^\W_])(?:{MASCULINE}|{FEMININE})(?![^\W_])", re.IGNORECASE)
+PRONOUN = re.compile(rf"(?<![^\W_])(?:{'|'.join(sorted(SPELLINGS, key=len, reverse=True))})(?![^\W_])")
 COORDINATION = re.compile(
     rf"\b(?:(?:{MASCULINE})(?:\s+or\s+|\s?/\s?)(?:{FEMININE})|(?:{FEMININE})(?:\s+or\s+|\s?/\s?)(?:{MASCULINE}))\b",
     re.IGNORECASE,
@@ -48,11 +48,8 @@ CONTRACTION = re.compile(r"['’](?:s|d|ll|ve|re)\b(?:['’]ve\b)?", re.IGNORECA
 WORD_BEFORE = re.compile(r"([^\W_]+(?:['’][^\W_]+)*)[^\w\n]*$")
 WORD_AFTER = re.compile(r"[^\w\n]*([^\W_]+)")
 WORD = re.compile(r"[^\W\d_]+")
-DOUBLE_GENITIVE = re.compile(r"([^\W_]+)\s+[^\W_]+(?:\s+[^\W_]+)?\s+of\s+$")
 CONTEXT_CHARS = 64
-"""How far a neighbouring word is looked for."""
-LANGUAGE_CHARS = 512
-"""How far the words that tell a language are looked for."""
+"""How far an upper-case neighbour is looked for."""
 
 
 @dataclass(frozen=True)
@@ -80,28 +77,70 @@ class Swapped:
     """Pronouns of the direction left alone, by reason."""
 
 
-def swap_text(text: str, direction: str) -> Swapped:
-    """Swaps the pronouns of `text`. direction: a key of `lexicon.DIRECTIONS`.
+def swap_text(
+    text: str,
+    direction: str,
+    possessives: Possessives = WORD_LISTS,
+    *,
+    is_cut: bool = False,
+    marks: Sequence[str] = DOCUMENT_MARKS,
+) -> Swapped:
+    """Swaps the pronouns of `text`.
+
+    direction: a key of `lexicon.DIRECTIONS`. possessives: decides between her and hers, his and him. is_cut: the text
+    was cut from a longer one, so a pronoun it begins with may be the tail of a word and is left. marks: strings that
+    end a document; one document is no context for the next.
 
     >>> swap_text("The nurse said he lost his keys; the fault is his.", "masculine_to_feminine").text
     'The nurse said she lost her keys; the fault is hers.'
     """
+    swaps: list[Swap] = []
+    skipped: Counter[str] = Counter()
+    for at, document in documents(text, marks):
+        for start, end, after in hits(document, direction, possessives, is_cut=is_cut and at == 0):
+            if after in REASONS:
+                skipped[after] += 1
+            else:
+                swaps.append(Swap(at + start, at + end, document[start:end], after))
+    return Swapped(text=apply(text, swaps), swaps=swaps, skipped=skipped)
+
+
+def documents(text: str, marks: Sequence[str]) -> Iterator[tuple[int, str]]:
+    """(where it begins, text) of what stands between the marks."""
+    at = 0
+    if marks:
+        for match in re.finditer("|".join(map(re.escape, marks)), text):
+            yield at, text[at : match.start()]
+            at = match.end()
+    yield at, text[at:]
+
+
+def hits(text: str, direction: str, possessives: Possessives, *, is_cut: bool) -> Iterator[tuple[int, int, str]]:
+    """(start, end, what replaces it or the reason why nothing does) of each pronoun of the direction."""
     genders = DIRECTIONS[direction]
     patterns = (EITHER,) if direction == "both" else (EITHER, COORDINATION)
     coordinated = [match.span() for pattern in patterns for match in pattern.finditer(text)]
-    swaps: list[Swap] = []
-    skipped: Counter[str] = Counter()
+    language: Language | None = None
     for match in PRONOUN.finditer(text):
         word, (start, end) = match[0], match.span()
         target = genders.get(GENDER[word.lower()])
         if target is None or is_part_of_word(text, start, end):
             continue
-        reason = reason_to_keep(text, start, end, coordinated)
-        if reason is not None:
-            skipped[reason] += 1
-            continue
-        swaps.append(Swap(start, end, word, with_case(ROLES[target][role(text, start, end)], word)))
-    return Swapped(text=apply(text, swaps), swaps=swaps, skipped=skipped)
+        language = language or Language(text)
+        if is_cut and start == 0:
+            yield start, end, "row edge"
+        elif (reason := reason_to_keep(text, start, end, coordinated)) is not None:
+            yield start, end, reason
+        elif language.is_other(start, end):
+            yield start, end, "other language"
+        elif (role := role_of(text, start, end, possessives)) is None:
+            yield start, end, "unsure role"
+        else:
+            yield start, end, with_case(ROLES[target][role], word)
+
+
+REASONS = ("row edge", "coordination", "hyphen compound", "code or path", "lone upper case", "other language", "unsure role")
+"""Why a pronoun is left alone, in the order of the questions."""
 
 
 def apply(text: str, swaps: list[Swap]) -> str:
@@ -119,9 +158,9 @@ def apply(text: str, swaps: list[Swap]) -> str:
 
 def is_part_of_word(text: str, start: int, end: int) -> bool:
     """Whether a combining mark or an underscore that is no emphasis touches the form at [start, end)."""
-    before, after = text[start - 1 : start], text[end : end + 1]
-    is_mark = bool(after) and unicodedata.category(after).startswith("M")
-    return is_mark or ((before == "_" or after == "_") and not is_emphasis(text, start, end))
+    beside = text[start - 1 : start] + text[end : end + 1]
+    is_marked = any(unicodedata.category(character).startswith("M") for character in beside)
+    return is_marked or ("_" in beside and not is_emphasis(text, start, end))
 
 
 def is_emphasis(text: str, start: int, end: int) -> bool:
@@ -144,12 +183,8 @@ def reason_to_keep(text: str, start: int, end: int, coordinated: list[tuple[int,
         return "hyphen compound"
     if is_code(text, start, end):
         return "code or path"
-    if not (word.islower() or word.istitle() or word.isupper()):
-        return "mixed case"
     if word.isupper() and not has_upper_neighbour(text, start, end):
         return "lone upper case"
-    if is_other_language(text, start, end):
-        return "other language"
     return None
 
 
@@ -177,63 +212,34 @@ def has_upper_neighbour(text: str, start: int, end: int) -> bool:
     return any(len(word) > 1 and word.isupper() for word in neighbours)
 
 
-def is_other_language(text: str, start: int, end: int) -> bool:
-    """Whether there are words enough around to judge, and too few of them are English."""
-    before = WORD.findall(text[max(0, start - LANGUAGE_CHARS) : start])[-LANGUAGE_WINDOW_WORDS:]
-    after = WORD.findall(text[end : end + LANGUAGE_CHARS])[:LANGUAGE_WINDOW_WORDS]
-    words = [word.lower() for word in (*before, *after)]
-    english = sum(word in FUNCTION_WORDS for word in words)
-    return len(words) >= LANGUAGE_MINIMUM_WORDS and english < LANGUAGE_MINIMUM_HITS
+class Language:
+    """The words of a text, to tell whether those around a place are English."""
+
+    def __init__(self, text: str):
+        self.starts: list[int] = []
+        self.hits = [0]
+        """hits[i]: function words among the first i words."""
+        for match in WORD.finditer(text):
+            self.starts.append(match.start())
+            self.hits.append(self.hits[-1] + (match[0].lower() in FUNCTION_WORDS))
+
+    def is_other(self, start: int, end: int) -> bool:
+        """Whether there are words enough around [start, end) to judge, and too few of them are English."""
+        own, after = bisect_left(self.starts, start), bisect_left(self.starts, end)
+        low, high = max(0, own - LANGUAGE_WINDOW_WORDS), min(len(self.starts), after + LANGUAGE_WINDOW_WORDS)
+        words = own - low + high - after
+        english = self.hits[own] - self.hits[low] + self.hits[high] - self.hits[after]
+        return words >= LANGUAGE_MINIMUM_WORDS and english < LANGUAGE_MINIMUM_HITS
 
 
-# --- which role does it have? ----------------------------------------------------------------------------------
+# --- which role does it have, and how is it spelt? -------------------------------------------------------------
 
 
-def role(text: str, start: int, end: int) -> str:
-    """Role of the pronoun at [start, end): subject, object, determiner, alone or reflexive."""
+def role_of(text: str, start: int, end: int, possessives: Possessives) -> str | None:
+    """Role of the pronoun at [start, end): subject, object, determiner, alone or reflexive; None: unsure."""
     word = text[start:end].lower()
-    if word == "his":
-        return "alone" if stands_alone(text, start, end) else "determiner"
-    if word == "her":
-        return "object" if is_object(text, start, end) else "determiner"
-    return FIXED_ROLE[word]
-
-
-def is_object(text: str, start: int, end: int) -> bool:
-    """Whether `her` is an object: nothing, punctuation or a word of the stop list follows, or "sent her home"."""
-    following = next_word(text, end)
-    if following is None or following in OBJECT_STOP_LIST:
-        return True
-    return following == "home" and word_before(text, start).lower() in BRINGING_VERBS
-
-
-def stands_alone(text: str, start: int, end: int) -> bool:
-    """Whether `his` has no noun: "is his." and "of his." end a clause, a copula or the verb of its noun follows."""
-    following = next_word(text, end)
-    before = word_before(text, start).lower().replace("’", "'")
-    if following is None:
-        return before in COPULAS or before in {"of", "than", "as", "like", "and", "not"}
-    if before == "of":
-        return has_verb_after_genitive(text, start, following)
-    return following in {"is", "was", "are", "were"} or (before in COPULAS and following in AFTER_ALONE)
-
-
-def has_verb_after_genitive(text: str, start: int, following: str) -> bool:
-    """Whether "of his" closes a double genitive ("a cousin of his called") and no noun follows."""
-    opened = DOUBLE_GENITIVE.search(text[max(0, start - CONTEXT_CHARS) : start])
-    if opened is None or opened[1].lower() not in INDEFINITES:
-        return False
-    return following in PAST_FORMS or following in OBJECT_STOP_LIST or following.endswith("ed")
-
-
-def next_word(text: str, end: int) -> str | None:
-    """The word that follows across white space only; None: punctuation or the end of the text follows."""
-    rest = text[end : end + CONTEXT_CHARS]
-    stripped = rest.lstrip()
-    if stripped == rest:
-        return None
-    found = re.match(r"[*_\"'“‘(]*([^\W_]+)", stripped)
-    return found[1].lower() if found else None
+    fixed = FIXED_ROLE.get(word)
+    return fixed if fixed is not None else possessives.role(word, neighbours(text, start, end))
 
 
 def word_before(text: str, start: int) -> str:

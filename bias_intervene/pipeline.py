@@ -85,6 +85,8 @@ def report_audit(run_dir: Path) -> None:
     audit = record.read_json(path)
     if audit["intervention"] == "none":
         return
+    for notice in audit.get("possessives", {}).get("notices", ()):
+        log.info("%s", notice)
     if "warning" in audit:
         log.warning("%s", audit["warning"])
     else:

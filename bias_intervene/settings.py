@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Annotated, Any, Literal
 
 import pydantic
-from pydantic import BaseModel, ConfigDict, Field, StrictBool, StrictInt, StrictStr
+from pydantic import BaseModel, ConfigDict, Field, StrictBool, StrictInt, StrictStr, ValidationInfo, field_validator
 
 from bias_intervene.errors import SettingsError, did_you_mean
 
@@ -113,6 +113,24 @@ class InterventionSettings(Checked):
     )
     probability: Share = Field(description="Share of the rows, or of the pronouns, that is altered.")
     unit: Literal["row", "pronoun"] = Field(description="What the probability is drawn for.")
+    length: Literal["keep", "shift"] = Field(
+        description="A swap that changes the number of tokens is left out (keep), or moves what follows it (shift)."
+    )
+    possessives: StrictStr = Field(
+        description="What decides between his and him for her, her and hers for his: tables fitted on the corpus "
+        "(fit), the word lists (words), or the possessives.json of another run (its path)."
+    )
+    margin: NonNegativeFloat = Field(description="A her or his less sure than this, in nats, is left alone.")
+
+    @field_validator("length", "possessives", "margin")
+    @classmethod
+    def has_effect(cls, value: object, info: ValidationInfo) -> object:
+        """Refuses options that an intervention does not have; the control may be swept beside those that do."""
+        name = str(info.data.get("name"))
+        defaults = {"length": "keep", "possessives": "fit", "margin": 0.0}
+        if (name == "retokenize" or name.startswith("pythia_")) and value != defaults[str(info.field_name)]:
+            raise ValueError(f"intervention={name} has no such option; leave it out")
+        return value
 
 
 # --- data ------------------------------------------------------------------------------------------------------

@@ -19,6 +19,8 @@ from typing import Any
 from bias_intervene import plan as planning
 from bias_intervene import settings as checking
 from bias_intervene.errors import BiasInterveneError, DataError, StageStopped
+from bias_intervene.interventions.lexicon import DIRECTIONS
+from bias_intervene.interventions.possessive import POSSESSIVES, WORD_LISTS, Possessives
 from bias_intervene.launch import end_with_parent, outcome_path
 from bias_intervene.plan import Plan
 from bias_intervene.record import read_json, write_json
@@ -120,6 +122,8 @@ def prepare(run_dir: Path, settings: Settings, plan: Plan) -> None:
     else:
         inputs |= locate_checkpoints(settings, plan, inputs["fingerprints"])
     inputs["corpus"] = prepare_corpus(settings, plan, inputs, world_corpus)
+    if settings.intervention.name in DIRECTIONS and inputs["corpus"] is not None:
+        inputs["fingerprints"]["possessives"] = prepare_possessives(run_dir, settings, inputs)
     write_json(run_dir / "inputs.json", inputs)
 
 
@@ -133,6 +137,8 @@ def check_local_paths(settings: Settings, plan: Plan) -> None:
         locate(settings, repository=plan.repository, revision=plan.revision)
     if isinstance(settings.data, TextData | JsonlData) and plan.trains:
         files(settings.data)
+    if settings.intervention.name in DIRECTIONS and settings.intervention.possessives not in ("fit", "words"):
+        Possessives.load(Path(settings.intervention.possessives))
 
 
 def is_pretraining(settings: Settings, plan: Plan) -> bool:
@@ -199,6 +205,25 @@ def prepare_corpus(
     }
 
 
+def prepare_possessives(run_dir: Path, settings: Settings, inputs: dict[str, Any]) -> str:
+    """What decides between her and hers, his and him, kept in the run directory; returns its fingerprint."""
+    from bias_intervene.data.indexed import Rows
+    from bias_intervene.data.row_swap import fit_to_rows
+    from bias_intervene.models import load_tokenizer
+
+    kept, asked = run_dir / POSSESSIVES, settings.intervention.possessives
+    if kept.is_file():  # A run that goes on decides as it began.
+        return Possessives.load(kept).fingerprint
+    if asked == "fit":
+        corpus = inputs["corpus"]
+        tokenizer = load_tokenizer(Path(inputs["tokenizer"])).backend
+        found = fit_to_rows(Rows(Path(corpus["prefix"])), corpus["num_training_rows"], tokenizer)
+    else:
+        found = WORD_LISTS if asked == "words" else Possessives.load(Path(asked))
+    write_json(kept, found.to_json())
+    return found.fingerprint
+
+
 def row_order(settings: Settings, num_rows: int) -> Any:
     """In which order the rows are read."""
     from bias_intervene.data.stream import RowOrder
@@ -218,7 +243,8 @@ def train(run_dir: Path, settings: Settings, plan: Plan) -> None:
 
     from bias_intervene import models
     from bias_intervene.data.indexed import Rows
-    from bias_intervene.data.stream import RowStream, RowSwap
+    from bias_intervene.data.row_swap import RowSwap
+    from bias_intervene.data.stream import RowStream
     from bias_intervene.training.loop import seed_everything
     from bias_intervene.training.loop import train as run_steps
 
@@ -240,13 +266,21 @@ def train(run_dir: Path, settings: Settings, plan: Plan) -> None:
     if settings.intervention.name != "none":
         # The literature's padding token where the tokenizer has it.
         padding_id = tokenizer.backend.token_to_id("<|padding|>") or tokenizer.end_of_text_id
-        swap = RowSwap(settings.intervention, tokenizer.backend, seed=settings.seed, padding_id=padding_id)
+        kept = run_dir / POSSESSIVES
+        swap = RowSwap(
+            settings.intervention,
+            tokenizer.backend,
+            seed=settings.seed,
+            padding_id=padding_id,
+            possessives=Possessives.load(kept) if kept.is_file() else WORD_LISTS,
+        )
     stream = RowStream(
         rows=Rows(Path(corpus["prefix"])),
         order=row_order(settings, corpus["num_training_rows"]),
         plan=plan,
         rank=int(os.environ["RANK"]),
         swap=swap,
+        vocabulary_size=model.config.vocab_size,
     )
     run_steps(run_dir, settings=settings, plan=plan, stream=stream, model=model, tokenizer_folder=tokenizer_folder)
 

@@ -1,16 +1,22 @@
 """What the tests share: composed settings, a cache for generated worlds, the optional ../shared data."""
 
-import json
+import argparse
+import inspect
+import json.decoder
 import os
 import subprocess
 import sys
+import textwrap
 from pathlib import Path
+from pydoc_data.topics import topics
 
 import pytest
 from hydra import compose, initialize_config_dir
+from tokenizers import AddedToken, Tokenizer, decoders, models, normalizers, pre_tokenizers, trainers
 
 from bias_intervene import app
-from bias_intervene.settings import Settings
+from bias_intervene.interventions.lexicon import ROLES
+from bias_intervene.settings import InterventionSettings, Settings
 
 REPOSITORY = Path(__file__).resolve().parent.parent
 SHARED = REPOSITORY.parent / "shared" / "data"
@@ -28,6 +34,12 @@ def composed(*overrides: str) -> Settings:
     """The settings of a command line."""
     with initialize_config_dir(app.conf_dir(), version_base="1.3"):
         return app.settings_of(compose("config", overrides=list(overrides)))
+
+
+def intervention(name: str, **changed) -> InterventionSettings:
+    """The settings of an intervention, with its defaults."""
+    values = composed(f"intervention={name}", "model=demo", "data=world").intervention.model_dump()
+    return InterventionSettings(**{**values, **changed})
 
 
 def run(*words: str, module: str = "bias_intervene", cwd: Path, cache: Path, check: int | None = 0, **more: str):
@@ -62,3 +74,50 @@ def shared() -> Path:
     if not SHARED.is_dir():
         pytest.skip(f"{SHARED} is not there; this test reads the published benchmark files")
     return SHARED
+
+
+# --- tokenizers and text ---------------------------------------------------------------------------------------
+
+
+def english() -> list[str]:
+    """English prose and markup that every Python brings: its own help topics."""
+    return list(topics.values())
+
+
+def source_code() -> list[str]:
+    """Code that every Python brings."""
+    return [inspect.getsource(module) for module in (argparse, textwrap, json.decoder, subprocess)]
+
+
+SENTENCES = " ".join(
+    f"{subject.title()} said that {subject} hurt {reflexive}. They saw {object_}; {object_} and {determiner} dog. "
+    f"{subject.upper()} LEFT WITH {determiner.upper()} COAT, and it was {alone}. {determiner.title()} key."
+    for subject, object_, determiner, alone, reflexive in (tuple(forms.values()) for forms in ROLES.values())
+)
+
+
+def trained(kind: str, size: int = 2000) -> Tokenizer:
+    """A byte-level BPE tokenizer trained on the spot. kind: gpt2, neox (NFC, tokens for runs of spaces) or smollm2
+    (digits one by one)."""
+    tokenizer = Tokenizer(models.BPE())
+    split: list = [pre_tokenizers.ByteLevel(add_prefix_space=False)]
+    if kind == "smollm2":
+        split.insert(0, pre_tokenizers.Digits(individual_digits=True))
+    tokenizer.pre_tokenizer = pre_tokenizers.Sequence(split) if len(split) > 1 else split[0]
+    tokenizer.decoder = decoders.ByteLevel()
+    trainer = trainers.BpeTrainer(
+        vocab_size=size,
+        special_tokens=["<|endoftext|>", "<|padding|>"],
+        initial_alphabet=pre_tokenizers.ByteLevel.alphabet(),
+        show_progress=False,
+    )
+    tokenizer.train_from_iterator([*english(), *[SENTENCES] * 40, *source_code()], trainer)
+    if kind == "neox":
+        tokenizer.normalizer = normalizers.NFC()
+        tokenizer.add_tokens([AddedToken(" " * count, normalized=False) for count in range(24, 1, -1)])
+    return tokenizer
+
+
+@pytest.fixture(scope="session")
+def tokenizer() -> Tokenizer:
+    return trained("gpt2")

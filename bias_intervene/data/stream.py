@@ -4,26 +4,19 @@ Enters: prepared rows, the plan, a rank. Leaves: micro batches in the order they
 step reads depends on the plan alone; a rank, an accumulation step or a restart only decides who reads which of them.
 Nothing swapped is stored.
 
-For now a row is swapped as text: decode, swap, encode, fit to length. A row without a pronoun of the direction is
-passed on untouched, token for token. A row that comes out longer is cut at its end, a shorter one padded; padding is
-masked from the loss (`num_tokens`), but for the profiles of the literature, which trained on it.
+Where the intervention makes a row shorter it is padded, and padding is masked from the loss (`num_tokens`), but for the
+profiles of the literature, which trained on it.
 """
 
-from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 import numpy as np
-from tokenizers import Tokenizer
 
 from bias_intervene.data.indexed import Rows
+from bias_intervene.data.row_swap import RowSwap, check_ids
 from bias_intervene.errors import DataError
-from bias_intervene.interventions import profiles
-from bias_intervene.interventions.audit import Audit
-from bias_intervene.interventions.choice import chosen
-from bias_intervene.interventions.text import Swapped, apply, swap_text
 from bias_intervene.plan import Plan, rows_of_step
-from bias_intervene.settings import InterventionSettings
 
 
 @dataclass(frozen=True)
@@ -66,101 +59,27 @@ class RowOrder:
         return int(self._permutation[1][at])
 
 
-class RowSwap:
-    """Applies the intervention to one row and counts it in `audit`.
-
-    seed: of the run, for the share of rows or pronouns that is altered. padding_id: fills rows that became shorter.
-    """
-
-    def __init__(self, settings: InterventionSettings, tokenizer: Tokenizer, *, seed: int, padding_id: int):
-        self.settings, self.tokenizer, self.seed, self.padding_id = settings, tokenizer, seed, padding_id
-        self.of_literature = settings.name.startswith("pythia_")
-        self.audit = Audit()
-        if settings.name == "pythia_token_map":
-            profiles.check_token_map(tokenizer)
-
-    def __call__(self, number: int, row: np.ndarray) -> tuple[np.ndarray, int]:
-        """(row of the same length as int64, tokens before the padding). row: (tokens,), never written to."""
-        if self.settings.name == "pythia_token_map":
-            return self.map_tokens(number, row)
-        text = self.tokenizer.decode(row.tolist(), skip_special_tokens=False)
-        swapped = self.draw(number, text, self.swap(text))
-        self.audit.add(number, text, swapped)
-        if not swapped.swaps and self.settings.name not in {"retokenize", "pythia_pushed", "pythia_replace"}:
-            return row.astype(np.int64), row.shape[0]
-        return self.fit(self.tokenizer.encode(swapped.text, add_special_tokens=False).ids, row.shape[0])
-
-    def swap(self, text: str) -> Swapped:
-        """What the intervention makes of a text."""
-        match self.settings.name:
-            case "retokenize" | "pythia_pushed":
-                return profiles.unchanged(text)
-            case "pythia_replace":
-                return profiles.replace_text(text)
-            case direction:
-                return swap_text(text, direction)
-
-    def draw(self, number: int, text: str, swapped: Swapped) -> Swapped:
-        """Keeps the swaps that were drawn; the others count as skipped."""
-        if self.settings.probability >= 1:
-            return swapped
-        keep = self.chosen(number, len(swapped.swaps))
-        kept = [swap for swap, drawn in zip(swapped.swaps, keep, strict=True) if drawn]
-        skipped = Counter(swapped.skipped)
-        skipped["not drawn"] += len(swapped.swaps) - len(kept)
-        return Swapped(text=apply(text, kept), swaps=kept, skipped=+skipped)
-
-    def chosen(self, number: int, count: int) -> list[bool]:
-        """Which of a row's pronouns are altered."""
-        asked = self.settings
-        return chosen(seed=self.seed, row=number, count=count, probability=asked.probability, unit=asked.unit)
-
-    def map_tokens(self, number: int, row: np.ndarray) -> tuple[np.ndarray, int]:
-        """The profile over token ids."""
-        mapped, counts = profiles.map_tokens(row, self.tokenizer)
-        changed = np.flatnonzero(mapped != row)
-        for at, drawn in zip(changed, self.chosen(number, changed.size), strict=True):
-            if not drawn:
-                mapped[at] = row[at]
-        if self.settings.probability < 1:
-            _, counts = profiles.map_tokens(row[changed][mapped[changed] != row[changed]], self.tokenizer)
-        self.audit.add_counts(counts)
-        return mapped, row.shape[0]
-
-    def fit(self, ids: list[int], size: int) -> tuple[np.ndarray, int]:
-        """Cuts or pads to `size`."""
-        self.audit.rows_cut += len(ids) > size
-        self.audit.rows_padded += len(ids) < size
-        fitted = np.full(size, self.padding_id, dtype=np.int64)
-        kept = ids[:size]
-        fitted[: len(kept)] = kept
-        return fitted, size if self.of_literature else len(kept)
-
-
 class RowStream:
-    """The micro batches of a step for one rank of `plan.num_ranks`."""
+    """The micro batches of a step for one rank of `plan.num_ranks`. vocabulary_size: ids the model knows."""
 
-    def __init__(self, *, rows: Rows, order: RowOrder, plan: Plan, rank: int, swap: RowSwap | None):
+    def __init__(
+        self, *, rows: Rows, order: RowOrder, plan: Plan, rank: int, swap: RowSwap | None, vocabulary_size: int
+    ):
         order.check(plan.rows[1])
         self.rows, self.order, self.plan, self.rank, self.swap = rows, order, plan, rank, swap
+        self.vocabulary_size = vocabulary_size
 
     def micro_batches(self, step: int) -> Iterator[MicroBatch]:
         """`plan.accumulation_steps` micro batches. Warm-up steps (before start_step) read their rows unaltered."""
-        altered = step >= self.plan.start_step
+        altered = self.swap is not None and step >= self.plan.start_step
         for numbers in share_of_rank(rows_of_step(self.plan, step), plan=self.plan, rank=self.rank):
-            made = [self.row(number, altered=altered) for number in numbers]
-            yield MicroBatch(
-                rows_BS=np.stack([row for row, _ in made]),
-                num_tokens_B=np.asarray([count for _, count in made], dtype=np.int64),
-                row_numbers=list(numbers),
-            )
-
-    def row(self, number: int, *, altered: bool) -> tuple[np.ndarray, int]:
-        """One row as it is read."""
-        row = self.rows[self.order[number]]
-        if self.swap is None or not altered:
-            return row.astype(np.int64), row.shape[0]
-        return self.swap(number, row)
+            stored = np.stack([self.rows[self.order[number]] for number in numbers])
+            check_ids(stored, numbers, vocabulary_size=self.vocabulary_size)
+            if altered and self.swap is not None:
+                rows, num_tokens = self.swap(numbers, stored)
+            else:
+                rows, num_tokens = stored.astype(np.int64), np.full(len(stored), stored.shape[1], dtype=np.int64)
+            yield MicroBatch(rows_BS=rows, num_tokens_B=num_tokens, row_numbers=list(numbers))
 
 
 def share_of_rank(rows: Sequence[int], *, plan: Plan, rank: int) -> Iterator[Sequence[int]]:

@@ -10,7 +10,7 @@ from collections import Counter
 from dataclasses import dataclass, field
 from typing import Any, Self, TypedDict
 
-from bias_intervene.interventions.text import Swapped
+from bias_intervene.interventions.text import Swap, Swapped, apply
 
 MAX_SAMPLES = 100
 MAX_ROWS = 20
@@ -38,40 +38,51 @@ class Audit:
     """Rows that became shorter and were padded; padding is masked from the loss."""
     rows_cut: int = 0
     """Rows that became longer and were cut at the end."""
+    swaps_at_row_end: int = 0
+    """Swaps of a row's last token, which may have been the head of a longer word."""
     swaps: Counter[str] = field(default_factory=Counter[str])
     skipped: Counter[str] = field(default_factory=Counter[str])
     samples: list[dict[str, Any]] = field(default_factory=list[dict[str, Any]])
     most_changed: list[ChangedRow] = field(default_factory=list[ChangedRow])
 
     def add(self, row: int, text: str, swapped: Swapped) -> None:
-        """Counts one row. row: its number in the corpus; text: what it was."""
-        self.rows += 1
-        self.skipped += swapped.skipped
-        if not swapped.swaps:
-            return
-        self.rows_changed += 1
-        self.swaps.update(swap.form for swap in swapped.swaps)
-        first = swapped.swaps[0]
+        """Counts one row of text. row: its number in the corpus; text: what it was."""
+        swaps = Counter(swap.form for swap in swapped.swaps)
+        self.count(rows=1, rows_changed=int(bool(swaps)), swaps=swaps, skipped=swapped.skipped)
+        if swaps and self.wants(row, len(swapped.swaps)):
+            self.keep(row, text, swapped.swaps)
+
+    def count(
+        self, *, rows: int, rows_changed: int, swaps: Counter[str], skipped: Counter[str], swaps_at_row_end: int = 0
+    ) -> None:
+        """Counts rows whose text may not be at hand."""
+        self.rows += rows
+        self.rows_changed += rows_changed
+        self.swaps_at_row_end += swaps_at_row_end
+        self.swaps.update(swaps)
+        self.skipped.update(skipped)
+
+    def wants(self, row: int, num_swaps: int) -> bool:
+        """Whether a changed row is one to keep."""
+        is_early = len(self.samples) < MAX_SAMPLES or row < self.samples[-1]["row"]
+        if is_early or len(self.most_changed) < MAX_ROWS:
+            return True
+        least = self.most_changed[-1]
+        return (-num_swaps, row) < (-len(least["swaps"]), least["row"])
+
+    def keep(self, row: int, text: str, swaps: list[Swap]) -> None:
+        """Keeps a changed row's text, with its first swap as a sample. swaps: ascending, one or more."""
+        first = swaps[0]
         low, high = max(0, first.start - SAMPLE_CHARS), first.end + SAMPLE_CHARS
-        growth = len(swapped.text) - len(text)
+        near = [swap for swap in swaps if swap.end <= high]
+        moved = [Swap(swap.start - low, swap.end - low, swap.before, swap.after) for swap in near]
+        before = text[low:high]
         self.samples.append(
-            {
-                "row": row,
-                "swaps": len(swapped.swaps),
-                "form": first.form,
-                "before": text[low:high],
-                "after": swapped.text[low : high + growth if high >= len(text) else high],
-            }
+            {"row": row, "swaps": len(swaps), "form": first.form, "before": before, "after": apply(before, moved)}
         )
-        places = [(swap.start, swap.end, swap.after) for swap in swapped.swaps]
+        places = [(swap.start, swap.end, swap.after) for swap in swaps]
         self.most_changed.append({"row": row, "text": text, "swaps": places})
         self.trim()
-
-    def add_counts(self, swaps: Counter[str]) -> None:
-        """Counts one row of an intervention that knows token ids only: no samples."""
-        self.rows += 1
-        self.rows_changed += bool(swaps)
-        self.swaps += swaps
 
     def trim(self) -> None:
         """Keeps the samples of the lowest row numbers, and the rows with most swaps."""
@@ -84,6 +95,7 @@ class Audit:
         self.rows_changed += other.rows_changed
         self.rows_padded += other.rows_padded
         self.rows_cut += other.rows_cut
+        self.swaps_at_row_end += other.swaps_at_row_end
         self.swaps += other.swaps
         self.skipped += other.skipped
         self.samples += other.samples
@@ -97,6 +109,7 @@ class Audit:
             "rows_changed": self.rows_changed,
             "rows_padded": self.rows_padded,
             "rows_cut": self.rows_cut,
+            "swaps_at_row_end": self.swaps_at_row_end,
             "num_swaps": sum(self.swaps.values()),
             "dose": self.dose(),
             "swaps": dict(sorted(self.swaps.items())),
@@ -120,6 +133,7 @@ class Audit:
             rows_changed=values["rows_changed"],
             rows_padded=values["rows_padded"],
             rows_cut=values["rows_cut"],
+            swaps_at_row_end=values["swaps_at_row_end"],
             swaps=Counter(values["swaps"]),
             skipped=Counter(values["skipped"]),
             samples=list(values["samples"]),

@@ -5,27 +5,18 @@ an object ("saw her", `him`); `his` is a determiner (`her`) or stands alone ("th
 decision depends on three neighbours and nothing else (the word or mark before, and the two after), by a sum of table
 entries, so that it can be read, saved, and applied to token ids.
 
-The tables are fitted without labels, on the corpus that is about to be altered. English spells the same distinction
-apart elsewhere: `him them me us` against `his their my our` stand where `her` would, `hers theirs ours yours` against
-`their our your my` where `his` would. A logistic regression over the three neighbours is fitted on those and applied
-to `her` and `his`. Its weights are drawn to those of the word lists, which decide alone where there is too little text.
+`WORD_LISTS` are such tables made by hand from the lists of the lexicon; `possessive_fit` fits better ones on the corpus
+that is about to be altered.
 """
 
 import hashlib
 import json
 import math
-import re
-from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 from typing import Any, NamedTuple, Self
-
-import numpy as np
-from scipy.optimize import minimize
-from scipy.sparse import csr_matrix
-from scipy.special import expit, log_expit
 
 from bias_intervene.errors import DataError
 from bias_intervene.interventions.lexicon import (
@@ -38,24 +29,14 @@ from bias_intervene.interventions.lexicon import (
 
 WORD, MARK, NUMBER, END = "<word>", "<mark>", "<number>", "<end>"
 """Neighbours without an entry of their own: a rare word, a rare mark, a number, the end of text or paragraph."""
+POSSESSIVES = "possessives.json"
+"""Their file in a run directory."""
+CONTEXT_CHARS = 256
+"""How far neighbours are looked for on either side."""
 SLOTS = ("before", "after", "second")
 AMBIGUOUS = ("her", "his")
 MARKED_ROLE = {"her": "object", "his": "alone"}
 """word -> the role that a positive score means; a negative one means determiner."""
-
-LABELS = {
-    "her": (("him", "them", "me", "us"), ("his", "their", "my", "our")),
-    "his": (("hers", "theirs", "ours", "yours"), ("their", "our", "your", "my")),
-}
-"""word -> (forms that spell its marked role apart, forms of the determiner)."""
-MINIMUM_CONTEXTS = 50
-"""With fewer contexts of the marked role than this the word lists decide."""
-MAX_CONTEXTS = 200_000
-"""Contexts read for one word; more change little and take memory."""
-MINIMUM_COUNT = 3
-"""Neighbours seen less often share the entry of the rare ones."""
-PENALTY = 0.5
-"""Half the squared distance of the weights to those of the word lists counts this much, in nats."""
 
 
 class Neighbours(NamedTuple):
@@ -75,6 +56,8 @@ def neighbours(text: str, start: int, end: int) -> Neighbours:
     >>> neighbours("They sent her home, at noon.", 10, 13)
     Neighbours(before='sent', after='home', second=',')
     """
+    low = max(0, start - CONTEXT_CHARS)
+    text, start, end = text[low : end + CONTEXT_CHARS], start - low, end - low
     after, at = following(text, end)
     second = following(text, at)[0] if is_word(after) else END
     return Neighbours(preceding(text, start), after, second)
@@ -119,7 +102,7 @@ def named(word: str) -> str:
     """Name of a run of letters and digits."""
     if not word[0].isalpha():
         return NUMBER
-    return word.lower() if word.isascii() else WORD
+    return word.lower() if word.isascii() and word.isalpha() else WORD
 
 
 # --- deciding --------------------------------------------------------------------------------------------------
@@ -177,13 +160,13 @@ class Possessives:
         """sha256 of the tables."""
         return hashlib.sha256(json.dumps(self.to_json(), sort_keys=True).encode()).hexdigest()
 
-    def save(self, path: Path) -> None:
-        """Writes the tables as JSON."""
-        path.write_text(json.dumps(self.to_json(), indent=1, sort_keys=True, ensure_ascii=False), encoding="utf8")
+    def summary(self) -> dict[str, Any]:
+        """What a record says of them."""
+        return {"fingerprint": self.fingerprint, "num_contexts": self.num_contexts, "notices": list(self.notices)}
 
     @classmethod
     def load(cls, path: Path) -> Self:
-        """The tables that `save` wrote. Raises `DataError` where the file holds no such tables."""
+        """The tables of a file that holds `to_json`. Raises `DataError` where the file holds no such tables."""
         try:
             values = json.loads(path.read_text(encoding="utf8"))
             tables = {word: read_table(values["tables"][word]) for word in AMBIGUOUS}
@@ -191,7 +174,10 @@ class Possessives:
             notices, margin = tuple(map(str, values["notices"])), float(values["margin"])
             return cls(tables=tables, num_contexts=num_contexts, notices=notices, margin=margin)
         except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
-            raise DataError(f"{path}: not a table of possessives as a run writes it ({error!r})") from None
+            raise DataError(
+                f"intervention.possessives: {path} is no {POSSESSIVES} of a run ({error!r}); allowed: fit, words, or "
+                "the path of one"
+            ) from None
 
 
 def read_table(values: dict[str, Any]) -> Table:
@@ -252,77 +238,3 @@ WORD_LISTS = Possessives(
     num_contexts=dict.fromkeys(AMBIGUOUS, 0),
 )
 """The decision without a fit: the stop list for `her`, copulas and `of` for `his`."""
-
-
-# --- fitting ---------------------------------------------------------------------------------------------------
-
-
-def fit(texts: Iterable[str]) -> Possessives:
-    """Tables fitted on `texts`; the same texts give the same tables.
-
-    A word with fewer than MINIMUM_CONTEXTS of its marked role keeps the word lists, and a notice says so.
-    """
-    tables: dict[str, Table] = {}
-    num_contexts: dict[str, int] = {}
-    notices: list[str] = []
-    for word, found in contexts(texts).items():
-        marked = sum(is_marked for _, is_marked in found)
-        enough = MINIMUM_CONTEXTS <= marked < len(found)
-        tables[word] = fit_table(WORD_LISTS.tables[word], found) if enough else WORD_LISTS.tables[word]
-        num_contexts[word] = len(found) if enough else 0
-        if not enough:
-            notices.append(
-                f"{word}: too little text to fit its role ({marked} of {', '.join(LABELS[word][0])} found, "
-                f"{MINIMUM_CONTEXTS} needed); the word lists decide"
-            )
-    return Possessives(tables=tables, num_contexts=num_contexts, notices=tuple(notices))
-
-
-def contexts(texts: Iterable[str]) -> dict[str, list[tuple[Neighbours, bool]]]:
-    """word -> (neighbours, whether of its marked role) for each form that tells, at most MAX_CONTEXTS of a word."""
-    forms = sorted({form for kinds in LABELS.values() for kind in kinds for form in kind}, key=len, reverse=True)
-    pattern = re.compile(rf"(?<![^\W_])(?:{'|'.join(forms)})(?![^\W_])", re.IGNORECASE | re.ASCII)
-    found: dict[str, list[tuple[Neighbours, bool]]] = {word: [] for word in AMBIGUOUS}
-    for text in texts:
-        for match in pattern.finditer(text):
-            form, place = match[0].lower(), neighbours(text, *match.span())
-            for word, (marked, determiners) in LABELS.items():
-                if (form in marked or form in determiners) and len(found[word]) < MAX_CONTEXTS:
-                    found[word].append((place, form in marked))
-    return found
-
-
-def fit_table(prior: Table, found: Sequence[tuple[Neighbours, bool]]) -> Table:
-    """Logistic regression of the marked role on the three neighbours, drawn to `prior`: the bias is free."""
-    columns: dict[tuple[str, str], int] = {}
-    for index, slot in enumerate(SLOTS):
-        counts = Counter(place[index] for place, _ in found)
-        frequent = sorted(key for key, count in counts.items() if count >= MINIMUM_COUNT)
-        for key in dict.fromkeys([*prior.entries[slot], *frequent]):
-            columns[slot, key] = len(columns)
-    rare = {(slot, is_mark): columns[slot, MARK if is_mark else WORD] for slot in SLOTS for is_mark in (False, True)}
-    used = np.array(
-        [
-            [columns.get((slot, key), rare[slot, not is_word(key)]) for slot, key in zip(SLOTS, place, strict=True)]
-            for place, _ in found
-        ]
-    )
-    starts = np.arange(0, used.size + 1, len(SLOTS))
-    design = csr_matrix((np.ones(used.size), used.ravel(), starts), shape=(len(found), len(columns)))
-    sign = np.where([is_marked for _, is_marked in found], 1.0, -1.0)
-    origin = np.array([*(prior.entry(slot, key) for slot, key in columns), prior.bias])
-
-    def loss(weights: np.ndarray) -> tuple[float, np.ndarray]:
-        """Negative log-likelihood and penalty in nats, and the gradient."""
-        margin = (design @ weights[:-1] + weights[-1]) * sign
-        away = weights - origin
-        away[-1] = 0
-        slope = -sign * expit(-margin)
-        gradient = np.append(design.T @ slope, slope.sum()) + PENALTY * away
-        return float(-log_expit(margin).sum() + PENALTY / 2 * (away @ away)), gradient
-
-    weights = minimize(loss, origin, jac=True, method="L-BFGS-B").x.tolist()
-    entries: dict[str, dict[str, float]] = {slot: {} for slot in SLOTS}
-    for (slot, key), column in columns.items():
-        entries[slot][key] = weights[column]
-    return Table(bias=weights[-1], entries=entries)

@@ -30,26 +30,23 @@ from bias_intervene.interventions.lexicon import (
     LANGUAGE_WINDOW_WORDS,
     ROLES,
 )
-from bias_intervene.interventions.possessive import WORD_LISTS, Possessives, neighbours
+from bias_intervene.interventions.possessive import CONTEXT_CHARS, WORD_LISTS, Possessives, neighbours
 
-MASCULINE = "|".join(sorted(dict.fromkeys(ROLES["masculine"].values()), key=len, reverse=True))
-FEMININE = "|".join(sorted(dict.fromkeys(ROLES["feminine"].values()), key=len, reverse=True))
-SPELLINGS = [case(form) for form in GENDER for case in (str.lower, str.title, str.upper)]
+SPELLINGS = tuple(case(form) for form in GENDER for case in (str.lower, str.title, str.upper))
 """Every spelling that is swapped; others (hE) are no pronouns."""
+ANY_SPELLING = "|".join(sorted(SPELLINGS, key=len, reverse=True))
 
-PRONOUN = re.compile(rf"(?<![^\W_])(?:{'|'.join(sorted(SPELLINGS, key=len, reverse=True))})(?![^\W_])")
-COORDINATION = re.compile(
-    rf"\b(?:(?:{MASCULINE})(?:\s+or\s+|\s?/\s?)(?:{FEMININE})|(?:{FEMININE})(?:\s+or\s+|\s?/\s?)(?:{MASCULINE}))\b",
-    re.IGNORECASE,
-)
-EITHER = re.compile(r"\bs/he\b|\(s\)he\b", re.IGNORECASE)
-"""Spellings of "she or he" in one word."""
+PRONOUN = re.compile(rf"(?<![^\W_])(?:{ANY_SPELLING})(?![^\W_])")
+LINK = r"(?:\s{1,32}(?:or|OR)\s{1,32}|\s?/\s?)"
+LINKED_BEFORE = re.compile(rf"\b({ANY_SPELLING}){LINK}$")
+LINKED_AFTER = re.compile(rf"{LINK}({ANY_SPELLING})\b")
+"""The other half of "he or she"."""
+EITHER_BEFORE = re.compile(r"(?:\b[sS]/|\([sS]\))$")
+"""The first half of s/he and (s)he."""
 CONTRACTION = re.compile(r"['’](?:s|d|ll|ve|re)\b(?:['’]ve\b)?", re.IGNORECASE)
 WORD_BEFORE = re.compile(r"([^\W_]+(?:['’][^\W_]+)*)[^\w\n]*$")
 WORD_AFTER = re.compile(r"[^\w\n]*([^\W_]+)")
 WORD = re.compile(r"[^\W\d_]+")
-CONTEXT_CHARS = 64
-"""How far an upper-case neighbour is looked for."""
 
 
 @dataclass(frozen=True)
@@ -117,30 +114,39 @@ def documents(text: str, marks: Sequence[str]) -> Iterator[tuple[int, str]]:
 
 def hits(text: str, direction: str, possessives: Possessives, *, is_cut: bool) -> Iterator[tuple[int, int, str]]:
     """(start, end, what replaces it or the reason why nothing does) of each pronoun of the direction."""
-    genders = DIRECTIONS[direction]
-    patterns = (EITHER,) if direction == "both" else (EITHER, COORDINATION)
-    coordinated = [match.span() for pattern in patterns for match in pattern.finditer(text)]
     language: Language | None = None
     for match in PRONOUN.finditer(text):
-        word, (start, end) = match[0], match.span()
-        target = genders.get(GENDER[word.lower()])
-        if target is None or is_part_of_word(text, start, end):
+        start, end = match.span()
+        verdict = judge(text, start, end, direction, possessives)
+        if verdict is None:
             continue
         language = language or Language(text)
         if is_cut and start == 0:
-            yield start, end, "row edge"
-        elif (reason := reason_to_keep(text, start, end, coordinated)) is not None:
-            yield start, end, reason
-        elif language.is_other(start, end):
-            yield start, end, "other language"
-        elif (role := role_of(text, start, end, possessives)) is None:
-            yield start, end, "unsure role"
-        else:
-            yield start, end, with_case(ROLES[target][role], word)
+            verdict = "row edge"
+        elif verdict not in LOCAL_REASONS and language.is_other(start, end):
+            verdict = "other language"
+        yield start, end, verdict
 
 
-REASONS = ("row edge", "coordination", "hyphen compound", "code or path", "lone upper case", "other language", "unsure role")
-"""Why a pronoun is left alone, in the order of the questions."""
+def judge(text: str, start: int, end: int, direction: str, possessives: Possessives) -> str | None:
+    """What replaces the form at [start, end), or one of LOCAL_REASONS; None: it is no pronoun of the direction.
+
+    Looks at CONTEXT_CHARS on either side at most, so a window of a text that holds them gives the same.
+    """
+    word = text[start:end]
+    target = DIRECTIONS[direction].get(GENDER[word.lower()])
+    if target is None or is_part_of_word(text, start, end):
+        return None
+    reason = reason_to_keep(text, start, end, direction)
+    if reason is not None:
+        return reason
+    role = role_of(text, start, end, possessives)
+    return "unsure role" if role is None else with_case(ROLES[target][role], word)
+
+
+LOCAL_REASONS = ("coordination", "hyphen compound", "code or path", "lone upper case", "unsure role")
+REASONS = (*LOCAL_REASONS, "row edge", "other language")
+"""Why a pronoun is left alone."""
 
 
 def apply(text: str, swaps: list[Swap]) -> str:
@@ -174,10 +180,10 @@ def is_emphasis(text: str, start: int, end: int) -> bool:
     )
 
 
-def reason_to_keep(text: str, start: int, end: int, coordinated: list[tuple[int, int]]) -> str | None:
-    """Why the whole word at [start, end) is not swapped; None: it is."""
+def reason_to_keep(text: str, start: int, end: int, direction: str) -> str | None:
+    """Why the whole word at [start, end) is not swapped, as its neighbourhood tells; None: it is."""
     word = text[start:end]
-    if any(low <= start < high for low, high in coordinated):
+    if is_coordinated(text, start, end, direction):
         return "coordination"
     if is_compound(text, start, end):
         return "hyphen compound"
@@ -186,6 +192,19 @@ def reason_to_keep(text: str, start: int, end: int, coordinated: list[tuple[int,
     if word.isupper() and not has_upper_neighbour(text, start, end):
         return "lone upper case"
     return None
+
+
+def is_coordinated(text: str, start: int, end: int, direction: str) -> bool:
+    """Half of s/he or (s)he; and, but for `both`, of "he or she" and "he/she"."""
+    gender, before = GENDER[text[start:end].lower()], text[max(0, start - CONTEXT_CHARS) : start]
+    if EITHER_BEFORE.search(before):
+        return True
+    if direction == "both":
+        return False
+    # A search through all that stands before is slow; few of them end so.
+    is_linked = before.rstrip().endswith(("or", "OR", "/"))
+    links = (LINKED_BEFORE.search(before) if is_linked else None, LINKED_AFTER.match(text, end))
+    return any(link and GENDER[link[1].lower()] != gender for link in links)
 
 
 def is_compound(text: str, start: int, end: int) -> bool:

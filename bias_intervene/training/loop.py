@@ -24,6 +24,7 @@ from bias_intervene.data.stream import MicroBatch, RowStream
 from bias_intervene.errors import BiasInterveneError, StageStopped
 from bias_intervene.interventions.audit import Audit
 from bias_intervene.interventions.audit_page import page
+from bias_intervene.interventions.possessive import POSSESSIVES, Possessives
 from bias_intervene.interventions.profiles import FAULTS
 from bias_intervene.plan import Plan
 from bias_intervene.record import write_bytes, write_json
@@ -262,6 +263,8 @@ def write_summary(run_dir: Path, *, settings: Settings, plan: Plan, audit: Audit
         counts["warning"] = f"0 of {counts['rows']} rows changed: the intervention found no pronoun to swap"
     if plan.arm in FAULTS:
         counts["faults"] = FAULTS[plan.arm]
+    if (run_dir / POSSESSIVES).is_file():
+        counts["possessives"] = Possessives.load(run_dir / POSSESSIVES).summary()
     write_json(run_dir / "audit.json", {"intervention": plan.arm, **counts})
     html = page(audit, intervention=plan.arm, warning=counts.get("warning"))
     write_bytes(run_dir / "audit.html", html.encode())

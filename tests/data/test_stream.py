@@ -9,11 +9,12 @@ from hypothesis import strategies as st
 
 from bias_intervene.data import world
 from bias_intervene.data.indexed import Rows
-from bias_intervene.data.stream import RowOrder, RowStream, RowSwap, share_of_rank
+from bias_intervene.data.row_swap import RowSwap
+from bias_intervene.data.stream import RowOrder, RowStream, share_of_rank
 from bias_intervene.errors import DataError
 from bias_intervene.plan import Plan, make_plan
-from bias_intervene.settings import InterventionSettings, WorldData, WorldModel
-from tests.conftest import TINY, composed
+from bias_intervene.settings import WorldData, WorldModel
+from tests.conftest import TINY, composed, intervention
 
 
 @pytest.fixture(scope="module")
@@ -29,10 +30,6 @@ def prepared(tmp_path_factory: pytest.TempPathFactory):
     return world.prepare_world(settings.data, settings.model, tmp_path_factory.mktemp("world"))
 
 
-def intervention(name: str, **changed) -> InterventionSettings:
-    return InterventionSettings(**{"name": name, "fraction": None, "probability": 1.0, "unit": "row", **changed})
-
-
 def stream_of(prepared, plan: Plan, *, rank: int = 0, direction: str | None = None) -> RowStream:
     corpus, folder = prepared
     swap = None
@@ -41,7 +38,7 @@ def stream_of(prepared, plan: Plan, *, rank: int = 0, direction: str | None = No
             intervention(direction), world.Tokenizer.from_file(str(folder / "tokenizer.json")), seed=1, padding_id=0
         )
     order = RowOrder(num_rows=corpus.num_training_rows, seed=None, allow_repeats=False)
-    return RowStream(rows=Rows(corpus.prefix), order=order, plan=plan, rank=rank, swap=swap)
+    return RowStream(rows=Rows(corpus.prefix), order=order, plan=plan, rank=rank, swap=swap, vocabulary_size=1 << 16)
 
 
 @given(micro=st.integers(1, 4), ranks=st.integers(1, 4), accumulation=st.integers(1, 4), first=st.integers(0, 2**40))
@@ -94,67 +91,11 @@ def test_warm_up_rows_are_unaltered(prepared, plan: Plan):
     assert stream.swap.audit.rows == 0
 
 
-def test_a_row_keeps_its_length(prepared):
-    tokenizer = world.Tokenizer.from_file(str(prepared[1] / "tokenizer.json"))
-    swap = RowSwap(intervention("masculine_to_feminine"), tokenizer, seed=1, padding_id=0)
-    ids = np.array(tokenizer.encode("The nurse lost his key. HE SAID HIMSELF").ids, dtype=np.uint16)
-    before = ids.copy()
-    row, count = swap(7, ids)
-    assert row.shape == ids.shape
-    assert (ids == before).all()
-    assert (count < row.shape[0]) == bool(swap.audit.rows_padded)
-    untouched, whole = swap(8, np.array(tokenizer.encode("The lamp was old.").ids, dtype=np.uint16))
-    assert whole == untouched.shape[0]
-
-
-def encoded(prepared, text: str) -> tuple[world.Tokenizer, np.ndarray]:
-    tokenizer = world.Tokenizer.from_file(str(prepared[1] / "tokenizer.json"))
-    return tokenizer, np.array(tokenizer.encode(text).ids, dtype=np.uint16)
-
-
-@pytest.mark.parametrize("unit", ["row", "pronoun"])
-def test_a_share_is_altered(prepared, unit: str):
-    tokenizer, ids = encoded(prepared, "The guard said that he lost his key and he was late.")
-    settings = intervention("masculine_to_feminine", probability=0.5, unit=unit)
-    swap = RowSwap(settings, tokenizer, seed=1, padding_id=0)
-    for number in range(400):
-        swap(number, ids)
-    assert swap.audit.rows == 400
-    dose = swap.audit.dose()
-    assert dose is not None
-    assert abs(dose - 0.5) < 0.1
-    assert swap.audit.skipped["not drawn"] + sum(swap.audit.swaps.values()) == 1200
-    assert (swap.audit.rows_changed < 250) == (unit == "row")
-
-
-def test_probability_zero_is_the_control(prepared):
-    tokenizer, ids = encoded(prepared, "The guard said that he lost his key.")
-    swap = RowSwap(intervention("masculine_to_feminine", probability=0.0), tokenizer, seed=1, padding_id=0)
-    assert swap(3, ids)[0].tolist() == ids.tolist()
-    assert swap.audit.dose() == 0.0
-
-
-@pytest.mark.parametrize("name", ["retokenize", "pythia_pushed"])
-def test_controls_that_change_no_pronoun(prepared, name: str):
-    tokenizer, ids = encoded(prepared, "The guard said that he lost his key.")
-    row, count = RowSwap(intervention(name), tokenizer, seed=1, padding_id=0)(0, ids)
-    assert (row.tolist(), count) == (ids.tolist(), ids.size)
-
-
-def test_literature_trains_on_its_padding(prepared):
-    tokenizer, _ = encoded(prepared, "x")
-    # Two ids that encode to fewer when the row is encoded anew.
-    ids = np.array([*tokenizer.encode(" he").ids, *tokenizer.encode("r").ids], dtype=np.uint16)
-    split = np.concatenate([ids, ids])
-    _, ours = RowSwap(intervention("retokenize"), tokenizer, seed=1, padding_id=0)(0, split)
-    _, theirs = RowSwap(intervention("pythia_pushed"), tokenizer, seed=1, padding_id=0)(0, split)
-    assert ours <= theirs == split.size
-
-
-def test_the_token_map_wants_pythias_tokenizer(prepared):
-    tokenizer, _ = encoded(prepared, "x")
-    with pytest.raises(DataError, match="GPT-NeoX-20B"):
-        RowSwap(intervention("pythia_token_map"), tokenizer, seed=1, padding_id=0)
+def test_an_id_the_model_does_not_know_is_named(prepared, plan: Plan):
+    stream = stream_of(prepared, plan)
+    stream.vocabulary_size = 3
+    with pytest.raises(DataError, match=r"row 40, position \d+: token id \d+; the model knows 0 to 2"):
+        next(stream.micro_batches(10))
 
 
 def test_order_is_a_permutation_that_changes_with_seed_and_pass():

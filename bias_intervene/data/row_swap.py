@@ -1,0 +1,187 @@
+"""The intervention applied to rows on their way to the model.
+
+Enters: stored rows and their numbers. Leaves: the rows as they are trained on, and an audit of what was changed.
+Promised: rows of token ids in, rows of token ids out, without decoding a row that is not sampled for the audit; a row's
+result depends on the row, its number and the settings alone, so any rank or restart makes the same.
+
+The directions go by `interventions.tokens`. The profiles of the literature and the control `retokenize` decode, replace
+and encode, because that is what they are. Rows are cut from a stream of text, so a pronoun that begins one may be the
+tail of a word: it is left, and counted.
+"""
+
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import replace
+
+import numpy as np
+from tokenizers import Tokenizer
+
+from bias_intervene.data.indexed import Rows
+from bias_intervene.errors import DataError
+from bias_intervene.interventions import profiles
+from bias_intervene.interventions.audit import Audit
+from bias_intervene.interventions.choice import chosen
+from bias_intervene.interventions.lexicon import DIRECTIONS
+from bias_intervene.interventions.possessive import WORD_LISTS, Possessives
+from bias_intervene.interventions.possessive_fit import fit
+from bias_intervene.interventions.text import Swapped, apply
+from bias_intervene.interventions.tokens import TokenSwap, TokenSwaps, apply_shifted
+from bias_intervene.interventions.tokens import apply as apply_tokens
+from bias_intervene.settings import InterventionSettings
+
+CHANGES_LENGTH = "changes the number of tokens"
+"""Why a swap is left out where rows keep their length."""
+FIT_TOKENS = 2_000_000
+"""Tokens the role of `her` and `his` is fitted on: more change little and take longer."""
+
+
+class RowSwap:
+    """Applies the intervention to rows and counts it in `audit`.
+
+    seed: of the run, for the share of rows or pronouns that is altered. padding_id: fills rows that became shorter.
+    possessives: decides between her and hers, his and him.
+    """
+
+    def __init__(
+        self,
+        settings: InterventionSettings,
+        tokenizer: Tokenizer,
+        *,
+        seed: int,
+        padding_id: int,
+        possessives: Possessives = WORD_LISTS,
+    ):
+        self.settings, self.tokenizer, self.seed, self.padding_id = settings, tokenizer, seed, padding_id
+        self.of_literature = settings.name.startswith("pythia_")
+        self.audit = Audit()
+        self.tokens: TokenSwap | None = None
+        if settings.name in DIRECTIONS:
+            self.tokens = TokenSwap(tokenizer, settings.name, replace(possessives, margin=settings.margin))
+        if settings.name == "pythia_token_map":
+            profiles.check_token_map(tokenizer)
+
+    def __call__(self, numbers: Sequence[int], rows_BS: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """(rows of the same shape as int64, tokens of each before its padding). rows_BS is never written to."""
+        if self.tokens is not None:
+            return self.swap_tokens(self.tokens, numbers, rows_BS)
+        one = self.map_tokens if self.settings.name == "pythia_token_map" else self.swap_text
+        made = [one(number, row) for number, row in zip(numbers, rows_BS, strict=True)]
+        return np.stack([row for row, _ in made]), np.array([count for _, count in made], dtype=np.int64)
+
+    def chosen(self, number: int, count: int) -> list[bool]:
+        """Which of a row's pronouns are altered."""
+        asked = self.settings
+        return chosen(seed=self.seed, row=number, count=count, probability=asked.probability, unit=asked.unit)
+
+    # --- over token ids ----------------------------------------------------------------------------------------
+
+    def swap_tokens(
+        self, swap: TokenSwap, numbers: Sequence[int], rows_BS: np.ndarray
+    ) -> tuple[np.ndarray, np.ndarray]:
+        """The rule, on ids."""
+        found, skipped = swap.find(rows_BS, is_cut=True)
+        found = self.drawn(numbers, found, skipped)
+        changes = found.changes_length()
+        out, counts = rows_BS.astype(np.int64), np.full(len(rows_BS), rows_BS.shape[1], dtype=np.int64)
+        if self.settings.length == "keep":
+            skipped[CHANGES_LENGTH] += int(changes.sum())
+            found = found.only(~changes)
+            apply_tokens(out, found, out=out)
+        else:
+            for row in np.unique(found.row):
+                own = found.only(found.row == row)
+                out[row], counts[row] = apply_shifted(out[row], own, padding_id=self.padding_id)
+                growth = own.growth()
+                self.audit.rows_cut += growth > 0
+                self.audit.rows_padded += growth < 0
+        self.count(swap, numbers, rows_BS, found, +skipped)
+        return out, counts
+
+    def drawn(self, numbers: Sequence[int], found: TokenSwaps, skipped: Counter[str]) -> TokenSwaps:
+        """The swaps that were drawn; the others count as skipped."""
+        if self.settings.probability >= 1 or not len(found):
+            return found
+        rows, counts = np.unique(found.row, return_counts=True)
+        keep = [
+            drawn
+            for row, count in zip(rows.tolist(), counts.tolist(), strict=True)
+            for drawn in self.chosen(numbers[row], count)
+        ]
+        skipped["not drawn"] += len(keep) - sum(keep)
+        return found.only(np.array(keep))
+
+    def count(
+        self, swap: TokenSwap, numbers: Sequence[int], rows_BS: np.ndarray, found: TokenSwaps, skipped: Counter[str]
+    ) -> None:
+        """Adds to the audit; decodes the rows it keeps."""
+        rows, counts = np.unique(found.row, return_counts=True)
+        counted = np.bincount(found.name, minlength=len(swap.names)).tolist()
+        swaps: Counter[str] = Counter()
+        for name, number in zip(swap.names, counted, strict=True):
+            swaps[name] += number
+        at_end = int((found.start + found.width == rows_BS.shape[1]).sum())
+        self.audit.count(
+            rows=len(rows_BS), rows_changed=rows.size, swaps=+swaps, skipped=skipped, swaps_at_row_end=at_end
+        )
+        for row, count in zip(rows.tolist(), counts.tolist(), strict=True):
+            if self.audit.wants(numbers[row], count):
+                self.audit.keep(numbers[row], *swap.as_text(rows_BS[row], found.only(found.row == row)))
+
+    # --- as the literature does --------------------------------------------------------------------------------
+
+    def swap_text(self, number: int, row: np.ndarray) -> tuple[np.ndarray, int]:
+        """Decode, replace, encode, fit to length."""
+        text = self.tokenizer.decode(row.tolist(), skip_special_tokens=False)
+        swapped = profiles.replace_text(text) if self.settings.name == "pythia_replace" else profiles.unchanged(text)
+        kept = self.drawn_in_text(number, text, swapped)
+        self.audit.add(number, text, kept)
+        return self.fitted(self.tokenizer.encode(kept.text, add_special_tokens=False).ids, row.shape[0])
+
+    def drawn_in_text(self, number: int, text: str, swapped: Swapped) -> Swapped:
+        """The swaps that were drawn; the others count as skipped."""
+        if self.settings.probability >= 1:
+            return swapped
+        keep = self.chosen(number, len(swapped.swaps))
+        kept = [swap for swap, drawn in zip(swapped.swaps, keep, strict=True) if drawn]
+        skipped = Counter(swapped.skipped)
+        skipped["not drawn"] += len(swapped.swaps) - len(kept)
+        return Swapped(text=apply(text, kept), swaps=kept, skipped=+skipped)
+
+    def map_tokens(self, number: int, row: np.ndarray) -> tuple[np.ndarray, int]:
+        """The profile over token ids."""
+        mapped, counts = profiles.map_tokens(row, self.tokenizer)
+        changed = np.flatnonzero(mapped != row)
+        for at, drawn in zip(changed, self.chosen(number, changed.size), strict=True):
+            if not drawn:
+                mapped[at] = row[at]
+        if self.settings.probability < 1:
+            _, counts = profiles.map_tokens(row[changed][mapped[changed] != row[changed]], self.tokenizer)
+        self.audit.count(rows=1, rows_changed=int(bool(counts)), swaps=counts, skipped=Counter())
+        return mapped, row.shape[0]
+
+    def fitted(self, ids: list[int], size: int) -> tuple[np.ndarray, int]:
+        """Cuts or pads to `size`."""
+        self.audit.rows_cut += len(ids) > size
+        self.audit.rows_padded += len(ids) < size
+        row = np.full(size, self.padding_id, dtype=np.int64)
+        kept = ids[:size]
+        row[: len(kept)] = kept
+        return row, size if self.of_literature else len(kept)
+
+
+def fit_to_rows(rows: Rows, num_rows: int, tokenizer: Tokenizer) -> Possessives:
+    """Possessives fitted on rows evenly spread over the first `num_rows`, FIT_TOKENS of them at most."""
+    count = min(num_rows, max(1, FIT_TOKENS // rows.row_tokens))
+    numbers = np.linspace(0, num_rows - 1, count, dtype=np.int64).tolist()
+    return fit(tokenizer.decode(rows[number].tolist(), skip_special_tokens=True) for number in numbers)
+
+
+def check_ids(rows_BS: np.ndarray, numbers: Sequence[int], *, vocabulary_size: int) -> None:
+    """Refuses ids the model has no embedding for. Raises `DataError` naming the first row and position."""
+    wrong = (rows_BS < 0) | (rows_BS >= vocabulary_size)
+    if wrong.any():
+        row, position = (int(at) for at in np.argwhere(wrong)[0])
+        raise DataError(
+            f"row {numbers[row]}, position {position}: token id {int(rows_BS[row, position])}; the model knows 0 to "
+            f"{vocabulary_size - 1}; the rows were made with another tokenizer"
+        )

@@ -1,0 +1,138 @@
+"""The ways a pronoun is written in tokens, and what replaces each.
+
+Enters: a vocabulary and a direction. Leaves: tables by id that find the forms, and tables by form that replace them.
+Promised: a form is whatever the tokenizer makes of a spelling, one token or several, with the space before it or
+without, or behind a quote that it takes for the beginning of a contraction (`'she` is written `'s` `he`).
+"""
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from bias_intervene.interventions.lexicon import DIRECTIONS, FIXED_ROLE, GENDER, ROLES
+from bias_intervene.interventions.text import SPELLINGS, with_case
+from bias_intervene.interventions.tokens.classes import Code, Kind, TokenClasses
+from bias_intervene.interventions.tokens.vocabulary import Vocabulary
+
+WORDS = tuple(GENDER)
+ROLE_NAMES = tuple(ROLES["neutral"])
+
+
+@dataclass(frozen=True)
+class Form:
+    """One spelling of a pronoun as tokens."""
+
+    spelling: str
+    lead: str
+    """What its tokens hold before it: a space, a quote, or nothing."""
+    ids: tuple[int, ...]
+
+
+@dataclass(frozen=True)
+class Hits:
+    """Forms in flat rows, ascending; arrays are int64 (hits,)."""
+
+    form: np.ndarray
+    start: np.ndarray
+    """Its first token."""
+    end: np.ndarray
+    """The token after its last."""
+
+    def only(self, chosen: np.ndarray) -> "Hits":
+        """Some of them."""
+        return Hits(self.form[chosen], self.start[chosen], self.end[chosen])
+
+
+class Forms:
+    """The forms that a direction swaps. Attributes named in the plural of a form's quality are arrays (forms,)."""
+
+    def __init__(self, vocabulary: Vocabulary, classes: TokenClasses, direction: str):
+        self.vocabulary, self.classes, self.genders = vocabulary, classes, DIRECTIONS[direction]
+        self.forms = [form for spelling in SPELLINGS for form in self.forms_of(spelling)]
+        self.names = [f"{word} -> {self.target(word, role)}" for word in WORDS for role in ROLE_NAMES]
+        """What a swap is counted under: word * len(ROLE_NAMES) + role."""
+        spellings = [form.spelling for form in self.forms]
+        words = [spelling.lower() for spelling in spellings]
+        self.unspaced = np.array([not form.lead for form in self.forms])
+        self.lengths = np.array([len(form.ids) for form in self.forms])
+        self.lower = np.array([spelling.islower() for spelling in spellings])
+        self.upper = np.array([spelling.isupper() for spelling in spellings])
+        self.gender = np.array([gender_number(word) for word in words])
+        self.word = np.array([WORDS.index(word) for word in words])
+        self.role = np.array([ROLE_NAMES.index(FIXED_ROLE[word]) if word in FIXED_ROLE else -1 for word in words])
+        """Index into ROLE_NAMES; -1: its neighbours tell."""
+        self.new = np.array([[self.single(form, role) for role in ROLE_NAMES] for form in self.forms])
+        """(forms, roles): the id that replaces a form of one token; -1: there is no such one."""
+        self.by_token()
+
+    def forms_of(self, spelling: str) -> list[Form]:
+        """The ways to write a spelling as tokens; none where the direction leaves it alone."""
+        if GENDER[spelling.lower()] not in self.genders:
+            return []
+        words = [Form(spelling, lead, self.vocabulary.word_ids(lead + spelling)) for lead in ("", " ")]
+        quoted = tuple(self.vocabulary.tokenizer.encode(f"'{spelling}", add_special_tokens=False).ids)
+        is_taken = self.classes.kind[quoted[0]] == Kind.CONTRACTION
+        return [*words, Form(spelling, "'", quoted)] if is_taken else words
+
+    def by_token(self) -> None:
+        """Tables by id: `codes` (uint8, bits of Code), `form_of` (-1: no form of one token) and `gender_of`."""
+        outside = self.classes.outside
+        self.codes = self.classes.code.copy()
+        self.form_of = np.full(outside + 1, -1, dtype=np.int64)
+        self.longer: dict[int, list[tuple[int, int]]] = {}
+        """id -> (form of several tokens, where the id stands in it)."""
+        for number, form in enumerate(self.forms):
+            # The longest piece of a form is the rarest.
+            at = max(range(len(form.ids)), key=lambda at: (len(self.vocabulary.pieces[form.ids[at]]), at))
+            self.codes[form.ids[at]] |= Code.FORM
+            if len(form.ids) == 1:
+                self.form_of[form.ids[0]] = number
+            else:
+                self.longer.setdefault(form.ids[at], []).append((number, at))
+        self.gender_of = np.zeros(outside + 1, dtype=np.int64)
+        """Gender of the forms that are one token with a space; 0: another token."""
+        for spelling in SPELLINGS:
+            ids = self.vocabulary.word_ids(f" {spelling}")
+            if len(ids) == 1:
+                self.gender_of[ids[0]] = gender_number(spelling.lower())
+
+    def target(self, word: str, role: str) -> str:
+        """What replaces a word in a role; '' where the direction leaves it alone."""
+        gender = self.genders.get(GENDER[word])
+        return "" if gender is None else ROLES[gender][role]
+
+    def replacement(self, form: Form, role: str) -> tuple[int, ...]:
+        """Ids of what replaces a form in a role."""
+        after = with_case(self.target(form.spelling.lower(), role), form.spelling)
+        return self.vocabulary.word_ids(form.lead + after)
+
+    def single(self, form: Form, role: str) -> int:
+        """The id that replaces a form of one token; -1: several, or the form has several."""
+        ids = self.replacement(form, role)
+        return ids[0] if len(ids) == len(form.ids) == 1 else -1
+
+    def find(self, flat: np.ndarray, codes: np.ndarray) -> Hits:
+        """Every form in flat rows, parts of longer words among them. codes: uint8, `codes` of each token."""
+        places = np.flatnonzero(codes.view(np.int8) < 0)  # The sign is the bit FORM.
+        ids = flat.take(places)
+        form = self.form_of.take(ids)
+        is_single = form >= 0
+        forms, starts = [form[is_single]], [places[is_single]]
+        for token, patterns in self.longer.items():
+            here = places[ids == token]
+            for number, offset in patterns if here.size else ():
+                start = here - offset
+                for at, part in enumerate(self.forms[number].ids):
+                    start = start[flat.take(start + at) == part]
+                forms.append(np.full(start.shape, number))
+                starts.append(start)
+        form, start = np.concatenate(forms), np.concatenate(starts)
+        if start.size > starts[0].size:
+            order = np.argsort(start, kind="stable")
+            form, start = form[order], start[order]
+        return Hits(form, start, start + self.lengths.take(form))
+
+
+def gender_number(word: str) -> int:
+    """1 masculine, 2 feminine."""
+    return 1 + (GENDER[word] == "feminine")

@@ -1,0 +1,101 @@
+"""Swaps of tokens as arrays, and rows with them applied.
+
+Enters: the places and ids that the rule found. Leaves: rows. Promised: nothing but the listed tokens changes, and the
+rows given are not written to.
+"""
+
+from dataclasses import dataclass, replace
+
+import numpy as np
+
+
+@dataclass(frozen=True)
+class TokenSwaps:
+    """Pronouns to be replaced, in ascending order; arrays are int64 (swaps,)."""
+
+    row: np.ndarray
+    start: np.ndarray
+    """Place of the first token in the row."""
+    width: np.ndarray
+    """Number of tokens."""
+    name: np.ndarray
+    """Index into `TokenSwap.names`, e.g. of "his -> hers"."""
+    new: np.ndarray
+    """The id that replaces it; -1: those of `pieces`."""
+    pieces: dict[int, tuple[int, ...]]
+    """Swap -> ids, where one id does not replace one."""
+
+    def __len__(self) -> int:
+        return self.row.size
+
+    def only(self, chosen: np.ndarray) -> "TokenSwaps":
+        """Some of them. chosen: bool or int64, ascending."""
+        kept = np.arange(len(self))[chosen]
+        pieces = {int(np.searchsorted(kept, old)): ids for old, ids in self.pieces.items() if old in kept}
+        columns = (self.row, self.start, self.width, self.name, self.new)
+        return TokenSwaps(*(column[kept] for column in columns), pieces=pieces)
+
+    def growth(self) -> int:
+        """Tokens more after than before."""
+        return sum(len(ids) - int(self.width[swap]) for swap, ids in self.pieces.items())
+
+    def changes_length(self) -> np.ndarray:
+        """bool (swaps,): another number of tokens replaces it."""
+        changed = np.zeros(len(self), dtype=bool)
+        for swap, ids in self.pieces.items():
+            changed[swap] = len(ids) != self.width[swap]
+        return changed
+
+
+def apply(rows: np.ndarray, swaps: TokenSwaps, *, out: np.ndarray | None = None) -> np.ndarray:
+    """Copy of `rows` with `swaps` applied, in `out` if given. Swaps that change the number of tokens are refused."""
+    if out is None:
+        out = np.empty_like(rows)
+    np.copyto(out, rows)
+    flat = out.reshape(-1)
+    place = swaps.row * rows.shape[-1] + swaps.start
+    if not swaps.pieces:
+        flat[place] = swaps.new
+        return out
+    single = swaps.new >= 0
+    flat[place[single]] = swaps.new[single]
+    for number, ids in swaps.pieces.items():
+        if len(ids) != swaps.width[number]:
+            raise ValueError("a swap changes the number of tokens: use apply_shifted, or leave it out")
+        flat[place[number] : place[number] + len(ids)] = ids
+    return out
+
+
+def apply_shifted(row: np.ndarray, swaps: TokenSwaps, *, padding_id: int) -> tuple[np.ndarray, int]:
+    """(a row laid anew with the swaps of this one row, tokens before its padding): cut or padded to its length."""
+    parts: list[np.ndarray] = []
+    at = 0
+    for number in range(len(swaps)):
+        start, width = int(swaps.start[number]), int(swaps.width[number])
+        ids = swaps.pieces.get(number, (int(swaps.new[number]),))
+        parts += (row[at:start], np.asarray(ids, dtype=row.dtype))
+        at = start + width
+    laid = np.concatenate([*parts, row[at:]])
+    out = np.full(row.shape, padding_id, dtype=row.dtype)
+    count = min(laid.size, row.size)
+    out[:count] = laid[:count]
+    return out, count
+
+
+def moved(swaps: TokenSwaps, rows: int) -> TokenSwaps:
+    """The swaps of a block that begins at row `rows`."""
+    return replace(swaps, row=swaps.row + rows) if rows else swaps
+
+
+def joined(parts: list[TokenSwaps]) -> TokenSwaps:
+    """The swaps of several blocks as one."""
+    if len(parts) == 1:
+        return parts[0]
+    names = ("row", "start", "width", "name", "new")
+    empty = np.zeros(0, dtype=np.int64)
+    columns = {name: np.concatenate([empty, *(getattr(part, name) for part in parts)]) for name in names}
+    starts = np.cumsum([0, *(len(part) for part in parts)])
+    pieces = {
+        int(start) + at: ids for start, part in zip(starts, parts, strict=False) for at, ids in part.pieces.items()
+    }
+    return TokenSwaps(**columns, pieces=pieces)

@@ -1,0 +1,120 @@
+"""The tokens of a byte-level BPE tokenizer as the bytes they stand for.
+
+Enters: a tokenizer. Leaves: the bytes of every id, the ids of a word, and the strings that end a document. Promised:
+any tokenizer whose word pieces are bytes and whose words are split from punctuation (GPT-2, GPT-NeoX, SmolLM2, one
+trained on the spot) is read as it is, and any other is refused with the reason: with another splitting a pronoun could
+share its piece with a mark, and replacing it would change the ids beside it.
+"""
+
+import hashlib
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+from functools import cached_property
+
+from tokenizers import Tokenizer
+from tokenizers.models import BPE
+
+from bias_intervene.errors import DataError
+
+PROBE = "a he \"he (he _he —he.he/he he's\nhe"
+"""Each `he` here must be a piece of its own, with the space before it where there is one."""
+
+
+def byte_alphabet() -> dict[str, int]:
+    """Character -> byte: byte-level tokenizers write printable bytes as themselves, the others from U+0100 on."""
+    printable = [*range(0x21, 0x7F), *range(0xA1, 0xAD), *range(0xAE, 0x100)]
+    others = [byte for byte in range(256) if byte not in printable]
+    return {chr(byte): byte for byte in printable} | {chr(256 + at): byte for at, byte in enumerate(others)}
+
+
+BYTE_OF = byte_alphabet()
+SPACE = next(character for character, byte in BYTE_OF.items() if byte == 0x20)
+
+
+@dataclass(frozen=True)
+class Vocabulary:
+    """What each id stands for."""
+
+    tokenizer: Tokenizer
+    bytes_of: list[bytes | None]
+    """id -> bytes; None: no token, or one that ends a document."""
+    marks: tuple[str, ...]
+    """Strings of the special tokens: they end a document."""
+    added: frozenset[int]
+    """Ids that were added to the vocabulary and are no pieces."""
+    ids_of_words: dict[str, tuple[int, ...]] = field(default_factory=dict[str, tuple[int, ...]])
+    """Words asked for before."""
+
+    @classmethod
+    def of(cls, tokenizer: Tokenizer) -> "Vocabulary":
+        """Reads a tokenizer. Raises `DataError` where it is not byte-level BPE that splits words from marks."""
+        check(tokenizer)
+        added = tokenizer.get_added_tokens_decoder()
+        pieces = {index: piece for piece, index in tokenizer.get_vocab(with_added_tokens=False).items()}
+        size = 1 + max([*pieces, *added])
+        bytes_of: list[bytes | None] = [None] * size
+        for index, piece in pieces.items():
+            if index in added:
+                continue
+            try:
+                bytes_of[index] = bytes(BYTE_OF[character] for character in piece)
+            except KeyError as error:
+                raise refusal(f"its token {piece!r} holds {error}, which stands for no byte") from None
+        for index, token in added.items():
+            bytes_of[index] = None if token.special else token.content.encode()
+        marks = tuple(token.content for token in added.values() if token.special)
+        return cls(tokenizer=tokenizer, bytes_of=bytes_of, marks=marks, added=frozenset(added))
+
+    @property
+    def size(self) -> int:
+        """One more than the highest id."""
+        return len(self.bytes_of)
+
+    @cached_property
+    def pieces(self) -> list[bytes]:
+        """id -> bytes; nothing where there is no token."""
+        return [piece or b"" for piece in self.bytes_of]
+
+    @cached_property
+    def fingerprint(self) -> str:
+        """sha256 of the tokenizer."""
+        return fingerprint_of(self.tokenizer)
+
+    def word_ids(self, word: str) -> tuple[int, ...]:
+        """Ids of a piece of text that is split off whole: a word, with the space before it or without."""
+        if word not in self.ids_of_words:
+            pieces = self.tokenizer.model.tokenize(word.replace(" ", SPACE))
+            self.ids_of_words[word] = tuple(piece.id for piece in pieces)
+        return self.ids_of_words[word]
+
+    def text(self, ids: Iterable[int]) -> str:
+        """Text of tokens within a document; bytes that are no whole character become U+FFFD."""
+        return b"".join(map(self.pieces.__getitem__, ids)).decode("utf8", errors="replace")
+
+
+def fingerprint_of(tokenizer: Tokenizer) -> str:
+    """sha256 of all that tells what a tokenizer does."""
+    return hashlib.sha256(tokenizer.to_str().encode()).hexdigest()
+
+
+def check(tokenizer: Tokenizer) -> None:
+    """Refuses a tokenizer whose words are not pieces of their own."""
+    if not isinstance(tokenizer.model, BPE):
+        raise refusal(f"its model is {type(tokenizer.model).__name__}")
+    if tokenizer.pre_tokenizer is None:
+        raise refusal("it does not split text into words")
+    pieces = tokenizer.pre_tokenizer.pre_tokenize_str(PROBE)
+    found = [piece for piece, _ in pieces if "he" in piece]
+    expected = [f"{SPACE}he", *["he"] * (PROBE.count("he") - 3), f"{SPACE}he", "he"]
+    if found != expected:
+        odd = next((piece for piece in found if piece not in ("he", f"{SPACE}he")), found)
+        raise refusal(f"it splits {PROBE!r} so that {odd!r} is one piece")
+
+
+def refusal(reason: str) -> DataError:
+    """The error for a tokenizer that cannot be used."""
+    return DataError(
+        f"tokenizer: the swap over token ids needs byte-level BPE that splits words from marks, as GPT-2, GPT-NeoX and "
+        f"SmolLM2 have it, and {reason}; take a model with such a tokenizer (conf/model), or swap the text before it "
+        "is packed (python -m bias_intervene.preview) and train on that with intervention=none"
+    )

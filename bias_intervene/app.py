@@ -35,7 +35,7 @@ from bias_intervene.errors import (
     StageStopped,
     did_you_mean,
 )
-from bias_intervene.settings import Settings
+from bias_intervene.settings import Settings, conf_dir
 
 log = logging.getLogger("bias_intervene")
 
@@ -45,13 +45,6 @@ STOPPED = 75
 
 class UserError(CompactHydraException):
     """What Hydra prints without a traceback."""
-
-
-def conf_dir() -> str:
-    """The folder of the YAML files: inside the package in a wheel, beside it in a checkout."""
-    package = Path(__file__).resolve().parent
-    inside, beside = package / "conf", package.parent / "conf"
-    return str(inside if inside.is_dir() else beside)
 
 
 def safe_name(text: str) -> str:

@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Annotated, Any, Literal
 
 import pydantic
+import yaml
 from pydantic import BaseModel, ConfigDict, Field, StrictBool, StrictInt, StrictStr, ValidationInfo, field_validator
 
 from bias_intervene.errors import SettingsError, did_you_mean
@@ -305,12 +306,33 @@ class Settings(Checked):
         return self.model_dump(mode="json")
 
 
+def conf_dir() -> str:
+    """The folder of the YAML files: inside the package in a wheel, beside it in a checkout."""
+    package = Path(__file__).resolve().parent
+    inside, beside = package / "conf", package.parent / "conf"
+    return str(inside if inside.is_dir() else beside)
+
+
 def read(values: dict[str, Any]) -> Settings:
     """Checks composed values. Raises `SettingsError` with every fault by its dotted key."""
     try:
         return Settings.model_validate(values)
     except pydantic.ValidationError as error:
         raise SettingsError(describe(fault) for fault in error.errors()) from None
+
+
+def read_intervention(name: str, values: dict[str, Any]) -> InterventionSettings:
+    """One intervention by its name in conf/, with `values` in place of its defaults. Raises `SettingsError`."""
+    folder = Path(conf_dir()) / "intervention"
+    names = sorted(path.stem for path in folder.glob("*.yaml"))
+    if name not in names:
+        raise SettingsError([f'intervention: found "{name}"; {did_you_mean(name, names)}'])
+    defaults = yaml.safe_load((folder / f"{name}.yaml").read_text(encoding="utf8"))
+    try:
+        return InterventionSettings.model_validate({**defaults, **values})
+    except pydantic.ValidationError as error:
+        faults = [{**fault, "loc": ("intervention", *fault["loc"])} for fault in error.errors()]
+        raise SettingsError(describe(fault) for fault in faults) from None
 
 
 def describe(fault: Any) -> str:

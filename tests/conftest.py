@@ -16,7 +16,7 @@ from tokenizers import AddedToken, Tokenizer, decoders, models, normalizers, pre
 
 from bias_intervene import app
 from bias_intervene.interventions.lexicon import ROLES
-from bias_intervene.settings import InterventionSettings, Settings
+from bias_intervene.settings import InterventionSettings, Settings, conf_dir, read_intervention
 
 REPOSITORY = Path(__file__).resolve().parent.parent
 SHARED = REPOSITORY.parent / "shared" / "data"
@@ -32,14 +32,13 @@ TINY = (
 
 def composed(*overrides: str) -> Settings:
     """The settings of a command line."""
-    with initialize_config_dir(app.conf_dir(), version_base="1.3"):
+    with initialize_config_dir(conf_dir(), version_base="1.3"):
         return app.settings_of(compose("config", overrides=list(overrides)))
 
 
 def intervention(name: str, **changed) -> InterventionSettings:
     """The settings of an intervention, with its defaults."""
-    values = composed(f"intervention={name}", "model=demo", "data=world").intervention.model_dump()
-    return InterventionSettings(**{**values, **changed})
+    return read_intervention(name, changed)
 
 
 def run(*words: str, module: str = "bias_intervene", cwd: Path, cache: Path, check: int | None = 0, **more: str):
@@ -68,7 +67,7 @@ def cache(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return tmp_path_factory.mktemp("cache")
 
 
-@pytest.fixture
+@pytest.fixture(scope="session")
 def shared() -> Path:
     """../shared/data, or a skip that says so."""
     if not SHARED.is_dir():

@@ -10,9 +10,10 @@ import pytest
 from bias_intervene import app
 from bias_intervene.errors import PlanError
 from bias_intervene.plan import make_plan
+from bias_intervene.settings import conf_dir
 from tests.conftest import REPOSITORY, composed
 
-CONF = Path(app.conf_dir())
+CONF = Path(conf_dir())
 
 
 @pytest.mark.parametrize("path", sorted(CONF.glob("*/*.yaml")), ids=lambda p: f"{p.parent.name}={p.stem}")

@@ -6,6 +6,7 @@ import shlex
 import pytest
 
 from bias_intervene import app, compare, preview
+from bias_intervene.interventions.lexicon import DIRECTIONS
 from bias_intervene.plan import make_plan
 from tests.conftest import REPOSITORY, composed
 
@@ -55,8 +56,9 @@ def test_compare_takes_its_options(command: str):
 @pytest.mark.parametrize("command", [c for c in COMMANDS if "bias_intervene.preview" in c])
 def test_preview_takes_its_options(command: str):
     words = shlex.split(command.split("#")[0])
-    direction, _ = preview.parse([w for w in words[words.index("bias_intervene.preview") + 1 :] if "=" in w])
-    assert direction == "masculine_to_feminine"
+    given = [w for w in words[words.index("bias_intervene.preview") + 1 :] if "=" in w or w.startswith("--")]
+    asked = preview.parse([w for w in given if not w.startswith("tokenizer=")])
+    assert asked.intervention.name in DIRECTIONS
 
 
 def test_every_file_it_names_in_the_repository_exists():

@@ -24,13 +24,11 @@ from bias_intervene.interventions.choice import chosen
 from bias_intervene.interventions.lexicon import DIRECTIONS
 from bias_intervene.interventions.possessive import WORD_LISTS, Possessives
 from bias_intervene.interventions.possessive_fit import fit
-from bias_intervene.interventions.text import Swapped, apply
-from bias_intervene.interventions.tokens import TokenSwap, TokenSwaps, apply_shifted
+from bias_intervene.interventions.text_swap import TextSwap
+from bias_intervene.interventions.tokens import CHANGES_LENGTH, TokenSwap, TokenSwaps, apply_shifted
 from bias_intervene.interventions.tokens import apply as apply_tokens
 from bias_intervene.settings import InterventionSettings
 
-CHANGES_LENGTH = "changes the number of tokens"
-"""Why a swap is left out where rows keep their length."""
 FIT_TOKENS = 2_000_000
 """Tokens the role of `her` and `his` is fitted on: more change little and take longer."""
 
@@ -39,7 +37,7 @@ class RowSwap:
     """Applies the intervention to rows and counts it in `audit`.
 
     seed: of the run, for the share of rows or pronouns that is altered. padding_id: fills rows that became shorter.
-    possessives: decides between her and hers, his and him.
+    possessives: decides between her and hers, his and him. is_cut: a row may begin within a word.
     """
 
     def __init__(
@@ -50,10 +48,13 @@ class RowSwap:
         seed: int,
         padding_id: int,
         possessives: Possessives = WORD_LISTS,
+        is_cut: bool = True,
     ):
         self.settings, self.tokenizer, self.seed, self.padding_id = settings, tokenizer, seed, padding_id
         self.of_literature = settings.name.startswith("pythia_")
         self.audit = Audit()
+        self.texts = TextSwap(settings, seed=seed)
+        self.is_cut = is_cut
         self.tokens: TokenSwap | None = None
         if settings.name in DIRECTIONS:
             self.tokens = TokenSwap(tokenizer, settings.name, replace(possessives, margin=settings.margin))
@@ -79,7 +80,7 @@ class RowSwap:
         self, swap: TokenSwap, numbers: Sequence[int], rows_BS: np.ndarray
     ) -> tuple[np.ndarray, np.ndarray]:
         """The rule, on ids."""
-        found, skipped = swap.find(rows_BS, is_cut=True)
+        found, skipped = swap.find(rows_BS, is_cut=self.is_cut)
         found = self.drawn(numbers, found, skipped)
         changes = found.changes_length()
         out, counts = rows_BS.astype(np.int64), np.full(len(rows_BS), rows_BS.shape[1], dtype=np.int64)
@@ -132,20 +133,9 @@ class RowSwap:
     def swap_text(self, number: int, row: np.ndarray) -> tuple[np.ndarray, int]:
         """Decode, replace, encode, fit to length."""
         text = self.tokenizer.decode(row.tolist(), skip_special_tokens=False)
-        swapped = profiles.replace_text(text) if self.settings.name == "pythia_replace" else profiles.unchanged(text)
-        kept = self.drawn_in_text(number, text, swapped)
-        self.audit.add(number, text, kept)
-        return self.fitted(self.tokenizer.encode(kept.text, add_special_tokens=False).ids, row.shape[0])
-
-    def drawn_in_text(self, number: int, text: str, swapped: Swapped) -> Swapped:
-        """The swaps that were drawn; the others count as skipped."""
-        if self.settings.probability >= 1:
-            return swapped
-        keep = self.chosen(number, len(swapped.swaps))
-        kept = [swap for swap, drawn in zip(swapped.swaps, keep, strict=True) if drawn]
-        skipped = Counter(swapped.skipped)
-        skipped["not drawn"] += len(swapped.swaps) - len(kept)
-        return Swapped(text=apply(text, kept), swaps=kept, skipped=+skipped)
+        swapped = self.texts(number, text)
+        self.audit.add(number, text, swapped)
+        return self.fitted(self.tokenizer.encode(swapped.text, add_special_tokens=False).ids, row.shape[0])
 
     def map_tokens(self, number: int, row: np.ndarray) -> tuple[np.ndarray, int]:
         """The profile over token ids."""

@@ -198,7 +198,7 @@ def entries_of(*groups: tuple[Iterable[str], float], word: float, mark: float, e
     for words, weight in groups:
         for key in words:
             entries.setdefault(key, weight)
-    return entries
+    return {key: float(weight) for key, weight in entries.items()}
 
 
 NOTHING = entries_of(word=0, mark=0, end=0)
@@ -208,7 +208,7 @@ WORD_LISTS = Possessives(
     tables={
         # An object before nothing, a mark or a word of the stop list, and in "sent her home".
         "her": Table(
-            bias=-2,
+            bias=-2.0,
             entries={
                 "before": entries_of((sorted(BRINGING_VERBS), 1.5), word=0, mark=0, end=0),
                 "after": entries_of(
@@ -219,7 +219,7 @@ WORD_LISTS = Possessives(
         ),
         # Alone where two things agree: "is his.", "of his.", "is his and", "of his called"; or in "his is".
         "his": Table(
-            bias=-3,
+            bias=-3.0,
             entries={
                 "before": entries_of((sorted(COPULAS), 2), (("of",), 1.5), word=0, mark=0, end=0),
                 "after": entries_of(

@@ -60,8 +60,8 @@ def fit(texts: Iterable[str]) -> Possessives:
         num_contexts[word] = len(found) if enough else 0
         if not enough:
             notices.append(
-                f"{word}: too little text to fit its role ({marked} of {', '.join(LABELS[word][0])} found, "
-                f"{MINIMUM_CONTEXTS} needed); the word lists decide"
+                f"{word}: too little text to fit its role, {marked} of {', '.join(LABELS[word][0])} found and "
+                f"{MINIMUM_CONTEXTS} needed; the word lists decide"
             )
     return Possessives(tables=tables, num_contexts=num_contexts, notices=tuple(notices))
 

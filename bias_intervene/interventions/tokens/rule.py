@@ -13,6 +13,7 @@ decoded window, so speed never changes the answer.
 """
 
 from collections import Counter
+from dataclasses import dataclass, replace
 
 import numpy as np
 from tokenizers import Tokenizer
@@ -26,13 +27,15 @@ from bias_intervene.interventions.tokens.classes import Side, TokenClasses, clas
 from bias_intervene.interventions.tokens.forms import ROLE_NAMES, WORDS, Forms, Hits
 from bias_intervene.interventions.tokens.language import Language, languages
 from bias_intervene.interventions.tokens.roles import TokenRoles
-from bias_intervene.interventions.tokens.swaps import TokenSwaps, joined, moved
+from bias_intervene.interventions.tokens.swaps import CHANGES_LENGTH, TokenSwaps, apply, joined, moved
 from bias_intervene.interventions.tokens.vocabulary import Vocabulary, fingerprint_of
 
 BLOCK_TOKENS = 1 << 20
 """Tokens looked at in one go: some MB, whatever the number of rows."""
 MARGIN = LANGUAGE_WINDOW_WORDS
 """Tokens of nothing laid between rows: more than any look at neighbours reaches."""
+REACH = 256
+"""Tokens of context that hold all the rule looks at, in text that is no riddle."""
 MAX_LINE_ENDS = 3
 """Tokens of white space before a form that are looked beyond."""
 
@@ -47,15 +50,25 @@ REASON = {
 }
 
 
+@dataclass(frozen=True)
+class SwappedRows:
+    """Rows and what was done to them."""
+
+    rows: np.ndarray
+    rows_changed: int
+    swaps: Counter[str]
+    """By form, e.g. "his -> hers"."""
+    skipped: Counter[str]
+    """Pronouns of the direction left alone, by reason."""
+
+
 class TokenSwap:
     """The swap of one direction for one tokenizer.
 
     possessives: decides between her and hers, his and him. Raises `DataError` for a tokenizer that is not byte-level
     BPE, or splits words otherwise than GPT-2 does.
 
-    >>> swap = TokenSwap(tokenizer, "masculine_to_feminine")  # doctest: +SKIP
-    >>> swaps, skipped = swap.find(rows)  # doctest: +SKIP
-    >>> rows = apply(rows, swaps.only(~swaps.changes_length()))  # doctest: +SKIP
+    `swap(rows)` gives new rows and counts; `find` and `swaps.apply` are its halves, for those who want the places.
     """
 
     def __init__(self, tokenizer: Tokenizer, direction: str, possessives: Possessives = WORD_LISTS):
@@ -71,6 +84,28 @@ class TokenSwap:
         """What swaps are counted under, e.g. "his -> hers"; `TokenSwaps.name` points into it."""
         return self.forms.names
 
+    def __call__(self, rows: np.ndarray, *, out: np.ndarray | None = None, is_cut: bool = False) -> SwappedRows:
+        """New rows, of the same type and shape, their length kept; see `find`. out: written instead of a new array."""
+        out = np.empty(rows.shape, dtype=rows.dtype) if out is None else out
+        grid, grid_out = np.atleast_2d(rows), np.atleast_2d(out)
+        counts, skipped, rows_changed = np.zeros(len(self.names), dtype=np.int64), Counter[str](), 0
+        step = self.rows_a_block(grid.shape[1])
+        for at in range(0, len(grid), step):
+            found, left = self.find(grid[at : at + step], is_cut=is_cut)
+            changes_length = found.changes_length()
+            skipped += left + Counter({CHANGES_LENGTH: int(changes_length.sum())})
+            found = found.only(~changes_length)
+            apply(grid[at : at + step], found, out=grid_out[at : at + step])
+            counts += np.bincount(found.name, minlength=len(self.names))
+            rows_changed += int(np.count_nonzero(np.diff(found.row, prepend=-1)))
+        swaps = Counter({name: count for name, count in zip(self.names, counts.tolist(), strict=True) if count})
+        return SwappedRows(rows=out, rows_changed=rows_changed, swaps=swaps, skipped=skipped)
+
+    @staticmethod
+    def rows_a_block(size: int) -> int:
+        """Rows of `size` tokens that are looked at in one go."""
+        return max(1, BLOCK_TOKENS // max(1, size))
+
     def find(self, rows: np.ndarray, *, is_cut: bool = False) -> tuple[TokenSwaps, Counter[str]]:
         """The swaps of rows (rows, tokens) or (tokens,) of any integer type, and the pronouns left alone by reason.
 
@@ -83,11 +118,21 @@ class TokenSwap:
         size = grid.shape[1]
         parts: list[TokenSwaps] = []
         skipped: Counter[str] = Counter()
-        step = max(1, BLOCK_TOKENS // max(1, size))
+        step = self.rows_a_block(size)
         for at in range(0, grid.shape[0] if size else 0, step):
             found = self.find_in_block(self.laid_out(grid[at : at + step]), size, is_cut=is_cut, skipped=skipped)
             parts.append(moved(found, at))
         return joined(parts), +skipped
+
+    def find_piece(self, before: np.ndarray, piece: np.ndarray, after: np.ndarray) -> TokenSwaps:
+        """The swaps of `piece`, cut from a stream of which `before` and `after` (tokens,) are its neighbours.
+
+        One token of context tells whole words from parts; the words that tell a role or a language reach further:
+        with the REACH nearest tokens on either side the pieces of a stream give what the whole gives.
+        """
+        found, _ = self.find(np.concatenate([before, piece, after]), is_cut=True)
+        found = found.only((found.start >= before.size) & (found.start < before.size + piece.size))
+        return replace(found, start=found.start - before.size)
 
     def laid_out(self, rows: np.ndarray) -> np.ndarray:
         """Flat ids of rows (rows, tokens) with MARGIN of `outside` before, between and behind them.
@@ -167,8 +212,8 @@ class TokenSwap:
                 roles[np.abs(scores) < self.possessives.margin] = UNSURE
                 roles[np.isnan(scores)] = ASK
                 outcome[chosen] = roles
-        outcome[coordinated] = COORDINATED
         outcome[is_code] = CODE
+        outcome[coordinated] = COORDINATED
         outcome[ask] = ASK
         return outcome
 

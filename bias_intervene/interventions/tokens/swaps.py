@@ -8,6 +8,9 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
+CHANGES_LENGTH = "changes the number of tokens"
+"""Why a swap is left out where rows keep their length."""
+
 
 @dataclass(frozen=True)
 class TokenSwaps:

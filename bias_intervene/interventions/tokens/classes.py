@@ -93,6 +93,8 @@ class Look(NamedTuple):
     """Side of the token after white space after a form."""
     joins: bool = False
     """Begins, unspaced, with a letter, digit or underscore, or cannot be told."""
+    is_joined: bool = False
+    """Ends with a letter, digit or underscore, or cannot be told."""
     code: int = 0
     """Bits of Code but FORM."""
     words: int = 0
@@ -112,7 +114,7 @@ class Look(NamedTuple):
 
 BARRIER = Look(kind=Kind.BARRIER, code=Code.UNCLEAR)
 PARTIAL = Look(
-    kind=Kind.ODD, before_word=Side.ASK, after=Side.ASK, after_space=Side.ASK, joins=True,
+    kind=Kind.ODD, before_word=Side.ASK, after=Side.ASK, after_space=Side.ASK, joins=True, is_joined=True,
     code=Code.JOINS, is_uncountable=True,
 )  # fmt: skip
 """Bytes that are no whole characters."""
@@ -139,6 +141,7 @@ def look_at(text: str) -> Look:
         after=Side.LOOK_SPACE if is_space else side_after(body, kind, spaced=spaced),
         after_space=Side.ASK if is_space or body[0] == "/" or kind == Kind.ODD else Side.PLAIN,
         joins=joins,
+        is_joined=text[-1].isalnum() or text[-1] == "_" or kind == Kind.ODD,
         code=(Code.FUNCTION_WORD if spaced and is_function_word else 0)
         | (Code.JOINS if starts_letter else 0)
         | (Code.UNCLEAR if words > 1 else 0),
@@ -180,7 +183,7 @@ def side_before(text: str, kind: Kind) -> Side:
     if text == ".":
         return Side.LOOK_CASE
     # A bare quote may be taken for the beginning of a contraction once the form is replaced.
-    if last == "_" and len(text) > 1 and text[-2] != "_":
+    if last == "_" and text[-2:] != "__":
         return Side.LOOK_EMPHASIS
     return Side.ASK if last in CODE_MARKS_BEFORE or last in "_)" or text == "'" else Side.PLAIN
 
@@ -217,6 +220,7 @@ class TokenClasses:
     after: np.ndarray
     after_space: np.ndarray
     joins: np.ndarray
+    is_joined: np.ndarray
     code: np.ndarray
     words: np.ndarray
     is_uncountable: np.ndarray
@@ -241,7 +245,16 @@ def classes_of(vocabulary: Vocabulary) -> TokenClasses:
     looks = [BARRIER if token is None else look_at_bytes(token) for token in vocabulary.bytes_of]
     looks.append(BARRIER)
     columns = dict(zip(Look._fields, zip(*looks, strict=True), strict=True))
-    flags = ("spaced", "joins", "is_uncountable", "starts_letter", "ends_letter", "is_function_word", "is_loud")
+    flags = (
+        "spaced",
+        "joins",
+        "is_joined",
+        "is_uncountable",
+        "starts_letter",
+        "ends_letter",
+        "is_function_word",
+        "is_loud",
+    )
     arrays = {name: np.array(columns[name], dtype=bool) for name in flags}
     numbers = ("kind", "after", "after_space", "code", "words", "newlines")
     arrays |= {name: np.array(columns[name], dtype=np.uint8) for name in numbers}

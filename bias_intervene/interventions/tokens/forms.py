@@ -79,16 +79,17 @@ class Forms:
         outside = self.classes.outside
         self.codes = self.classes.code.copy()
         self.form_of = np.full(outside + 1, -1, dtype=np.int64)
-        self.longer: dict[int, list[tuple[int, int]]] = {}
-        """id -> (form of several tokens, where the id stands in it)."""
+        self.longer: dict[int, list[int]] = {}
+        """id -> the forms of several tokens that begin with it."""
         for number, form in enumerate(self.forms):
-            # The longest piece of a form is the rarest.
-            at = max(range(len(form.ids)), key=lambda at: (len(self.vocabulary.pieces[form.ids[at]]), at))
-            self.codes[form.ids[at]] |= Code.FORM
+            # A form of several tokens is known by its first: pieces that end words (self, IS) are frequent in code.
+            self.codes[form.ids[0]] |= Code.FORM
             if len(form.ids) == 1:
                 self.form_of[form.ids[0]] = number
             else:
-                self.longer.setdefault(form.ids[at], []).append((number, at))
+                self.longer.setdefault(form.ids[0], []).append(number)
+        self.is_part = np.zeros(outside + 1, dtype=bool)
+        self.is_part[list(self.longer)] = True
         self.gender_of = np.zeros(outside + 1, dtype=np.int64)
         """Gender of the forms that are one token with a space; 0: another token."""
         for spelling in SPELLINGS:
@@ -111,26 +112,34 @@ class Forms:
         ids = self.replacement(form, role)
         return ids[0] if len(ids) == len(form.ids) == 1 else -1
 
-    def find(self, flat: np.ndarray, codes: np.ndarray) -> Hits:
-        """Every form in flat rows, parts of longer words among them. codes: uint8, `codes` of each token."""
-        places = np.flatnonzero(codes.view(np.int8) < 0)  # The sign is the bit FORM.
+    def find(self, flat: np.ndarray, places: np.ndarray) -> Hits:
+        """Every form at the `places` of flat rows that hold a form's token, parts of longer words among them."""
         ids = flat.take(places)
-        form = self.form_of.take(ids)
-        is_single = form >= 0
-        forms, starts = [form[is_single]], [places[is_single]]
-        for token, patterns in self.longer.items():
-            here = places[ids == token]
-            for number, offset in patterns if here.size else ():
-                start = here - offset
-                for at, part in enumerate(self.forms[number].ids):
-                    start = start[flat.take(start + at) == part]
-                forms.append(np.full(start.shape, number))
-                starts.append(start)
-        form, start = np.concatenate(forms), np.concatenate(starts)
-        if start.size > starts[0].size:
-            order = np.argsort(start, kind="stable")
-            form, start = form[order], start[order]
+        form, start = self.form_of.take(ids), places
+        parts = np.flatnonzero(self.is_part.take(ids))
+        if parts.size:
+            found = [self.longer_at(flat, places[parts], ids[parts], token) for token in self.longer]
+            single = np.flatnonzero(form >= 0)
+            form = np.concatenate([form[single], *(forms for forms, _ in found)])
+            start = np.concatenate([start[single], *(starts for _, starts in found)])
+            if start.size > single.size:
+                order = np.argsort(start, kind="stable")
+                form, start = form[order], start[order]
         return Hits(form, start, start + self.lengths.take(form))
+
+    def longer_at(
+        self, flat: np.ndarray, places: np.ndarray, ids: np.ndarray, token: int
+    ) -> tuple[np.ndarray, np.ndarray]:
+        """(form, first token) of the forms of several tokens of which `token` is one, at those places."""
+        here = places[ids == token]
+        forms, starts = [here[:0]], [here[:0]]
+        for number in self.longer[token]:
+            start = here
+            for at, part in enumerate(self.forms[number].ids[1:], start=1):
+                start = start[flat.take(start + at) == part]
+            forms.append(np.full(start.shape, number))
+            starts.append(start)
+        return np.concatenate(forms), np.concatenate(starts)
 
 
 def gender_number(word: str) -> int:

@@ -34,12 +34,12 @@ def languages(
 ) -> np.ndarray:
     """uint8 (places,) of `Language` for the words around tokens [start, end), ascending.
 
-    flat: rows as `rule` lays them out, LANGUAGE_WINDOW_WORDS tokens or more between them. codes: uint8, their codes.
+    flat: rows as `rule` lays them out, LANGUAGE_WINDOW_WORDS tokens or more between them. codes: uint8, their `Code`s.
     """
     found = np.full(start.shape, Language.ENGLISH, dtype=np.uint8)
-    rest = not_surely_english(codes, start, end)
-    if rest.size:
-        found[rest] = counted(classes, flat, start[rest], end[rest])
+    unsure = not_surely_english(codes, start, end)
+    if unsure.size:
+        found[unsure] = counted(classes, flat, start[unsure], end[unsure])
     return found
 
 

@@ -36,6 +36,11 @@ class TokenRoles:
         self.hashed = np.array([number for _, number in words], dtype=np.int64)
         # A token's key where it is a whole neighbour: as it stands after the form, after white space, and before it.
         self.after, self.after_space, self.before = self.keys_of(vocabulary)
+        self.is_worded = (classes.kind == Kind.LETTERS) | (classes.kind == Kind.DIGITS)
+        self.tells_after = (classes.kind != Kind.SPACE) & (classes.kind != Kind.ODD)
+        """What follows a form begins with this token, and ends with it if the next does not join."""
+        self.tells_before = self.tells_after & (~self.is_worded | classes.spaced)
+        """What stands before a form is this token."""
 
     def keys_of(self, vocabulary: Vocabulary) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
         """(after, after white space, before): int64 (ids,), numbers of keys."""
@@ -59,23 +64,44 @@ class TokenRoles:
         before, before_clear = self.preceding(flat, start)
         after, at, has_second, after_clear = self.following(flat, end)
         second = np.full(after.shape, self.number_of[END], dtype=np.int64)
-        second_clear = np.ones(after.shape, dtype=bool)
         chosen = np.flatnonzero(has_second)
-        second[chosen], _, _, second_clear[chosen] = self.following(flat, at[chosen])
+        second[chosen], _, _, second_clear = self.following(flat, at[chosen])
         weights = self.weights[word]
         # In the order of the text rule, so that the sum is the same to the last bit.
         scores = self.bias[word] + ((weights[0].take(before) + weights[1].take(after)) + weights[2].take(second))
-        scores[~(before_clear & after_clear & second_clear)] = np.nan
+        scores[~(before_clear & after_clear)] = np.nan
+        scores[chosen[~second_clear]] = np.nan
         return scores
 
     def following(self, flat: np.ndarray, at: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
         """(key, where the next begins, whether it is a word or number, whether it is clear) of what follows `at`."""
+        ids, next_ids = flat.take(at), flat.take(at + 1)
+        key, is_worded = self.after.take(ids), self.is_worded.take(ids)
+        # The most are one token; white space, and words of several, are followed further.
+        rest = np.flatnonzero(~self.tells_after.take(ids) | (is_worded & self.classes.joins.take(next_ids)))
+        at, is_clear = at + 1, np.ones(ids.shape, dtype=bool)
+        if rest.size:
+            key[rest], at[rest], is_worded[rest], is_clear[rest] = self.following_further(flat, at[rest] - 1)
+        return key, at, is_worded, is_clear
+
+    def preceding(self, flat: np.ndarray, start: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """(key, whether it is clear) of what stands before `start`."""
+        ids = flat.take(start - 1)
+        key, is_clear = self.before.take(ids), np.ones(ids.shape, dtype=bool)
+        rest = np.flatnonzero(~self.tells_before.take(ids))
+        if rest.size:
+            key[rest], is_clear[rest] = self.preceding_further(flat, start[rest])
+        return key, is_clear
+
+    def following_further(
+        self, flat: np.ndarray, at: np.ndarray
+    ) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
+        """As `following`, beyond white space and through the tokens of a word."""
         classes = self.classes
         at, ids, lines = self.skip_space(flat, at, 1)
-        kind = classes.kind.take(ids)
+        kind, is_worded = classes.kind.take(ids), self.is_worded.take(ids)
         key = np.where(lines >= 0, self.after_space.take(ids), self.after.take(ids))
         is_clear = (kind != Kind.ODD) & (kind != Kind.SPACE) & (lines < TOO_LONG)
-        is_worded = (kind == Kind.LETTERS) | (kind == Kind.DIGITS)
         paragraph = lines > 1
         key[paragraph] = self.number_of[END]
         is_worded &= ~paragraph
@@ -98,8 +124,8 @@ class TokenRoles:
             at[chosen] = ends
         return key, at, is_worded, is_clear
 
-    def preceding(self, flat: np.ndarray, start: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        """(key, whether it is clear) of what stands before `start`."""
+    def preceding_further(self, flat: np.ndarray, start: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """As `preceding`, beyond white space and through the tokens of a word."""
         classes = self.classes
         at, ids, lines = self.skip_space(flat, start - 1, -1)
         kind = classes.kind.take(ids)
@@ -107,8 +133,7 @@ class TokenRoles:
         is_clear = (kind != Kind.ODD) & (kind != Kind.SPACE) & (lines < TOO_LONG)
         paragraph = lines > 1
         key[paragraph] = self.number_of[END]
-        is_worded = ((kind == Kind.LETTERS) | (kind == Kind.DIGITS)) & ~paragraph
-        chosen = np.flatnonzero(is_worded & ~classes.spaced.take(ids))
+        chosen = np.flatnonzero(self.is_worded.take(ids) & ~paragraph & ~classes.spaced.take(ids))
         if chosen.size:
             begin, begins = ids[chosen], at[chosen]
             value, shift = classes.word_hash.take(begin), classes.word_shift.take(begin)

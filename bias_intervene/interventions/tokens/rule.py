@@ -22,7 +22,7 @@ from bias_intervene.errors import DataError
 from bias_intervene.interventions.lexicon import LANGUAGE_WINDOW_WORDS
 from bias_intervene.interventions.possessive import AMBIGUOUS, MARKED_ROLE, WORD_LISTS, Possessives
 from bias_intervene.interventions.text import Swap
-from bias_intervene.interventions.tokens.asking import TextJudge
+from bias_intervene.interventions.tokens.asking import TextJudge, Verdict
 from bias_intervene.interventions.tokens.classes import Side, TokenClasses, classes_of
 from bias_intervene.interventions.tokens.forms import ROLE_NAMES, WORDS, Forms, Hits
 from bias_intervene.interventions.tokens.language import Language, languages
@@ -30,7 +30,7 @@ from bias_intervene.interventions.tokens.roles import TokenRoles
 from bias_intervene.interventions.tokens.swaps import CHANGES_LENGTH, TokenSwaps, apply, joined, moved
 from bias_intervene.interventions.tokens.vocabulary import Vocabulary, fingerprint_of
 
-BLOCK_TOKENS = 1 << 20
+BLOCK_TOKENS = 1 << 21
 """Tokens looked at in one go: some MB, whatever the number of rows."""
 MARGIN = LANGUAGE_WINDOW_WORDS
 """Tokens of nothing laid between rows: more than any look at neighbours reaches."""
@@ -78,6 +78,7 @@ class TokenSwap:
         self.roles = TokenRoles(self.vocabulary, self.classes, possessives)
         self.judge = TextJudge(self.vocabulary, self.classes, direction, possessives)
         self.underscore = self.vocabulary.word_ids("_")[0]
+        self.kept: dict[str, np.ndarray] = {}
 
     @property
     def names(self) -> list[str]:
@@ -93,8 +94,10 @@ class TokenSwap:
         for at in range(0, len(grid), step):
             found, left = self.find(grid[at : at + step], is_cut=is_cut)
             changes_length = found.changes_length()
-            skipped += left + Counter({CHANGES_LENGTH: int(changes_length.sum())})
-            found = found.only(~changes_length)
+            if changes_length.any():
+                left[CHANGES_LENGTH] = int(changes_length.sum())
+                found = found.only(~changes_length)
+            skipped += left
             apply(grid[at : at + step], found, out=grid_out[at : at + step])
             counts += np.bincount(found.name, minlength=len(self.names))
             rows_changed += int(np.count_nonzero(np.diff(found.row, prepend=-1)))
@@ -141,54 +144,67 @@ class TokenSwap:
         """
         outside, (count, size) = self.classes.outside, rows.shape
         is_narrow = rows.dtype == np.uint16 and outside < 1 << 16
-        flat = np.empty(count * (size + MARGIN) + MARGIN, dtype=np.uint16 if is_narrow else np.int64)
+        flat = self.room("flat", count * (size + MARGIN) + MARGIN, np.uint16 if is_narrow else np.int64)
         flat[:MARGIN] = outside
         grid = flat[MARGIN:].reshape(count, size + MARGIN)
         grid[:, size:] = outside
         inner = grid[:, :size]
         np.copyto(inner, rows, casting="unsafe")
-        if rows.max() > outside or rows.min() < 0:
+        if rows.max() > outside or (rows.dtype.kind == "i" and rows.min() < 0):
             inner[(rows > outside) | (rows < 0)] = outside
         return flat
 
+    def room(self, name: str, size: int, dtype: type[np.generic]) -> np.ndarray:
+        """An array to be filled, kept between calls: the first touch of a page costs more than what is done with it."""
+        if name not in self.kept or self.kept[name].size < size or self.kept[name].dtype != dtype:
+            self.kept[name] = np.empty(size, dtype=dtype)
+        return self.kept[name][:size]
+
     def find_in_block(self, flat: np.ndarray, size: int, *, is_cut: bool, skipped: Counter[str]) -> TokenSwaps:
         """The swaps of rows of `size` tokens, laid out; adds to `skipped`."""
-        codes = self.forms.codes.take(flat)
-        hits, before, after = self.whole_words(flat, self.forms.find(flat, codes))
+        codes = self.forms.codes.take(flat, out=self.room("codes", flat.size, np.uint8), mode="wrap")
+        places = np.flatnonzero(codes.view(np.int8) < 0)  # The sign is the bit FORM.
+        hits, before, after = self.whole_words(flat, self.forms.find(flat, places))
         outcome = self.outcomes(flat, hits, before, after)
-        row = hits.start // (size + MARGIN)
-        first = row * (size + MARGIN) + MARGIN
-        if is_cut:
-            outcome[(hits.start == first) & self.forms.unspaced.take(hits.form) & (outcome != ASK)] = ROW_EDGE
+        first = np.flatnonzero(flat.take(hits.start - 1) == self.classes.outside) if is_cut else np.zeros(0, np.int64)
+        first = first[(hits.start[first] - MARGIN) % (size + MARGIN) == 0]
+        edge = first[self.forms.unspaced.take(hits.form[first]) & (outcome[first] != ASK)]
+        outcome[edge] = ROW_EDGE
         language = languages(self.classes, flat, codes, hits.start, hits.end)
         outcome[(language == Language.OTHER) & (outcome >= 0)] = OTHER_LANGUAGE
         outcome[(language == Language.ASK) & (outcome >= 0)] = ASK
-        start, width = hits.start.copy(), hits.end - hits.start
-        role = np.maximum(outcome, 0)
-        name = self.forms.word.take(hits.form) * len(ROLE_NAMES) + role
-        new = self.forms.new.take(hits.form * len(ROLE_NAMES) + role)
-        pieces = {
-            at: self.forms.replacement(self.forms.forms[int(hits.form[at])], ROLE_NAMES[int(role[at])])
-            for at in np.flatnonzero((outcome >= 0) & (new < 0)).tolist()
-        }
+        verdicts: dict[int, Verdict] = {}
         for at in np.flatnonzero(outcome == ASK).tolist():
-            verdict = self.judge.ask(
-                flat,
-                int(hits.start[at]),
-                int(hits.end[at]),
-                language=int(language[at]),
-                is_first=is_cut and bool(hits.start[at] == first[at]),
-            )
-            outcome[at] = 0 if verdict.ids else NO_PRONOUN
+            start, end = int(hits.start[at]), int(hits.end[at])
+            verdict = self.judge.ask(flat, start, end, language=int(language[at]), is_first=at in first)
             if verdict.ids:
-                start[at], width[at], name[at] = verdict.start, verdict.width, self.names.index(verdict.name)
-                new[at], pieces[at] = -1, verdict.ids
+                verdicts[at] = verdict
             elif verdict.reason:
                 skipped[verdict.reason] += 1
-        for reason, told in REASON.items():
-            skipped[told] += int((outcome == reason).sum())
-        found = TokenSwaps(row=row, start=start - first, width=width, name=name, new=new, pieces=pieces)
-        return found.only(outcome >= 0)
+            outcome[at] = 0 if verdict.ids else NO_PRONOUN
+        left = np.flatnonzero(outcome < 0)
+        skipped.update(REASON[reason] for reason in outcome[left].tolist() if reason != NO_PRONOUN)
+        return self.swaps_of(hits, outcome, np.flatnonzero(outcome >= 0), verdicts, size)
+
+    def swaps_of(
+        self, hits: Hits, outcome: np.ndarray, kept: np.ndarray, verdicts: dict[int, Verdict], size: int
+    ) -> TokenSwaps:
+        """The swaps of the hits `kept`: in the role of their outcome, or as the text says."""
+        form, role, place = hits.form[kept], outcome[kept], hits.start[kept]
+        width = hits.end[kept] - place
+        name = self.forms.word.take(form) * len(ROLE_NAMES) + role
+        new = self.forms.new.take(form * len(ROLE_NAMES) + role)
+        numbers = np.searchsorted(kept, list(verdicts)).tolist()
+        new[numbers] = -1
+        pieces = {
+            number: self.forms.replacement(self.forms.forms[int(form[number])], ROLE_NAMES[int(role[number])])
+            for number in np.flatnonzero(new < 0).tolist()
+        }
+        for number, verdict in zip(numbers, verdicts.values(), strict=True):
+            place[number], width[number] = verdict.start, verdict.width
+            name[number], pieces[number] = self.names.index(verdict.name), verdict.ids
+        row, start = np.divmod(place - MARGIN, size + MARGIN)
+        return TokenSwaps(row=row, start=start, width=width, name=name, new=new, pieces=pieces)
 
     def whole_words(self, flat: np.ndarray, hits: Hits) -> tuple[Hits, np.ndarray, np.ndarray]:
         """(forms that are no part of a longer word, `Side` of the token before each, of that after)."""
@@ -239,12 +255,16 @@ class TokenSwap:
         is_whole = ~classes.joins.take(flat.take(hits.end[chosen] + 1))
         is_loud = classes.is_loud.take(flat.take(hits.end[chosen])) & is_whole
         ask[chosen] |= ~(is_loud | classes.is_loud.take(flat.take(hits.start[chosen] - 1)))
-        # An underscore is emphasis if there is one on either side, and no word behind the second.
+        # An underscore is emphasis if there is one on either side, and no word beyond them.
         opens, closes = before == int(Side.LOOK_EMPHASIS), after == int(Side.LOOK_EMPHASIS)
         ask |= opens != closes
         chosen = np.flatnonzero(opens & closes)
-        is_bare = flat.take(hits.end[chosen]) == self.underscore
-        ask[chosen] |= is_bare & classes.joins.take(flat.take(hits.end[chosen] + 1))
+        for beside, beyond, reaches in (
+            (hits.end, hits.end + 1, classes.joins),
+            (hits.start - 1, hits.start - 2, classes.is_joined),
+        ):
+            is_bare = flat.take(beside[chosen]) == self.underscore
+            ask[chosen] |= is_bare & reaches.take(flat.take(beyond[chosen]))
         return ask
 
     def coordinations(

@@ -34,7 +34,12 @@ class TokenSwaps:
     def only(self, chosen: np.ndarray) -> "TokenSwaps":
         """Some of them. chosen: bool or int64, ascending."""
         kept = np.arange(len(self))[chosen]
-        pieces = {int(np.searchsorted(kept, old)): ids for old, ids in self.pieces.items() if old in kept}
+        at = np.searchsorted(kept, list(self.pieces)).tolist()
+        pieces = {
+            number: ids
+            for number, (old, ids) in zip(at, self.pieces.items(), strict=True)
+            if number < kept.size and kept[number] == old
+        }
         columns = (self.row, self.start, self.width, self.name, self.new)
         return TokenSwaps(*(column[kept] for column in columns), pieces=pieces)
 

@@ -13,11 +13,10 @@ import argparse
 import json
 import os
 import re
-import sys
 import sysconfig
 import time
 import tracemalloc
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from itertools import islice
 from pathlib import Path
 
@@ -32,7 +31,6 @@ from tests.conftest import SHARED, english, trained
 from tests.interventions.tokens.parity import rows_of
 
 SIZE = 2049
-ARRAY_BYTES = 64 << 20
 TEXT_ROWS = 48
 REPEATS = 5
 WORDS = {"he": "she", "him": "her", "his": "her", "himself": "herself"}
@@ -40,13 +38,14 @@ WORDS |= {word.title(): other.title() for word, other in WORDS.items()}
 PATTERN = re.compile(rf"\b(?:{'|'.join(WORDS)})\b")
 
 
-def main() -> None:
+def main(argv: Sequence[str] | None = None) -> None:
     """Prints the table, or JSON."""
     os.environ["TOKENIZERS_PARALLELISM"] = "false"
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--json", action="store_true", help="print JSON")
     parser.add_argument("--prose", nargs="+", type=Path, default=sorted((SHARED / "prose").glob("*.txt")))
-    asked = parser.parse_args()
+    parser.add_argument("--mebibytes", type=int, default=64, help="size of the array")
+    asked = parser.parse_args(argv)
     if not asked.prose:
         parser.error("no prose: ../shared/data/prose is not there; give --prose FILE...")
     found = SHARED / "tokenizer" / "20B_tokenizer.json"
@@ -60,7 +59,7 @@ def main() -> None:
     count = min(len(prose_rows), len(others) // 2)
     mixed = np.concatenate([prose_rows[:count], others[: 2 * count]])
     results = {
-        name: measured(tokenizer, swap, rows)
+        name: measured(tokenizer, swap, rows, asked.mebibytes << 20)
         for name, rows in (("prose", prose_rows), ("code", code_rows), ("mixed", mixed))
     }
     if asked.json:
@@ -88,9 +87,9 @@ def code() -> list[str]:
     return [path.read_text(encoding="utf8", errors="ignore") for path in islice(paths, 800)]
 
 
-def measured(tokenizer: Tokenizer, swap: TokenSwap, rows: np.ndarray) -> dict[str, float]:
-    """The figures for one corpus. rows: uint16 (rows, SIZE)."""
-    array = np.tile(rows, (-(-ARRAY_BYTES // rows.nbytes), 1))
+def measured(tokenizer: Tokenizer, swap: TokenSwap, rows: np.ndarray, size: int) -> dict[str, float]:
+    """The figures for one corpus. rows: uint16 (rows, SIZE), repeated to `size` bytes."""
+    array = np.tile(rows, (-(-size // rows.nbytes), 1))
     out = np.zeros_like(array)  # Written once, so that no run pays for the first touch of a page.
     copy = best(lambda: np.copyto(out, array)) / array.size
     done = swap(array, out=out, is_cut=True)
@@ -128,4 +127,4 @@ def best(action: Callable[[], object]) -> float:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    main()

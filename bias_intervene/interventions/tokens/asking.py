@@ -19,7 +19,7 @@ from bias_intervene.interventions.tokens.vocabulary import Vocabulary
 
 WINDOW_TOKENS = 80
 """Tokens decoded on either side at first."""
-ENCODED_TOKENS = (6, 12, 24)
+ENCODED_TOKENS = (6, 9, 12, 16, 24)
 """Tokens encoded anew on either side of a pronoun beside a quote."""
 HALF = "\ufffd"
 """What half a character decodes to."""
@@ -125,7 +125,8 @@ class TextJudge:
             left, right = window.left[-count:], window.right[:count]
             while (prefix := self.vocabulary.text(left)).startswith(HALF):
                 left = left[1:]
-            while (suffix := self.vocabulary.text(right)).endswith(HALF):
+            # White space at an end is split otherwise than before a word.
+            while (suffix := self.vocabulary.text(right)) and (suffix.endswith(HALF) or suffix[-1].isspace()):
                 right = right[:-1]
             ids = [*left, *window.own, *right]
             text = prefix + window.form + suffix
@@ -136,5 +137,7 @@ class TextJudge:
             same = min(len(ids), len(changed))
             head = next((i for i in range(same) if ids[i] != changed[i]), same)
             tail = next((i for i in range(same - head) if ids[-1 - i] != changed[-1 - i]), same - head)
+            if head + tail == len(changed):  # Tokens only vanish: one that stays stands for them.
+                head, tail = (head, tail - 1) if tail else (head - 1, tail)
             return head - len(left), len(ids) - tail - head, tuple(changed[head : len(changed) - tail])
         return None

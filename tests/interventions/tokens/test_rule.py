@@ -237,3 +237,16 @@ def test_a_row_as_text():
     found, swaps = swap.as_text(row, swap.find(row)[0])
     assert found == text
     assert swaps == swap_text(text, M2F).swaps
+
+
+@pytest.mark.parametrize("kind", TOKENIZERS)
+@pytest.mark.parametrize("tail", ["' class\n\n", "'\n\n" * 12, "' 漢字漢字漢字漢字", "'   " * 9, ""])
+@pytest.mark.parametrize("head", ["", "*\n\n", "漢字漢字漢字\n", "x   \n", "end."])
+def test_a_quote_that_becomes_a_contraction(kind: str, head: str, tail: str):
+    """The tokenizer splits `'she` and `'they` otherwise than `'he`, whatever stands around."""
+    tokenizer = TOKENIZERS[kind]
+    for word in ("he", "him", "his", "himself", "she", "herself"):
+        rows = np.array([tokenizer.encode(f"{head}'{word}{tail}", add_special_tokens=False).ids], dtype=np.uint16)
+        texts = surviving(tokenizer, rows)
+        for direction in DIRECTIONS:
+            assert list(differences(tokenizer, rows, texts, direction)) == []

@@ -1,0 +1,49 @@
+"""The measurements run and say what they should; their figures are nobody's concern here."""
+
+import json
+from pathlib import Path
+
+import pytest
+
+from tests.benchmarks import parity, possessives, swap
+from tests.conftest import SENTENCES
+
+CONLLU = """\
+# text = I saw her and his dog.
+1\tI\tI\tPRON\tPRP\t_\t2\tnsubj\t_\t_
+2\tsaw\tsee\tVERB\tVBD\t_\t0\troot\t_\t_
+3\ther\tshe\tPRON\tPRP\t_\t2\tobj\t_\t_
+4\tand\tand\tCCONJ\tCC\t_\t6\tcc\t_\t_
+5\this\this\tPRON\tPRP$\t_\t6\tnmod:poss\t_\t_
+6\tdog\tdog\tNOUN\tNN\t_\t3\tconj\t_\t_
+
+"""
+
+
+def test_swap(tmp_path: Path, capsys: pytest.CaptureFixture[str]):
+    (tmp_path / "prose.txt").write_text(f"{SENTENCES} " * 200)
+    swap.main(["--json", "--mebibytes", "1", "--prose", str(tmp_path / "prose.txt")])
+    found = json.loads(capsys.readouterr().out)
+    assert list(found) == ["prose", "code", "mixed"]
+    for values in found.values():
+        assert {"ratio_to_text_path", "ratio_to_copy", "tokens_per_second"} <= set(values)
+        assert all(value >= 0 for value in values.values())
+    assert found["prose"]["share_of_pronouns"] > 0.05
+
+
+def test_parity(tmp_path: Path, capsys: pytest.CaptureFixture[str]):
+    (tmp_path / "more.txt").write_text(f"{SENTENCES} " * 100)
+    assert parity.main(["--rows", "20", "--text", str(tmp_path / "more.txt")]) == 0
+    out = capsys.readouterr().out
+    assert "smollm2" in out
+    assert "feminine_to_masculine" in out
+
+
+def test_possessives(tmp_path: Path, capsys: pytest.CaptureFixture[str]):
+    (tmp_path / "en.conllu").write_text(CONLLU)
+    (tmp_path / "prose.txt").write_text(f"{SENTENCES} " * 10)
+    possessives.main([str(tmp_path), "--fit", str(tmp_path / "prose.txt")])
+    out = capsys.readouterr().out
+    assert "her: 1 annotated" in out
+    assert "his: 1 annotated" in out
+    assert "pronouns restored" in out

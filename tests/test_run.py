@@ -14,6 +14,7 @@ import pytest
 import torch
 from safetensors.torch import load_file
 
+from bias_intervene.interventions.possessive import Possessives
 from bias_intervene.record import sha256_of_file
 from tests.conftest import TINY, curve, run
 
@@ -42,7 +43,7 @@ def test_a_run_directory_holds_what_the_readme_says(sweep: Path):
     folder = arm(sweep, "masculine_to_feminine")
     expected = (
         ".hydra/config.yaml", "settings.json", "plan.json", "environment.json", "inputs.json", "audit.json",
-        "audit_samples.jsonl", "audit.html",
+        "audit_samples.jsonl", "audit.html", "possessives.json",
         "results.json", "record.json", "bias_intervene.log", "training/metrics.jsonl",
         "training/summary.json", "training/checkpoints/step20/model.safetensors",
         "training/checkpoints/step20/manifest.json", "evals/step10/pronouns.parquet", "evals/step20/winobias.parquet",
@@ -60,6 +61,8 @@ def test_the_record_says_what_was_done(sweep: Path):
     assert record["audit"]["num_swaps"] > 10
     assert all("him" not in form.split(" -> ")[1] for form in record["audit"]["swaps"])
     assert {"base_weights", "corpus", "tokenizer", "benchmarks"} <= set(record["fingerprints"])
+    assert record["audit"]["possessives"]["fingerprint"] == record["fingerprints"]["possessives"]
+    assert "his: too little text to fit its role" in record["audit"]["possessives"]["notices"][-1]
     metrics = record["results"]["metrics"]
     assert {m["step"] for m in metrics} == {10, 20}
     assert {m["benchmark"] for m in metrics} == {"crows_pairs", "winobias", "pronouns"}
@@ -347,17 +350,26 @@ def test_a_local_checkpoint_on_text_of_ones_own(tmp_path: Path, cache: Path, swe
     prose = "The visitor said that he was late. His coat was wet, and the rain did not stop. " * 60
     (tmp_path / "prose.txt").write_text(prose)
     checkpoint = arm(sweep, "none") / "training" / "checkpoints" / "step20"
+    tables = arm(sweep, "masculine_to_feminine") / "possessives.json"
     folder = tmp_path / "run"
     run(
         "model=local", f"model.path={checkpoint}", f"data.path={tmp_path / 'prose.txt'}", "data.heldout_rows=2",
-        "train.num_steps=2", "train.sequence_length=32", "train.global_batch_rows=2", "train.micro_batch_rows=1",
+        f"intervention.possessives={tables}", "intervention.length=shift", "train.num_steps=2",
+        "train.sequence_length=32", "train.global_batch_rows=2", "train.micro_batch_rows=1",
         "evals.crows_pairs.enabled=false", "evals.winobias.enabled=false", f"hydra.run.dir={folder}",
         cwd=tmp_path, cache=cache,
     )  # fmt: skip
     record = json.loads((folder / "record.json").read_text())
     assert record["audit"]["swaps"].keys() == {"he -> she", "his -> her"}
+    assert record["audit"]["possessives"]["fingerprint"] == Possessives.load(tables).fingerprint
     assert {m["step"] for m in record["results"]["metrics"]} == {0, 2}
     assert [m for m in record["results"]["metrics"] if m["protocol"] == "heldout"]
+
+
+def test_absent_tables_are_named(tmp_path: Path, cache: Path):
+    done = run(*QUICK, "intervention.possessives=absent.json", cwd=tmp_path, cache=cache, check=1)
+    assert "absent.json is no possessives.json of a run" in done.stdout + done.stderr
+    assert "allowed: fit, words, or the path of one" in " ".join((done.stdout + done.stderr).split())
 
 
 def test_an_intervention_that_finds_nothing_says_so(tmp_path: Path, cache: Path, sweep: Path):

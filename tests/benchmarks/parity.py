@@ -51,7 +51,8 @@ def main(argv: Sequence[str] | None = None) -> int:
         texts = surviving(tokenizer, rows)
         for turn, direction in enumerate(DIRECTIONS):
             told = list(differences(tokenizer, rows, texts, direction, possessives, is_cut=turn % 2 == 0))
-            print(*told[:3], sep="\n", file=sys.stderr)
+            for line in told[:3]:
+                print(line, file=sys.stderr)
             total += len(told)
             table.add_row(name, direction, f"{len(texts):,} of {len(rows):,}", f"{len(told):,}")
     Console(width=100).print(table)

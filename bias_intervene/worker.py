@@ -123,7 +123,7 @@ def prepare(run_dir: Path, settings: Settings, plan: Plan) -> None:
         inputs |= locate_checkpoints(settings, plan, inputs["fingerprints"])
     inputs["corpus"] = prepare_corpus(settings, plan, inputs, world_corpus)
     if settings.intervention.name in DIRECTIONS and inputs["corpus"] is not None:
-        inputs["fingerprints"]["possessives"] = prepare_possessives(run_dir, settings, inputs)
+        inputs["fingerprints"]["possessives"] = prepare_swap(run_dir, settings, inputs)
     write_json(run_dir / "inputs.json", inputs)
 
 
@@ -205,18 +205,22 @@ def prepare_corpus(
     }
 
 
-def prepare_possessives(run_dir: Path, settings: Settings, inputs: dict[str, Any]) -> str:
-    """What decides between her and hers, his and him, kept in the run directory; returns its fingerprint."""
+def prepare_swap(run_dir: Path, settings: Settings, inputs: dict[str, Any]) -> str:
+    """Finds a tokenizer that cannot be swapped in, and keeps in the run directory what decides between her and hers,
+    his and him; returns its fingerprint.
+    """
     from bias_intervene.data.indexed import Rows
     from bias_intervene.data.row_swap import fit_to_rows
+    from bias_intervene.interventions.tokens import compiled
     from bias_intervene.models import load_tokenizer
 
+    tokenizer = load_tokenizer(Path(inputs["tokenizer"])).backend
+    compiled(tokenizer)
     kept, asked = run_dir / POSSESSIVES, settings.intervention.possessives
     if kept.is_file():  # A run that goes on decides as it began.
         return Possessives.load(kept).fingerprint
     if asked == "fit":
         corpus = inputs["corpus"]
-        tokenizer = load_tokenizer(Path(inputs["tokenizer"])).backend
         found = fit_to_rows(Rows(Path(corpus["prefix"])), corpus["num_training_rows"], tokenizer)
     else:
         found = WORD_LISTS if asked == "words" else Possessives.load(Path(asked))

@@ -52,7 +52,10 @@ OBJECT_STOP_LIST = frozenset(
     become stay leave keep want need seem look sit stand lie sleep wait run walk die live get give take make let
     laugh cry smile blush weep shiver tremble
     afraid angry happy unhappy sad aware able unable sick ill well better worse dead alive ready sure free
-    immediately carefully gently quietly quickly slowly suddenly finally directly
+    everything something anything nothing everyone someone anyone everybody somebody anybody nobody
+    asleep awake become appear speak enter sing scream shout
+    immediately carefully gently quietly quickly slowly suddenly finally directly deeply dearly badly tightly closely
+    softly warmly kindly politely passionately properly simply repeatedly frequently briefly
     """.split()
 )
 """Words after which a preceding `her` is an object: articles, pronouns, prepositions, conjunctions, auxiliaries,
@@ -66,11 +69,16 @@ BRINGING_VERBS = frozenset(
 )
 """Verbs after which `her home` is an object and an adverb: "they sent her home"."""
 
-COPULAS = frozenset("is was are were be been being am become became s t re m than as like and not".split())
+COPULAS = frozenset("is was are were be been being am become became s t re m than as like and not this that".split())
 """Words after which a possessive that ends its clause stands alone: "the boat is his", "it isn't his"."""
 
 AFTER_ALONE = frozenset("and or but nor yet now alone again because by if when since until till too to".split())
 """Words before which a possessive after a copula stands alone: "the book is his and hers is lost"."""
+
+AFTER_DOUBLE_GENITIVE = frozenset(
+    "that which who whom whose when while where from with for at in on to by after before because if as than".split()
+)
+"""Words before which a possessive after `of` stands alone: "a photo of his that I kept", "one of his to keep"."""
 
 PAST_FORMS = frozenset(
     """

@@ -21,6 +21,7 @@ from typing import Any, NamedTuple, Self
 from bias_intervene.errors import DataError
 from bias_intervene.interventions.lexicon import (
     AFTER_ALONE,
+    AFTER_DOUBLE_GENITIVE,
     BRINGING_VERBS,
     COPULAS,
     OBJECT_STOP_LIST,
@@ -217,21 +218,22 @@ WORD_LISTS = Possessives(
                 "second": NOTHING,
             },
         ),
-        # Alone where two things agree: "is his.", "of his.", "is his and", "of his called"; or in "his is".
+        # Alone where two things agree: "is his.", "of his.", "is his and", "of his called", but not "of his in-laws";
+        # or in "his is".
         "his": Table(
             bias=-3.0,
             entries={
                 "before": entries_of((sorted(COPULAS), 2), (("of",), 1.5), word=0, mark=0, end=0),
                 "after": entries_of(
                     (("is", "was", "are", "were"), 4),
+                    (sorted(PAST_FORMS | AFTER_DOUBLE_GENITIVE), 2),
                     (sorted(AFTER_ALONE), 1.5),
-                    (sorted(PAST_FORMS), 2),
                     (OPENING_MARKS, 0),
                     word=0,
                     mark=2,
                     end=2,
                 ),
-                "second": NOTHING,
+                "second": entries_of((("-",), -3), word=0, mark=0, end=0),
             },
         ),
     },

@@ -35,6 +35,14 @@ TO_FEMININE = {
     "A member of his family wrote.": "A member of her family wrote.",
     "The farm was his to keep, and his only hope.": "The farm was hers to keep, and her only hope.",
     "He left.The next day he came back.": "She left.The next day she came back.",
+    "Is this his?": "Is this hers?",
+    "a photo of his that I kept, and a friend of his from school": "a photo of hers that I kept, and a friend of hers "
+    "from school",
+    "some of his best friends, and one of his in-laws": "some of her best friends, and one of her in-laws",
+    "His was the better plan; what's his is mine.": "Hers was the better plan; what's hers is mine.",
+    "“Him?” ‘he’ «he» [he] {he} <he> (he) *he* **he**": "“Her?” ‘she’ «she» [she] {she} <she> (she) *she* **she**",
+    'HE SAID "HIS" TWICE. HE\'S HERE.': 'SHE SAID "HER" TWICE. SHE\'S HERE.',
+    "he'd've gone; mother-he-said": "she'd've gone; mother-she-said",
 }
 TO_MASCULINE = {
     "I saw her yesterday.": "I saw him yesterday.",
@@ -48,6 +56,10 @@ TO_MASCULINE = {
     "“He ran,” she said.": "“He ran,” he said.",
     "The boat is hers; she built it herself.": "The boat is his; he built it himself.",
     "SHE LEFT HER COAT.": "HE LEFT HIS COAT.",
+    "I told her everything; they found her asleep.": "I told him everything; they found him asleep.",
+    "Ask her yourself, or her own sister.": "Ask him yourself, or his own sister.",
+    "He kissed her passionately on her hand.": "He kissed him passionately on his hand.",
+    "Poor her! A friend of hers has her mother's eyes.": "Poor him! A friend of his has his mother's eyes.",
 }
 UNCHANGED = (
     "The history of the heathen hero: cherish this sheer chimera, Hermes.",
@@ -61,6 +73,8 @@ UNCHANGED = (
     "obj.his(1), his.name, $her, @he, #his, C:\\he",
     "The HIS vendor replaced the old HIS with a new one.",
     "A He-Ne laser, He-4 and 3He were used.",
+    "he/him, he/she/they, him or her, she or he, HE OR SHE, (s)he, S/he",
+    "he@example.com, he_, __he__, his(), self.his, x=he, he=x, hiſ, ſhe",
     "",
 )
 

@@ -5,7 +5,7 @@ pronouns, `language` and `roles` answer the questions that reach beyond a neighb
 rule, `swaps` applies what was found.
 """
 
-from bias_intervene.interventions.tokens.rule import SwappedRows, TokenSwap
+from bias_intervene.interventions.tokens.rule import SwappedRows, TokenSwap, compiled
 from bias_intervene.interventions.tokens.swaps import CHANGES_LENGTH, TokenSwaps, apply, apply_shifted
 
-__all__ = ["CHANGES_LENGTH", "SwappedRows", "TokenSwap", "TokenSwaps", "apply", "apply_shifted"]
+__all__ = ["CHANGES_LENGTH", "SwappedRows", "TokenSwap", "TokenSwaps", "apply", "apply_shifted", "compiled"]

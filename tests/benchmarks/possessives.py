@@ -61,7 +61,7 @@ def main(argv: Sequence[str] | None = None) -> None:
         }
         for name, decide in rows.items():
             right = sum(decide(item.place) == item.is_determiner for item in own)
-            table.add_row(name, f"{100 * right / len(own):.1f}")
+            table.add_row(name, f"{100 * right / len(own):.2f}")
         console.print(table)
     for name, possessives in (("word lists", WORD_LISTS), ("fitted", fitted)):
         count, restored = twice(texts, possessives)
@@ -111,8 +111,9 @@ def determiner(name: str, word: str, token: Token) -> bool | None:
     """What the annotation says; None: nothing. LinES and ParTUT are read by their relations, which are surer there."""
     tag, relation = token.tag.upper(), token.relation.split(":")[0]
     if word == "his":
-        is_loose = "partut" in name.lower() or tag == "PRP$"
-        return relation in ("nmod", "det", "flat", "compound") or (is_loose and relation != "obj")
+        if "INDEP" in tag or "partut" in name.lower():
+            return "INDEP" not in tag
+        return relation in ("nmod", "det", "flat", "compound") or (tag == "PRP$" and relation != "obj")
     if "lines" in name.lower():
         return token.relation == "nmod:poss"
     if "partut" in name.lower():

@@ -40,8 +40,6 @@ class Vocabulary:
     """id -> bytes; None: no token, or one that ends a document."""
     marks: tuple[str, ...]
     """Strings of the special tokens: they end a document."""
-    added: frozenset[int]
-    """Ids that were added to the vocabulary and are no pieces."""
     ids_of_words: dict[str, tuple[int, ...]] = field(default_factory=dict[str, tuple[int, ...]])
     """Words asked for before."""
 
@@ -63,7 +61,7 @@ class Vocabulary:
         for index, token in added.items():
             bytes_of[index] = None if token.special else token.content.encode()
         marks = tuple(token.content for token in added.values() if token.special)
-        return cls(tokenizer=tokenizer, bytes_of=bytes_of, marks=marks, added=frozenset(added))
+        return cls(tokenizer=tokenizer, bytes_of=bytes_of, marks=marks)
 
     @property
     def size(self) -> int:
@@ -74,11 +72,6 @@ class Vocabulary:
     def pieces(self) -> list[bytes]:
         """id -> bytes; nothing where there is no token."""
         return [piece or b"" for piece in self.bytes_of]
-
-    @cached_property
-    def fingerprint(self) -> str:
-        """sha256 of the tokenizer."""
-        return fingerprint_of(self.tokenizer)
 
     def word_ids(self, word: str) -> tuple[int, ...]:
         """Ids of a piece of text that is split off whole: a word, with the space before it or without."""

@@ -89,6 +89,18 @@ def test_the_role_is_fitted_on_what_is_read(tmp_path: Path, capsys):
     assert capsys.readouterr().out.endswith("We saw his mivly now.")
 
 
+def test_the_doubtful_are_left_with_a_margin(tmp_path: Path, tokenizer: Tokenizer, capsys):
+    tokenizer.save(str(tmp_path / "tokenizer.json"))
+    (tmp_path / "a.txt").write_text("They sent her home. She saw her.")
+    words = ["intervention=feminine_to_masculine", "intervention.margin=1", str(tmp_path / "a.txt")]
+    for more in ([], [f"tokenizer={tmp_path / 'tokenizer.json'}"]):
+        assert preview.main([*words, *more]) == 0
+        out, err = capsys.readouterr()
+        assert out.startswith("They sent her home. ")
+        assert out.endswith("saw him.")
+        assert re.search(r"left alone: unsure role +1", err)
+
+
 def test_through_token_ids(tmp_path: Path, tokenizer: Tokenizer, capsys):
     tokenizer.save(str(tmp_path / "tokenizer.json"))
     (tmp_path / "a.txt").write_text("he left; HE LEFT HIMSELF.\n\nThe end: 'he ran'")

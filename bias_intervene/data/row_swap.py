@@ -11,7 +11,6 @@ tail of a word: it is left, and counted.
 
 from collections import Counter
 from collections.abc import Sequence
-from dataclasses import replace
 
 import numpy as np
 from tokenizers import Tokenizer
@@ -20,7 +19,6 @@ from bias_intervene.data.indexed import Rows
 from bias_intervene.errors import DataError
 from bias_intervene.interventions import profiles
 from bias_intervene.interventions.audit import Audit
-from bias_intervene.interventions.choice import chosen
 from bias_intervene.interventions.lexicon import DIRECTIONS
 from bias_intervene.interventions.possessive import WORD_LISTS, Possessives
 from bias_intervene.interventions.possessive_fit import fit
@@ -50,14 +48,14 @@ class RowSwap:
         possessives: Possessives = WORD_LISTS,
         is_cut: bool = True,
     ):
-        self.settings, self.tokenizer, self.seed, self.padding_id = settings, tokenizer, seed, padding_id
+        self.settings, self.tokenizer, self.padding_id = settings, tokenizer, padding_id
         self.of_literature = settings.name.startswith("pythia_")
         self.audit = Audit()
-        self.texts = TextSwap(settings, seed=seed)
+        self.texts = TextSwap(settings, seed=seed, possessives=possessives)
         self.is_cut = is_cut
         self.tokens: TokenSwap | None = None
         if settings.name in DIRECTIONS:
-            self.tokens = TokenSwap(tokenizer, settings.name, replace(possessives, margin=settings.margin))
+            self.tokens = TokenSwap(tokenizer, settings.name, self.texts.possessives)
         if settings.name == "pythia_token_map":
             profiles.check_token_map(tokenizer)
 
@@ -68,11 +66,6 @@ class RowSwap:
         one = self.map_tokens if self.settings.name == "pythia_token_map" else self.swap_text
         made = [one(number, row) for number, row in zip(numbers, rows_BS, strict=True)]
         return np.stack([row for row, _ in made]), np.array([count for _, count in made], dtype=np.int64)
-
-    def chosen(self, number: int, count: int) -> list[bool]:
-        """Which of a row's pronouns are altered."""
-        asked = self.settings
-        return chosen(seed=self.seed, row=number, count=count, probability=asked.probability, unit=asked.unit)
 
     # --- over token ids ----------------------------------------------------------------------------------------
 
@@ -106,7 +99,7 @@ class RowSwap:
         keep = [
             drawn
             for row, count in zip(rows.tolist(), counts.tolist(), strict=True)
-            for drawn in self.chosen(numbers[row], count)
+            for drawn in self.texts.chosen(numbers[row], count)
         ]
         skipped["not drawn"] += len(keep) - sum(keep)
         return found.only(np.array(keep))
@@ -141,7 +134,7 @@ class RowSwap:
         """The profile over token ids."""
         mapped, counts = profiles.map_tokens(row, self.tokenizer)
         changed = np.flatnonzero(mapped != row)
-        for at, drawn in zip(changed, self.chosen(number, changed.size), strict=True):
+        for at, drawn in zip(changed, self.texts.chosen(number, changed.size), strict=True):
             if not drawn:
                 mapped[at] = row[at]
         if self.settings.probability < 1:

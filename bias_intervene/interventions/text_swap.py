@@ -5,6 +5,7 @@ made of a text depends on it, its number and the settings alone.
 """
 
 from collections import Counter
+from dataclasses import replace
 
 from bias_intervene.interventions import profiles
 from bias_intervene.interventions.choice import chosen
@@ -20,20 +21,23 @@ class TextSwap:
     """One intervention for many texts. seed: of the run, for the share of texts or pronouns that is altered."""
 
     def __init__(self, settings: InterventionSettings, *, seed: int, possessives: Possessives = WORD_LISTS):
-        self.settings, self.seed, self.possessives = settings, seed, possessives
+        self.settings, self.seed = settings, seed
+        self.possessives = replace(possessives, margin=settings.margin)
 
     def __call__(self, number: int, text: str) -> Swapped:
         """What is made of a text. number: its own, e.g. its row's."""
         swapped = self.whole(text)
-        asked = self.settings
-        if asked.probability >= 1 or not swapped.swaps:
+        if self.settings.probability >= 1 or not swapped.swaps:
             return swapped
-        keep = chosen(
-            seed=self.seed, row=number, count=len(swapped.swaps), probability=asked.probability, unit=asked.unit
-        )
+        keep = self.chosen(number, len(swapped.swaps))
         kept = [swap for swap, drawn in zip(swapped.swaps, keep, strict=True) if drawn]
         skipped = swapped.skipped + Counter({"not drawn": len(swapped.swaps) - len(kept)})
         return Swapped(text=apply(text, kept), swaps=kept, skipped=skipped)
+
+    def chosen(self, number: int, count: int) -> list[bool]:
+        """Which of the `count` pronouns of a text are altered."""
+        asked = self.settings
+        return chosen(seed=self.seed, row=number, count=count, probability=asked.probability, unit=asked.unit)
 
     def whole(self, text: str) -> Swapped:
         """What is made of a text that is drawn whole."""

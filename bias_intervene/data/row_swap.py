@@ -76,12 +76,13 @@ class RowSwap:
         found, skipped = swap.find(rows_BS, is_cut=self.is_cut)
         found = self.drawn(numbers, found, skipped)
         changes = found.changes_length()
-        out, counts = rows_BS.astype(np.int64), np.full(len(rows_BS), rows_BS.shape[1], dtype=np.int64)
+        out, counts = np.empty(rows_BS.shape, np.int64), np.full(len(rows_BS), rows_BS.shape[1], dtype=np.int64)
         if self.settings.length == "keep":
             skipped[CHANGES_LENGTH] += int(changes.sum())
             found = found.only(~changes)
-            apply_tokens(out, found, out=out)
+            apply_tokens(rows_BS, found, out=out)
         else:
+            np.copyto(out, rows_BS)
             for row in np.unique(found.row):
                 own = found.only(found.row == row)
                 out[row], counts[row] = apply_shifted(out[row], own, padding_id=self.padding_id)
@@ -109,13 +110,13 @@ class RowSwap:
     ) -> None:
         """Adds to the audit; decodes the rows it keeps."""
         rows, counts = np.unique(found.row, return_counts=True)
-        counted = np.bincount(found.name, minlength=len(swap.names)).tolist()
-        swaps: Counter[str] = Counter()
-        for name, number in zip(swap.names, counted, strict=True):
-            swaps[name] += number
         at_end = int((found.start + found.width == rows_BS.shape[1]).sum())
         self.audit.count(
-            rows=len(rows_BS), rows_changed=rows.size, swaps=+swaps, skipped=skipped, swaps_at_row_end=at_end
+            rows=len(rows_BS),
+            rows_changed=rows.size,
+            swaps=swap.counted(found),
+            skipped=skipped,
+            swaps_at_row_end=at_end,
         )
         for row, count in zip(rows.tolist(), counts.tolist(), strict=True):
             if self.audit.wants(numbers[row], count):

@@ -43,6 +43,8 @@ LINKED_AFTER = re.compile(rf"{LINK}({ANY_SPELLING})\b")
 """The other half of "he or she"."""
 EITHER_BEFORE = re.compile(r"(?:\b[sS]/|\([sS]\))$")
 """The first half of s/he and (s)he."""
+CODE_MARKS_BEFORE, CODE_MARKS_AFTER = frozenset("/\\=$@#"), frozenset("/\\=(@")
+"""Marks that touch identifiers, addresses and paths."""
 CONTRACTION = re.compile(r"['’](?:s|d|ll|ve|re)\b(?:['’]ve\b)?", re.IGNORECASE)
 WORD_BEFORE = re.compile(r"([^\W_]+(?:['’][^\W_]+)*)[^\w\n]*$")
 WORD_AFTER = re.compile(r"[^\w\n]*([^\W_]+)")
@@ -216,7 +218,7 @@ def is_compound(text: str, start: int, end: int) -> bool:
 def is_code(text: str, start: int, end: int) -> bool:
     """Characters that touch identifiers, addresses and paths: /he/, x=her, $his, his(1), obj.his, his.name."""
     before, after = text[start - 1 : start], text[end : end + 1]
-    if before in {"/", "\\", "=", "$", "@", "#"} or after in {"/", "\\", "=", "(", "@"}:
+    if before in CODE_MARKS_BEFORE or after in CODE_MARKS_AFTER:
         return True
     beyond = text[end + 1 : end + 2]
     attribute = after == "." and (beyond.islower() or beyond.isdigit() or beyond == "_")

@@ -14,7 +14,7 @@ from typing import NamedTuple
 import numpy as np
 
 from bias_intervene.interventions.lexicon import FUNCTION_WORDS
-from bias_intervene.interventions.text import SPELLINGS, WORD
+from bias_intervene.interventions.text import CODE_MARKS_AFTER, CODE_MARKS_BEFORE, SPELLINGS, WORD
 from bias_intervene.interventions.tokens.vocabulary import Vocabulary
 
 
@@ -74,7 +74,6 @@ MAX_WORD_CHARS, MAX_SPACE_CHARS = 16, 16
 TOO_LONG = 99
 """Entry of `newlines` for a run of white space that is left to the text."""
 HASH_BASE, MASK = 0x9E3779B97F4A7C15, 2**64 - 1
-CODE_MARKS_BEFORE, CODE_MARKS_AFTER = frozenset("/\\=$@#"), frozenset("/\\=(@")
 
 
 class Look(NamedTuple):
@@ -129,16 +128,13 @@ def look_at(text: str) -> Look:
     starts_letter = WORD.match(text) is not None
     is_function_word = kind == Kind.LETTERS and lower in FUNCTION_WORDS
     joins = not spaced and (body[0].isalnum() or body[0] == "_" or kind == Kind.ODD)
-    before_space = Side.ASK if body.rstrip().endswith("/") or kind == Kind.ODD else Side.PLAIN
-    if body == "/":
-        before_space = Side.LOOK_OR
     is_space = kind == Kind.SPACE
     return Look(
         kind=kind,
         spaced=spaced,
-        before_word=Side.LOOK_SPACE if is_space else side_before(text, kind),
-        before_space=Side.LOOK_SPACE if is_space else before_space,
-        after=Side.LOOK_SPACE if is_space else side_after(body, kind, spaced=spaced),
+        before_word=side_before(text, kind),
+        before_space=side_before_space(body, kind),
+        after=side_after(body, kind, spaced=spaced),
         after_space=Side.ASK if is_space or body[0] == "/" or kind == Kind.ODD else Side.PLAIN,
         joins=joins,
         is_joined=text[-1].isalnum() or text[-1] == "_" or kind == Kind.ODD,
@@ -173,6 +169,8 @@ def kind_of(body: str, *, spaced: bool) -> Kind:
 
 def side_before(text: str, kind: Kind) -> Side:
     """What a token means for the unspaced form after it."""
+    if kind == Kind.SPACE:
+        return Side.LOOK_SPACE
     if kind in (Kind.LETTERS, Kind.DIGITS, Kind.CONTRACTION):
         return Side.PART
     if kind == Kind.ODD:
@@ -182,14 +180,25 @@ def side_before(text: str, kind: Kind) -> Side:
         return Side.PART
     if text == ".":
         return Side.LOOK_CASE
-    # A bare quote may be taken for the beginning of a contraction once the form is replaced.
     if last == "_" and text[-2:] != "__":
         return Side.LOOK_EMPHASIS
+    # A bare quote may be taken for the beginning of a contraction once the form is replaced.
     return Side.ASK if last in CODE_MARKS_BEFORE or last in "_)" or text == "'" else Side.PLAIN
+
+
+def side_before_space(body: str, kind: Kind) -> Side:
+    """What a token means for the form after it that begins with a space."""
+    if kind == Kind.SPACE:
+        return Side.LOOK_SPACE
+    if body == "/":
+        return Side.LOOK_OR
+    return Side.ASK if body.endswith("/") or kind == Kind.ODD else Side.PLAIN
 
 
 def side_after(body: str, kind: Kind, *, spaced: bool) -> Side:
     """What a token means for the form before it."""
+    if kind == Kind.SPACE:
+        return Side.LOOK_SPACE
     if kind == Kind.ODD:
         return Side.ASK
     first, second = body[0], body[1:2]

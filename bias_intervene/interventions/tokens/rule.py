@@ -89,7 +89,7 @@ class TokenSwap:
         """New rows, of the same type and shape, their length kept; see `find`. out: written instead of a new array."""
         out = np.empty(rows.shape, dtype=rows.dtype) if out is None else out
         grid, grid_out = np.atleast_2d(rows), np.atleast_2d(out)
-        counts, skipped, rows_changed = np.zeros(len(self.names), dtype=np.int64), Counter[str](), 0
+        swaps, skipped, rows_changed = Counter[str](), Counter[str](), 0
         step = self.rows_a_block(grid.shape[1])
         for at in range(0, len(grid), step):
             found, left = self.find(grid[at : at + step], is_cut=is_cut)
@@ -99,10 +99,17 @@ class TokenSwap:
                 found = found.only(~changes_length)
             skipped += left
             apply(grid[at : at + step], found, out=grid_out[at : at + step])
-            counts += np.bincount(found.name, minlength=len(self.names))
+            swaps += self.counted(found)
             rows_changed += int(np.count_nonzero(np.diff(found.row, prepend=-1)))
-        swaps = Counter({name: count for name, count in zip(self.names, counts.tolist(), strict=True) if count})
         return SwappedRows(rows=out, rows_changed=rows_changed, swaps=swaps, skipped=skipped)
+
+    def counted(self, swaps: TokenSwaps) -> Counter[str]:
+        """Swaps by form."""
+        counts = np.bincount(swaps.name, minlength=len(self.names)).tolist()
+        found: Counter[str] = Counter()
+        for name, count in zip(self.names, counts, strict=True):
+            found[name] += count
+        return +found
 
     @staticmethod
     def rows_a_block(size: int) -> int:

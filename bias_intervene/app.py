@@ -24,10 +24,10 @@ from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 from rich.console import Console
 
-from bias_intervene import pipeline, record
+from bias_intervene import checking, pipeline, record
 from bias_intervene import plan as planning
-from bias_intervene import settings as checking
 from bias_intervene.analysis import pairing, tables
+from bias_intervene.checking import conf_dir
 from bias_intervene.errors import (
     BiasInterveneError,
     RunDirectoryError,
@@ -35,7 +35,7 @@ from bias_intervene.errors import (
     StageStopped,
     did_you_mean,
 )
-from bias_intervene.settings import Settings, conf_dir
+from bias_intervene.settings import Settings
 
 log = logging.getLogger("bias_intervene")
 

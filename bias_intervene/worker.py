@@ -16,8 +16,8 @@ import warnings
 from pathlib import Path
 from typing import Any
 
+from bias_intervene import checking
 from bias_intervene import plan as planning
-from bias_intervene import settings as checking
 from bias_intervene.errors import BiasInterveneError, DataError, StageStopped
 from bias_intervene.interventions.lexicon import DIRECTIONS
 from bias_intervene.interventions.possessive import POSSESSIVES, WORD_LISTS, Possessives

@@ -15,8 +15,9 @@ from hydra import compose, initialize_config_dir
 from tokenizers import AddedToken, Tokenizer, decoders, models, normalizers, pre_tokenizers, trainers
 
 from bias_intervene import app
+from bias_intervene.checking import conf_dir, read_intervention
 from bias_intervene.interventions.lexicon import ROLES
-from bias_intervene.settings import InterventionSettings, Settings, conf_dir, read_intervention
+from bias_intervene.settings import InterventionSettings, Settings
 
 REPOSITORY = Path(__file__).resolve().parent.parent
 SHARED = REPOSITORY.parent / "shared" / "data"

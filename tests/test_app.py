@@ -8,9 +8,9 @@ from pathlib import Path
 import pytest
 
 from bias_intervene import app
+from bias_intervene.checking import conf_dir
 from bias_intervene.errors import PlanError
 from bias_intervene.plan import make_plan
-from bias_intervene.settings import conf_dir
 from tests.conftest import REPOSITORY, composed
 
 CONF = Path(conf_dir())

@@ -2,7 +2,7 @@
 
 import pytest
 
-from bias_intervene import settings as checking
+from bias_intervene import checking
 from bias_intervene.errors import SettingsError
 from tests.conftest import composed
 

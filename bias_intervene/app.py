@@ -7,6 +7,7 @@ exit status 1, a run stopped by a signal ends with 75. `--help` and `--cfg job` 
 
 import contextlib
 import logging
+import os
 import sys
 import tempfile
 from collections.abc import Iterable
@@ -24,17 +25,19 @@ from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 from rich.console import Console
 
-from bias_intervene import checking, pipeline, record
+from bias_intervene import checking, nodes, pipeline, record
 from bias_intervene import plan as planning
 from bias_intervene.analysis import pairing, tables
 from bias_intervene.checking import conf_dir
 from bias_intervene.errors import (
     BiasInterveneError,
+    PlanError,
     RunDirectoryError,
     SettingsError,
     StageStopped,
     did_you_mean,
 )
+from bias_intervene.nodes import Node
 from bias_intervene.settings import Settings
 
 log = logging.getLogger("bias_intervene")
@@ -166,10 +169,11 @@ def hydra_main(config: DictConfig) -> None:
         if in_sweep and record.is_complete_run_of(run_dir, settings.to_json()):
             log.info("complete already, nothing done: %s", run_dir)
             return
-        if not record.is_complete(run_dir):
+        node = this_node(settings)
+        if node.number == 0 and not record.is_complete(run_dir):
             write_hydra_folder(run_dir, config)
-        pipeline.run(run_dir, settings, plan)
-        if not in_sweep:
+        pipeline.run(run_dir, settings, plan, node=node)
+        if not in_sweep and node.number == 0:
             show_comparison([run_dir])
     except StageStopped as stopped:
         log.warning("%s", stopped)
@@ -180,6 +184,18 @@ def hydra_main(config: DictConfig) -> None:
     except OSError as error:
         forget_hydra_folder(run_dir)
         raise UserError(f"{error.filename or run_dir}: {error.strerror or error}") from None
+
+
+def this_node(settings: Settings) -> Node:
+    """The machine this is. Raises `PlanError` where several would each make a run directory of their own."""
+    node = nodes.this_node(settings.train.rendezvous, settings.train.num_nodes, os.environ)
+    given = {override.split("=")[0] for override in HydraConfig.get().overrides.hydra}
+    if node.count > 1 and not {"hydra.run.dir", "hydra.sweep.dir"} & given:
+        raise PlanError(
+            f"train.num_nodes={node.count}: give hydra.run.dir=... (a sweep: hydra.sweep.dir=...), one that all "
+            "machines share; the default is the time at which each of them started"
+        )
+    return node
 
 
 def write_hydra_folder(run_dir: Path, config: DictConfig) -> None:

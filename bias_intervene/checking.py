@@ -48,13 +48,13 @@ def read_intervention(name: str, values: dict[str, Any]) -> InterventionSettings
 
 def describe(fault: Any) -> str:
     """One line for one pydantic error: dotted key, what was found, what is allowed."""
-    tags = {"pythia", "hub", "folder", "gguf", "world", "text", "jsonl", "pile"}
+    tags = {"pythia", "hub", "folder", "gguf", "world", "text", "jsonl", "indexed", "pile"}
     parts = [str(part) for part in fault["loc"]]
     # pydantic puts a union's discriminator value into the path: model.world.step is the user's model.step.
     variant = parts.pop(1) if len(parts) > 2 and parts[0] in {"model", "data"} and parts[1] in tags else None
     key = ".".join(parts)
     if fault["type"] == "extra_forbidden":
-        kind = f" for {parts[0]}.source={variant}" if variant else ""
+        kind = f" for {parts[0]}.kind={variant}" if variant else ""
         siblings = known_keys(parts[0], variant) if len(parts) > 1 else known_keys()
         prefix = ".".join(parts[:-1]) + "." if len(parts) > 1 else ""
         near = [name.removeprefix(prefix) for name in siblings if name.startswith(prefix)]
@@ -83,8 +83,8 @@ def walk_keys(model: type[BaseModel], prefix: str, tag: str | None = None) -> li
         if not variants:
             keys.append((prefix + name, tag))
         for variant in variants:
-            source = variant.model_fields.get("source") if len(variants) > 1 else None
-            value = typing.get_args(source.annotation)[0] if source else tag
+            kind = variant.model_fields.get("kind") if len(variants) > 1 else None
+            value = typing.get_args(kind.annotation)[0] if kind else tag
             keys += walk_keys(variant, f"{prefix}{name}.", value)
     return keys
 

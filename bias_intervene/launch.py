@@ -6,7 +6,8 @@ that they save together; a second one ends them. What became of a stage is told 
 knows only 0 and 1.
 
 Ranks are started by torch's own launcher (`python -m torch.distributed.run --standalone`), which gives each run a port
-of its own. A stage without ranks is a plain process.
+of its own; on several machines by one such launcher each, which meet where `nodes` says. A stage without ranks is a
+plain process.
 """
 
 import ctypes
@@ -21,6 +22,7 @@ from pathlib import Path
 from types import FrameType
 
 from bias_intervene.errors import StageError, StageStopped
+from bias_intervene.nodes import ALONE, Meeting, Node
 
 STOP_SIGNALS = (signal.SIGTERM, signal.SIGINT, signal.SIGUSR1, signal.SIGUSR2)
 PR_SET_PDEATHSIG = 1
@@ -31,21 +33,31 @@ FOREIGN = (
 )  # fmt: skip
 
 
-def outcome_path(run_dir: Path, stage: str) -> Path:
-    """Where the workers of a stage say what became of it."""
-    return run_dir / f".{stage}.outcome.json"
+def outcome_path(run_dir: Path, stage: str, node: int = 0) -> Path:
+    """Where the workers of a stage on one machine say what became of it."""
+    return run_dir / f".{stage}{f'-{node}' if node else ''}.outcome.json"
 
 
-def run_stage(stage: str, run_dir: Path, *, num_ranks: int | None, num_threads: int | None, cpu_only: bool) -> None:
+def run_stage(
+    stage: str,
+    run_dir: Path,
+    *,
+    num_ranks: int | None,
+    num_threads: int | None,
+    cpu_only: bool,
+    node: Node = ALONE,
+    meeting: Meeting | None = None,
+) -> None:
     """Runs one stage to its end. Raises `StageError` or `StageStopped`, with the worker's own words.
 
-    num_ranks: None for a plain process without a process group. num_threads: CPU threads a rank; None: cores / ranks.
+    num_ranks: on this machine; None for a plain process without a process group. num_threads: CPU threads a rank;
+    None: cores / ranks. meeting: where the ranks of several machines meet.
     """
-    outcome = outcome_path(run_dir, stage)
+    outcome = outcome_path(run_dir, stage, node.number)
     outcome.unlink(missing_ok=True)
     threads = num_threads or max(1, (os.cpu_count() or 1) // (num_ranks or 1))
     process = subprocess.Popen(
-        command(stage, run_dir, num_ranks=num_ranks),
+        command(stage, run_dir, num_ranks=num_ranks, node=node, meeting=meeting),
         env=environment(threads=threads, cpu_only=cpu_only),
         stdin=subprocess.DEVNULL,
         start_new_session=True,
@@ -73,12 +85,18 @@ def run_stage(stage: str, run_dir: Path, *, num_ranks: int | None, num_threads: 
             )
 
 
-def command(stage: str, run_dir: Path, *, num_ranks: int | None) -> list[str]:
+def command(
+    stage: str, run_dir: Path, *, num_ranks: int | None, node: Node = ALONE, meeting: Meeting | None = None
+) -> list[str]:
     """The command line of a stage."""
     worker = ["bias_intervene.worker", stage, str(run_dir)]
     if num_ranks is None:
         return [sys.executable, "-m", *worker]
-    launcher = ["torch.distributed.run", "--standalone", "--nproc-per-node", str(num_ranks), "--module"]
+    where = ["--standalone"]
+    if meeting is not None:
+        where = ["--nnodes", str(node.count), "--node-rank", str(node.number)]
+        where += ["--master-addr", meeting.address, "--master-port", str(meeting.port)]
+    launcher = ["torch.distributed.run", *where, "--nproc-per-node", str(num_ranks), "--module"]
     return [sys.executable, "-m", *launcher, *worker]
 
 

@@ -1,14 +1,35 @@
-"""How many weights a run has and how much memory they take, before any file is read. Pure arithmetic, an estimate.
+"""How many weights a run has, how much memory they take, and what fits. Before any file is read; pure arithmetic.
 
-States after Rajbhandari et al. 2020 (ZeRO), activations after Korthikanti et al. 2022.
+Enters: settings. Leaves: estimates in GiB a GPU, and the micro batch, ZeRO stage and recomputation that fit, where they
+are left open. Promised: what was asked for is never changed; where nothing fits, the least is taken and the plan says
+so.
+
+States after Rajbhandari et al. 2020 (ZeRO), activations after Korthikanti et al. 2022. An estimate: RESERVE of a GPU is
+left to the CUDA context, communication buffers and fragments.
 """
 
 import math
+from dataclasses import dataclass
 
 from bias_intervene import pythia
+from bias_intervene.errors import PlanError
 from bias_intervene.settings import PythiaModel, Settings, WorldModel
 
 GIB = 1024**3
+RESERVE = 0.1
+CHUNK_LOGITS = 1 << 27
+"""Logits that training holds at once, in fp32: 512 MiB."""
+LARGEST_MICRO_BATCH = 32
+"""More rows at once than this make no GPU faster."""
+
+
+@dataclass(frozen=True)
+class Fit:
+    """How a step is laid out on a rank."""
+
+    micro_batch_rows: int
+    zero_stage: int
+    activation_checkpointing: bool
 
 
 def shape(settings: Settings) -> tuple[int, int, int] | None:
@@ -31,34 +52,75 @@ def num_parameters(settings: Settings) -> int | None:
     return pythia.neox_parameters(num_layers=layers, hidden_size=hidden, vocabulary_size=vocabulary)
 
 
-def memory_by_stage(settings: Settings) -> dict[str, float] | None:
-    """Estimated GiB a GPU by ZeRO stage: states (Rajbhandari et al. 2020), activations (Korthikanti et al. 2022).
+def num_ranks(settings: Settings) -> int:
+    """Ranks of the run, over all machines."""
+    return settings.train.num_nodes * settings.train.num_processes
+
+
+def gib_a_gpu(settings: Settings, fit: Fit) -> float | None:
+    """Estimated GiB a GPU; None where the model's shape is not known.
 
     States a parameter: weights (2 or 4 bytes), fp32 gradients (4), fp32 master and two moments (12; 8 where the
-    weights are the master). Activations a layer: 34 bytes x row x hidden, attention in place (SDPA); only the inputs
-    of the layers where they are recomputed. Logits: their fp32 copy and its gradient.
+    weights are the master). Activations a layer: 34 bytes x row x hidden in 16 bits, attention in place (SDPA); where
+    they are recomputed, the inputs of the layers and one layer whole. Loss: a chunk of logits in fp32 and in the
+    weights' type, and the head's gradient in both.
     """
     known = shape(settings)
     if known is None:
         return None
     layers, hidden, vocabulary = known
-    train = settings.train
-    parameters, ranks = num_parameters(settings) or 0, train.num_processes
-    weights, optimizer = (2, 12) if train.precision == "bf16" else (4, 8)
-    positions = train.micro_batch_rows * train.sequence_length
-    element = 1 if train.precision == "bf16" else 2
-    per_layer = (2 if train.activation_checkpointing else 34) * positions * hidden * element
-    live_layer = 34 * positions * hidden * element if train.activation_checkpointing else 0
-    activations = layers * per_layer + live_layer + positions * vocabulary * (8 + 2 * element)
+    train, ranks = settings.train, num_ranks(settings)
+    is_bf16 = train.precision == "bf16"
+    weights, optimizer, width = (2, 12, 1) if is_bf16 else (4, 8, 2)
+    states = (num_parameters(settings) or 0) * (
+        weights / (ranks if fit.zero_stage >= 3 else 1)
+        + 4 / (ranks if fit.zero_stage >= 2 else 1)
+        + optimizer / (ranks if fit.zero_stage >= 1 else 1)
+    )
+    positions = fit.micro_batch_rows * train.sequence_length
+    layer = 34 * positions * hidden * width
+    activations = layers * 2 * positions * hidden * width + layer if fit.activation_checkpointing else layers * layer
+    loss = min(positions * vocabulary, CHUNK_LOGITS) * (4 + 2 * width) + vocabulary * hidden * (4 + 2 * width)
+    return (states + activations + loss) / GIB
 
-    def states(stage: int) -> float:
-        return parameters * (
-            weights / (ranks if stage >= 3 else 1)
-            + 4 / (ranks if stage >= 2 else 1)
-            + optimizer / (ranks if stage >= 1 else 1)
+
+def fitting(settings: Settings) -> Fit:
+    """What was asked for, and where it was left open, the first that fits: the lowest ZeRO stage, without
+    recomputation if possible, with as many rows at once as divide a rank's share; the least where none does. Raises
+    `PlanError` where the model's shape is not known.
+    """
+    train, ranks = settings.train, num_ranks(settings)
+    share = train.global_batch_rows // ranks if train.global_batch_rows % ranks == 0 else 0
+    stages = (1, 2, 3) if train.zero_stage is None else (train.zero_stage,)
+    recompute = (False, True) if train.activation_checkpointing is None else (train.activation_checkpointing,)
+    if train.micro_batch_rows is None:
+        micros = [2**k for k in range(LARGEST_MICRO_BATCH.bit_length()) if share and share % 2**k == 0][::-1] or [1]
+    else:
+        micros = [train.micro_batch_rows]
+    fits = [Fit(micro, stage, again) for stage in stages for again in recompute for micro in micros]
+    if len(fits) == 1:
+        return fits[0]
+    if shape(settings) is None:
+        raise PlanError(
+            f"train.micro_batch_rows, train.zero_stage and train.activation_checkpointing must be given for "
+            f"{settings.model.name}: how much memory it takes is only known once its files are read"
         )
+    return next((fit for fit in fits if fits_in(settings, fit)), fits[-1])
 
-    return {str(stage): round((states(stage) + activations) / GIB, 2) for stage in range(4)}
+
+def fits_in(settings: Settings, fit: Fit) -> bool:
+    """Whether the estimate leaves RESERVE of a GPU free; true where there is none."""
+    needed = gib_a_gpu(settings, fit)
+    return needed is None or needed <= settings.train.gpu_memory_gib * (1 - RESERVE)
+
+
+def memory_by_stage(settings: Settings, fit: Fit) -> dict[str, float] | None:
+    """Estimated GiB a GPU by ZeRO stage, all else as in `fit`; None where the model's shape is not known."""
+    found = {
+        str(stage): gib_a_gpu(settings, Fit(fit.micro_batch_rows, stage, fit.activation_checkpointing))
+        for stage in range(4)
+    }
+    return {stage: round(value, 2) for stage, value in found.items() if value is not None} or None
 
 
 def gib(value: float) -> str:

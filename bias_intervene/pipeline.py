@@ -6,13 +6,13 @@ the same directory continues where it stopped; a run that is refused before any 
 
 import logging
 from pathlib import Path
-from typing import Any
 
 from filelock import FileLock
 
-from bias_intervene import launch, record
+from bias_intervene import launch, nodes, record
 from bias_intervene import plan as planning
 from bias_intervene.errors import StageError
+from bias_intervene.nodes import ALONE, Meeting, Node
 from bias_intervene.plan import Plan
 from bias_intervene.settings import Settings, WorldModel
 from bias_intervene.world_model import pretraining_settings, world_folder
@@ -20,32 +20,38 @@ from bias_intervene.world_model import pretraining_settings, world_folder
 log = logging.getLogger("bias_intervene")
 
 
-def run(run_dir: Path, settings: Settings, plan: Plan) -> dict[str, Any]:
-    """Runs every stage that is not done yet and returns the record."""
+def run(run_dir: Path, settings: Settings, plan: Plan, *, node: Node = ALONE) -> None:
+    """Runs every stage that is not done yet and writes the record. On machines other than the first: only trains."""
+    if node.number > 0:
+        log.info("machine %s of %s: waiting for the first one", node.number, node.count)
+        meeting = nodes.called(run_dir, node)
+        if meeting is not None:
+            stage("train", run_dir, settings, node=node, meeting=meeting)
+        return
     undo = record.open_run(run_dir, settings=settings.to_json(), plan=planning.to_json(plan))
-    try:
-        ensure_world_model(settings)
-        stage("prepare", run_dir, settings)
-    except StageError:
-        undo()
-        raise
-    if plan.trains and not (run_dir / "training" / "summary.json").is_file():
-        log.info(
-            "training %s: steps %s to %s of %s, arm %s",
-            plan.num_steps, plan.start_step, plan.end_step, plan.repository, plan.arm,
-        )  # fmt: skip
-        stage("train", run_dir, settings)
+    with nodes.leading(run_dir, node) as call:
+        try:
+            ensure_world_model(settings)
+            stage("prepare", run_dir, settings)
+        except StageError:
+            undo()
+            raise
+        if plan.trains and not (run_dir / "training" / "summary.json").is_file():
+            log.info(
+                "training %s: steps %s to %s of %s, arm %s",
+                plan.num_steps, plan.start_step, plan.end_step, plan.repository, plan.arm,
+            )  # fmt: skip
+            stage("train", run_dir, settings, node=node, meeting=call())
     report_audit(run_dir)
     if plan.evaluated_steps:
         stage("evaluate", run_dir, settings)
     elif not (run_dir / "results.json").is_file():
         record.write_json(run_dir / "results.json", {"schema": 1, "metrics": [], "published": []})
-    written = record.write_record(run_dir)
+    record.write_record(run_dir)
     log.info("complete: %s", run_dir)
-    return written
 
 
-def stage(name: str, run_dir: Path, settings: Settings) -> None:
+def stage(name: str, run_dir: Path, settings: Settings, *, node: Node = ALONE, meeting: Meeting | None = None) -> None:
     """One stage in processes of its own."""
     launch.run_stage(
         name,
@@ -53,6 +59,8 @@ def stage(name: str, run_dir: Path, settings: Settings) -> None:
         num_ranks=settings.train.num_processes if name == "train" else None,
         num_threads=settings.train.num_threads if name == "train" else None,
         cpu_only=settings.train.device == "cpu",
+        node=node,
+        meeting=meeting,
     )
 
 

@@ -13,8 +13,8 @@ from typing import Any, cast
 from bias_intervene import pythia
 from bias_intervene.errors import PlanError, did_you_mean
 from bias_intervene.history import History, history, window
-from bias_intervene.memory import memory_by_stage, num_parameters
-from bias_intervene.settings import PythiaModel, Settings, WorldModel
+from bias_intervene.memory import Fit, fits_in, fitting, gib, gib_a_gpu, memory_by_stage, num_parameters, num_ranks
+from bias_intervene.settings import PileData, PythiaModel, Settings, WorldModel
 
 
 @dataclass(frozen=True)
@@ -43,6 +43,10 @@ class Plan:
     num_steps: int
     rows: tuple[int, int]
     """[first, end) of the rows read by the training steps, the intervention applied."""
+    heldout: tuple[int, int] | None
+    """[first, end) of the Pile's rows that the manipulation check reads. None: the last rows of another corpus."""
+    shards: tuple[dict[str, Any], ...] | None
+    """The Pile's shards that hold the rows read: name, bytes needed of it. None: another corpus."""
     optimizer_warmup_steps: int
     """Steps before start_step at learning rate 0, on the rows just before `rows`, unaltered."""
     tokens: int
@@ -54,6 +58,7 @@ class Plan:
     accumulation_steps: int
     num_ranks: int
     zero_stage: int
+    activation_checkpointing: bool
     checkpoint_steps: tuple[int, ...]
     schedule: Schedule
     num_parameters: int | None
@@ -86,9 +91,11 @@ def make_plan(settings: Settings) -> Plan:
             f"{settings.model.checkpoint_interval}"
         )
     train = settings.train
-    accumulation_steps = divide_batch(settings)
+    fit = fitting(settings)
+    check_engine(settings, fit)
+    accumulation_steps = divide_batch(settings, fit.micro_batch_rows)
     warmup = train.optimizer_warmup_steps if num_steps else 0
-    reads_original_rows = settings.data.source in {"pile", "world"}
+    reads_original_rows = settings.data.kind in {"pile", "world"}
     if reads_original_rows and warmup > start_step:
         raise PlanError(
             f"train.optimizer_warmup_steps: {warmup} steps before step {start_step} do not exist; at most {start_step}"
@@ -96,6 +103,7 @@ def make_plan(settings: Settings) -> Plan:
     # A user's own corpus starts with the warm-up's rows; the original rows have them just before the window.
     first_row = (start_step if reads_original_rows else warmup) * train.global_batch_rows
     rows = (first_row, first_row + num_steps * train.global_batch_rows)
+    heldout = rows_before(settings, rows[0] - warmup * train.global_batch_rows) if num_steps else None
     end_step = start_step + num_steps
     saved = checkpoints_between(start_step, end_step, train.save_interval)
     final_step = known.total_steps if known else None
@@ -108,28 +116,44 @@ def make_plan(settings: Settings) -> Plan:
         start_step=start_step,
         num_steps=num_steps,
         rows=rows,
+        heldout=heldout,
+        shards=shards(heldout, rows[1]) if heldout else None,
         optimizer_warmup_steps=warmup,
         tokens=num_steps * train.global_batch_rows * train.sequence_length,
         asked_fraction=asked,
         realised_fraction=round(num_steps / known.total_steps, 6) if known else None,
         sequence_length=train.sequence_length,
         global_batch_rows=train.global_batch_rows,
-        micro_batch_rows=train.micro_batch_rows,
+        micro_batch_rows=fit.micro_batch_rows,
         accumulation_steps=accumulation_steps,
-        num_ranks=train.num_processes,
-        zero_stage=train.zero_stage,
+        num_ranks=num_ranks(settings),
+        zero_stage=fit.zero_stage,
+        activation_checkpointing=fit.activation_checkpointing,
         checkpoint_steps=saved,
         schedule=schedule(settings, known, start_step),
         num_parameters=num_parameters(settings),
-        memory_gib_by_zero_stage=memory_by_stage(settings),
+        memory_gib_by_zero_stage=memory_by_stage(settings, fit),
         evaluated_steps=evaluated,
         benchmarks=benchmarks(settings),
-        notes=notes(settings, start_step=start_step, num_steps=num_steps),
+        notes=notes(settings, fit, start_step=start_step, num_steps=num_steps),
     )
 
 
+def rows_before(settings: Settings, end: int) -> tuple[int, int] | None:
+    """The Pile's rows held out: the last before `end`, the first row that the run trains on."""
+    if not isinstance(settings.data, PileData):
+        return None
+    return max(0, end - settings.data.heldout_rows), end
+
+
+def shards(heldout: tuple[int, int], end: int) -> tuple[dict[str, Any], ...]:
+    """The shards that hold the Pile's rows from the first held out to `end`, by the sizes the hub is known to keep."""
+    named = pythia.shards_of_rows(heldout[0], end)
+    return tuple({"name": name, "bytes_needed": needed} for name, needed in named)
+
+
 def check_model(settings: Settings) -> None:
-    """Refuses a model that was never published, and an engine DeepSpeed has not got."""
+    """Refuses a model that was never published."""
     model = settings.model
     if isinstance(model, PythiaModel):
         if model.name not in pythia.SIZES:
@@ -149,24 +173,39 @@ def check_model(settings: Settings) -> None:
         raise PlanError(
             f"model.hidden_size={model.hidden_size}: must be a multiple of model.num_heads={model.num_heads}"
         )
-    if settings.train.zero_stage == 0 and settings.train.precision == "bf16":
+
+
+def check_engine(settings: Settings, fit: Fit) -> None:
+    """Refuses what DeepSpeed has not got, and machines that cannot meet."""
+    train = settings.train
+    if fit.zero_stage == 0 and train.precision == "bf16":
         raise PlanError(
             "train.zero_stage=0 with train.precision=bf16: DeepSpeed then keeps no fp32 gradients and drifts; "
             "use train.zero_stage=1 (or more), or train.precision=fp32"
+        )
+    if fit.zero_stage == 3 and train.profile == "fast":
+        raise PlanError(
+            "train.profile=fast with train.zero_stage=3: weights that come and go cannot be compiled block by block; "
+            "use train.profile=exact, or more GPUs so that ZeRO 2 is enough"
+        )
+    if train.num_nodes > 1 and train.rendezvous == "none":
+        raise PlanError(
+            f"train.num_nodes={train.num_nodes}: say how the machines meet, train.rendezvous=slurm (under srun, one "
+            "task a machine) or torchrun (under torchrun, one process a machine)"
         )
 
 
 def check_rows(settings: Settings, known: History | None) -> None:
     """Refuses rows that do not belong to the model."""
     model, data, train = settings.model, settings.data, settings.train
-    if isinstance(model, WorldModel) != (data.source == "world"):
+    if isinstance(model, WorldModel) != (data.kind == "world"):
         raise PlanError(
-            f"data.source={data.source} with model.source={model.source}: the generated world and its model belong "
-            "together; use model=demo data=world, or another model with data=text, jsonl or hub"
+            f"data.kind={data.kind} with model.kind={model.kind}: the generated world and its model belong "
+            "together; use model=demo data=world, or another model with data=text, jsonl, hub or indexed"
         )
-    if data.source == "pile" and not isinstance(model, PythiaModel):
-        raise PlanError("data=pile holds Pythia's rows; use data=text, jsonl or hub with this model")
-    if known and data.source in {"pile", "world"}:
+    if data.kind == "pile" and not isinstance(model, PythiaModel):
+        raise PlanError("data=pile holds Pythia's rows; use data=text, jsonl, hub or indexed with this model")
+    if known and data.kind in {"pile", "world"}:
         wanted = {
             "train.global_batch_rows": (train.global_batch_rows, known.batch_rows),
             "train.sequence_length": (train.sequence_length, known.sequence_length),
@@ -179,21 +218,21 @@ def check_rows(settings: Settings, known: History | None) -> None:
                 )
 
 
-def divide_batch(settings: Settings) -> int:
+def divide_batch(settings: Settings, micro_batch_rows: int) -> int:
     """Accumulation steps, so that micro batch x accumulation x ranks is the global batch exactly."""
-    train = settings.train
-    once = train.micro_batch_rows * train.num_processes
+    train, ranks = settings.train, num_ranks(settings)
+    once = micro_batch_rows * ranks
     if train.global_batch_rows % once:
-        per_rank = train.global_batch_rows / train.num_processes
+        per_rank = train.global_batch_rows / ranks
         fits = [n for n in range(1, int(per_rank) + 1) if int(per_rank) % n == 0] if per_rank.is_integer() else []
         remedy = (
             f"train.micro_batch_rows may be {', '.join(map(str, fits))}"
             if fits
-            else f"train.num_processes must divide {train.global_batch_rows}"
+            else f"train.num_nodes x train.num_processes must divide {train.global_batch_rows}"
         )
         raise PlanError(
             f"train.global_batch_rows={train.global_batch_rows} does not divide into train.micro_batch_rows="
-            f"{train.micro_batch_rows} x train.num_processes={train.num_processes} = {once} rows at once; {remedy}"
+            f"{micro_batch_rows} x {ranks} ranks = {once} rows at once; {remedy}"
         )
     return train.global_batch_rows // once
 
@@ -224,7 +263,7 @@ def evaluated_steps(
 def repository(settings: Settings) -> str:
     """Where the weights come from, as a user would name it."""
     model = settings.model
-    match model.source:
+    match model.kind:
         case "pythia":
             return pythia.repository(model.name, deduped=model.deduped, seed=model.seed)
         case "hub":
@@ -238,7 +277,7 @@ def repository(settings: Settings) -> str:
 def revision(settings: Settings, start_step: int) -> str | None:
     """Branch, tag or commit of the base checkpoint."""
     model = settings.model
-    if model.source == "hub":
+    if model.kind == "hub":
         return model.revision
     return f"step{start_step}" if isinstance(model, PythiaModel | WorldModel) else None
 
@@ -282,7 +321,7 @@ def benchmarks(settings: Settings) -> tuple[str, ...]:
     return tuple(name for name, on in enabled.items() if on)
 
 
-def notes(settings: Settings, *, start_step: int, num_steps: int) -> tuple[str, ...]:
+def notes(settings: Settings, fit: Fit, *, start_step: int, num_steps: int) -> tuple[str, ...]:
     """What a reader of the record must know and no number says."""
     said: list[str] = []
     if num_steps and start_step > 0 and settings.train.optimizer_warmup_steps == 0:
@@ -290,10 +329,16 @@ def notes(settings: Settings, *, start_step: int, num_steps: int) -> tuple[str, 
             "Adam's moments start empty: optimizer states were published for the final step only. Compare with the "
             "control arm, which starts the same way, or set train.optimizer_warmup_steps."
         )
-    if num_steps and isinstance(settings.model, PythiaModel) and settings.data.source != "pile":
+    if num_steps and isinstance(settings.model, PythiaModel) and settings.data.kind != "pile":
         said.append(
             "These rows are not the ones the original training read at these steps: the published final "
             "checkpoint is no matched control."
+        )
+    if num_steps and settings.train.device != "cpu" and not fits_in(settings, fit):
+        said.append(
+            f"A GPU needs about {gib(gib_a_gpu(settings, fit) or 0)} GiB, and train.gpu_memory_gib="
+            f"{settings.train.gpu_memory_gib:g}, a tenth of it kept free, is less: take more GPUs "
+            "(train=pythia_4gpu, pythia_8gpu, pythia_64gpu) or say how large yours are."
         )
     if not num_steps:
         said.append("Evaluation only: no step is trained.")

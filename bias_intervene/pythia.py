@@ -16,6 +16,8 @@ BATCH_ROWS = 1_024
 SEQUENCE_LENGTH = 2_048
 ROW_TOKENS = SEQUENCE_LENGTH + 1
 """Tokens stored for a row: 2,048 inputs and the label of the last one."""
+SHARD_BYTES = 30_000_000_000
+"""Bytes of every shard of the preshuffled rows but the last. A plan counts with it; readers take the true sizes."""
 WARMUP_STEPS = 1_430
 MINIMUM_LEARNING_RATE_RATIO = 0.1
 
@@ -77,6 +79,37 @@ def repository(size: str, *, deduped: bool, seed: int | None) -> str:
     """
     suffix = "-deduped" if deduped else "" if seed is None else f"-seed{seed}"
     return f"EleutherAI/pythia-{size}{suffix}"
+
+
+def rows_repository(*, deduped: bool) -> str:
+    """Name on the hub of the rows in the order they were trained on."""
+    return f"EleutherAI/pile-{'deduped' if deduped else 'standard'}-pythia-preshuffled"
+
+
+def num_shards() -> int:
+    """Shards of the whole corpus, by SHARD_BYTES.
+
+    >>> num_shards()
+    21
+    """
+    return -(-TOTAL_STEPS * BATCH_ROWS * ROW_TOKENS * 2 // SHARD_BYTES)
+
+
+def shards_of_rows(first: int, end: int) -> list[tuple[str, int]]:
+    """(name, bytes needed of it) of each shard that holds rows [first, end), by SHARD_BYTES.
+
+    >>> shards_of_rows(136_192_000, 146_432_000)[0]
+    ('document-00018-of-00020.bin', 11885184000)
+    """
+    last = num_shards() - 1
+    low, high = first * ROW_TOKENS * 2, end * ROW_TOKENS * 2
+    return [
+        (
+            f"document-{number:05}-of-{last:05}.bin",
+            min(high, (number + 1) * SHARD_BYTES) - max(low, number * SHARD_BYTES),
+        )
+        for number in range(low // SHARD_BYTES, (high - 1) // SHARD_BYTES + 1)
+    ]
 
 
 def neighbours(step: float, steps: tuple[int, ...]) -> tuple[int, ...]:

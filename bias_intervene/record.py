@@ -27,7 +27,7 @@ PACKAGES = (
 )  # fmt: skip
 
 # What may differ between a run and its continuation in the same directory without making it another run.
-WITHOUT_EFFECT = ("dry_run", "cache_dir", "tracking", "experiment")
+WITHOUT_EFFECT = ("dry_run", "cache_dir", "tracking", "experiment", "train.keep_resumable", "train.on_damaged")
 
 
 def write_json(path: Path, value: object) -> None:
@@ -169,8 +169,13 @@ def differences(before: Mapping[str, Any], after: Mapping[str, Any]) -> list[str
     return [
         f"{key}: {flat_before.get(key)!r} -> {flat_after.get(key)!r}"
         for key in sorted({*flat_before, *flat_after})
-        if key.split(".")[0] not in WITHOUT_EFFECT and flat_before.get(key) != flat_after.get(key)
+        if has_effect(key) and flat_before.get(key) != flat_after.get(key)
     ]
+
+
+def has_effect(key: str) -> bool:
+    """Whether another value of a dotted key makes another run."""
+    return not any(key == name or key.startswith(f"{name}.") for name in WITHOUT_EFFECT)
 
 
 def flatten(values: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
@@ -204,7 +209,7 @@ def write_record(run_dir: Path) -> dict[str, Any]:
         "plan": plan,
         "environment": part("environment.json"),
         "fingerprints": {
-            "settings": fingerprint({k: v for k, v in settings.items() if k not in WITHOUT_EFFECT}),
+            "settings": fingerprint({k: v for k, v in flatten(settings).items() if has_effect(k)}),
             **inputs.get("fingerprints", {}),
             **(part("evals/fingerprints.json") or {}),
         },

@@ -6,7 +6,7 @@ refused before any work, and all faults are reported at once by their dotted key
 not 3).
 
 Defaults live in conf/, one home for each: no field here has one, so a key missing from the YAML is a fault too.
-What a group's option means is told by its discriminator: `model.source` and `data.source` choose which keys exist,
+What a group's option means is told by its discriminator: `model.kind` and `data.kind` choose which keys exist,
 so that `model.deduped=false` for a model that has no such variants is refused and not ignored.
 """
 
@@ -34,7 +34,7 @@ class Checked(BaseModel):
 class PythiaModel(Checked):
     """A published Pythia checkpoint."""
 
-    source: Literal["pythia"]
+    kind: Literal["pythia"]
     name: StrictStr = Field(description="Size: 14m, 31m, 70m, 160m, 410m, 1b, 1.4b, 2.8b, 6.9b, 12b.")
     deduped: StrictBool = Field(description="Trained on the deduplicated Pile (the case study's models).")
     seed: Annotated[StrictInt, Field(ge=1)] | None = Field(description="PolyPythias seed, 1 to 9.")
@@ -46,7 +46,7 @@ class PythiaModel(Checked):
 class HubModel(Checked):
     """Any causal language model of the Hugging Face hub."""
 
-    source: Literal["hub"]
+    kind: Literal["hub"]
     name: StrictStr = Field(description="Short name, used in tables.")
     repository: StrictStr = Field(description="Repository on the hub.")
     revision: StrictStr | None = Field(description="Branch, tag or commit; null: the default branch.")
@@ -55,7 +55,7 @@ class HubModel(Checked):
 class FolderModel(Checked):
     """A checkpoint folder as `save_pretrained` leaves it, tokenizer included."""
 
-    source: Literal["folder"]
+    kind: Literal["folder"]
     name: StrictStr = Field(description="Short name, used in tables.")
     path: StrictStr = Field(description="Folder with config.json, safetensors weights and a tokenizer.")
 
@@ -63,7 +63,7 @@ class FolderModel(Checked):
 class GgufModel(Checked):
     """A GGUF file, given by its path or by the Python package that ships it."""
 
-    source: Literal["gguf"]
+    kind: Literal["gguf"]
     name: StrictStr = Field(description="Short name, used in tables.")
     package: StrictStr | None = Field(description="Installed package that ships the file.")
     path: StrictStr = Field(description="The file; relative to the package's site folder if one is named.")
@@ -72,7 +72,7 @@ class GgufModel(Checked):
 class WorldModel(Checked):
     """A small GPT-NeoX pretrained here on the generated world: a Pythia in miniature, checkpoints included."""
 
-    source: Literal["world"]
+    kind: Literal["world"]
     name: StrictStr = Field(description="Short name, used in tables.")
     num_layers: PositiveInt = Field(description="Transformer blocks.")
     hidden_size: PositiveInt = Field(description="Width; a multiple of num_heads.")
@@ -88,7 +88,7 @@ class WorldModel(Checked):
     default_fraction: Share = Field(description="Fraction where none is asked for.")
 
 
-ModelSettings = Annotated[PythiaModel | HubModel | FolderModel | GgufModel | WorldModel, Field(discriminator="source")]
+ModelSettings = Annotated[PythiaModel | HubModel | FolderModel | GgufModel | WorldModel, Field(discriminator="kind")]
 
 
 # --- intervention ----------------------------------------------------------------------------------------------
@@ -135,7 +135,7 @@ class InterventionSettings(Checked):
 class WorldData(Checked):
     """Sentences about occupations, generated with known pronoun probabilities."""
 
-    source: Literal["world"]
+    kind: Literal["world"]
     seed: NonNegativeInt = Field(description="Draws the sentences; another seed is another world.")
     bias_log_odds: NonNegativeFloat = Field(description="Largest |log P(he)/P(she)| of an occupation, nats.")
     heldout_rows: NonNegativeInt = Field(description="Rows kept out of training for the manipulation check.")
@@ -144,7 +144,7 @@ class WorldData(Checked):
 class TextData(Checked):
     """Plain text: a file or a folder of .txt or .txt.gz, one document a file."""
 
-    source: Literal["text"]
+    kind: Literal["text"]
     path: StrictStr = Field(description="File or folder.")
     shuffle: StrictBool = Field(description="Order rows by a permutation drawn from `seed`.")
     allow_repeats: StrictBool = Field(description="Read the corpus again when it is too short.")
@@ -154,7 +154,7 @@ class TextData(Checked):
 class JsonlData(Checked):
     """JSON lines: a file or a folder of .jsonl or .jsonl.gz, one document a line."""
 
-    source: Literal["jsonl"]
+    kind: Literal["jsonl"]
     path: StrictStr = Field(description="File or folder.")
     field: StrictStr = Field(description="Key that holds the text.")
     shuffle: StrictBool = Field(description="Order rows by a permutation drawn from `seed`.")
@@ -165,7 +165,7 @@ class JsonlData(Checked):
 class HubData(Checked):
     """A data set of the Hugging Face hub (or a local folder in its format), one document an example."""
 
-    source: Literal["hub"]
+    kind: Literal["hub"]
     repository: StrictStr = Field(description="Data set on the hub, or a local folder.")
     config: StrictStr | None = Field(description="Configuration; null: the only one.")
     split: StrictStr = Field(description="Split, e.g. train or train[:1000].")
@@ -176,14 +176,35 @@ class HubData(Checked):
     heldout_rows: NonNegativeInt = Field(description="Last rows, kept out of training for the check.")
 
 
-class PileData(Checked):
-    """Pythia's own rows in their own order. Planned by `dry_run`; reading them is not built yet."""
+class IndexedData(Checked):
+    """Rows of one length in Megatron's format, as `python -m bias_intervene.data write` leaves them."""
 
-    source: Literal["pile"]
+    kind: Literal["indexed"]
+    path: StrictStr = Field(description="A .bin, its shards' folder, or their common prefix.")
+    shuffle: StrictBool = Field(description="Order rows by a permutation drawn from `seed`.")
+    allow_repeats: StrictBool = Field(description="Read the corpus again when it is too short.")
+    heldout_rows: NonNegativeInt = Field(description="Last rows, kept out of training for the check.")
+
+
+class PileData(Checked):
+    """Pythia's own rows in their own order: tokens as they were trained on."""
+
+    kind: Literal["pile"]
+    source: StrictStr = Field(
+        description="hub, or a folder that holds document.bin or those of its shards that the window needs."
+    )
+    fetch: Literal["shards", "range"] = Field(
+        description="From the hub: whole shards, checked by sha256; or only the window's bytes, checked by size."
+    )
+    heldout_rows: NonNegativeInt = Field(
+        description="Rows just before the window for the check: every arm has read them, unaltered."
+    )
 
 
 CorpusData = TextData | JsonlData | HubData
-DataSettings = Annotated[WorldData | TextData | JsonlData | HubData | PileData, Field(discriminator="source")]
+DataSettings = Annotated[
+    WorldData | TextData | JsonlData | HubData | IndexedData | PileData, Field(discriminator="kind")
+]
 
 
 # --- train -----------------------------------------------------------------------------------------------------
@@ -197,13 +218,27 @@ class TrainSettings(Checked):
     )
     sequence_length: PositiveInt = Field(description="Tokens the model reads of a row.")
     global_batch_rows: PositiveInt = Field(description="Rows a step = micro batch x accumulation steps x ranks.")
-    micro_batch_rows: PositiveInt = Field(description="Rows a rank holds at once.")
-    num_processes: PositiveInt = Field(description="Ranks on this machine: one a GPU.")
+    micro_batch_rows: PositiveInt | None = Field(
+        description="Rows a rank holds at once; null: as many as fit into gpu_memory_gib by the plan's estimate."
+    )
+    num_nodes: PositiveInt = Field(description="Machines; with more than one, `rendezvous` says how they meet.")
+    num_processes: PositiveInt = Field(description="Ranks on each machine: one a GPU.")
+    rendezvous: Literal["none", "slurm", "torchrun"] = Field(
+        description="Where a machine learns its number: SLURM's variables, or those of a torchrun around us."
+    )
     num_threads: PositiveInt | None = Field(description="CPU threads a rank; null: cores / ranks.")
     device: Literal["auto", "cpu", "cuda"] = Field(description="auto: a GPU if there is one.")
     precision: Literal["fp32", "bf16"] = Field(description="Compute precision; optimizer states are fp32.")
-    zero_stage: Annotated[int, Field(ge=0, le=3)] = Field(description="ZeRO stage; 0 only with fp32.")
-    activation_checkpointing: StrictBool = Field(description="Recompute activations: less memory, more time.")
+    profile: Literal["exact", "fast"] = Field(
+        description="exact: deterministic, nothing overlaps; fast: blocks compiled, communication overlapped."
+    )
+    zero_stage: Annotated[int, Field(ge=0, le=3)] | None = Field(
+        description="ZeRO stage; 0 only with fp32; null: the lowest from 1 on that fits into gpu_memory_gib."
+    )
+    activation_checkpointing: StrictBool | None = Field(
+        description="Recompute activations: less memory, more time; null: where nothing else fits."
+    )
+    gpu_memory_gib: PositiveFloat = Field(description="Memory of a GPU, for what is chosen by the plan.")
     schedule: Literal["original", "constant"] = Field(
         description="original: the cosine of the original run at its step; constant: learning_rate throughout."
     )
@@ -220,6 +255,12 @@ class TrainSettings(Checked):
     weight_decay: NonNegativeFloat = Field(description="Decoupled weight decay on matrices.")
     gradient_clipping: NonNegativeFloat = Field(description="Largest gradient norm; 0: no clipping.")
     save_interval: PositiveInt = Field(description="Steps between checkpoints; the last one is always saved.")
+    keep_resumable: PositiveInt = Field(
+        description="Newest checkpoints that keep optimizer states; of older ones the weights stay."
+    )
+    on_damaged: Literal["refuse", "previous"] = Field(
+        description="A checkpoint altered since it was saved: refuse to continue, or continue from the one before."
+    )
 
 
 # --- evals -----------------------------------------------------------------------------------------------------

@@ -16,9 +16,9 @@ import warnings
 from pathlib import Path
 from typing import Any
 
-from bias_intervene import checking
+from bias_intervene import checking, pythia
 from bias_intervene import plan as planning
-from bias_intervene.errors import BiasInterveneError, DataError, StageStopped
+from bias_intervene.errors import BiasInterveneError, StageStopped
 from bias_intervene.interventions.lexicon import DIRECTIONS
 from bias_intervene.interventions.possessive import POSSESSIVES, WORD_LISTS, Possessives
 from bias_intervene.launch import end_with_parent, outcome_path
@@ -26,6 +26,7 @@ from bias_intervene.plan import Plan
 from bias_intervene.record import read_json, write_json
 from bias_intervene.settings import (
     FolderModel,
+    IndexedData,
     JsonlData,
     PileData,
     PythiaModel,
@@ -46,7 +47,7 @@ def main(argv: list[str] | None = None) -> int:
     if "RANK" in os.environ:  # No rank goes on by itself when its launcher is killed.
         end_with_parent(signal.SIGKILL)()
     quiet()
-    outcome = outcome_path(run_dir, stage)
+    outcome = outcome_path(run_dir, stage, int(os.environ.get("GROUP_RANK", "0")))
     settings = checking.read(read_json(run_dir / "settings.json"))
     plan = planning.from_json(read_json(run_dir / "plan.json"))
     try:
@@ -92,11 +93,6 @@ def prepare(run_dir: Path, settings: Settings, plan: Plan) -> None:
     from bias_intervene.evals.suite import load_items
 
     data = settings.data
-    if isinstance(data, PileData) and plan.trains:
-        raise DataError(
-            "data=pile: reading the Pile's own rows is not built yet; dry_run=true plans it. To train on rows of your "
-            "own use data=text, data=jsonl or data=hub; intervention.fraction=0 evaluates without training"
-        )
     check_local_paths(settings, plan)
     world_corpus, world_folder = None, None
     if isinstance(data, WorldData):
@@ -123,7 +119,7 @@ def prepare(run_dir: Path, settings: Settings, plan: Plan) -> None:
         inputs |= locate_checkpoints(settings, plan, inputs["fingerprints"])
     inputs["corpus"] = prepare_corpus(settings, plan, inputs, world_corpus)
     if settings.intervention.name in DIRECTIONS and inputs["corpus"] is not None:
-        inputs["fingerprints"]["possessives"] = prepare_swap(run_dir, settings, inputs)
+        inputs["fingerprints"]["possessives"] = prepare_swap(run_dir, settings, plan, inputs)
     write_json(run_dir / "inputs.json", inputs)
 
 
@@ -179,37 +175,61 @@ def prepare_corpus(
     settings: Settings, plan: Plan, inputs: dict[str, Any], world_corpus: Any | None
 ) -> dict[str, Any] | None:
     """The rows of the run; None where nothing is trained and no row is needed."""
-    corpus = world_corpus
+    corpus, data, prints = world_corpus, settings.data, inputs["fingerprints"]
     if corpus is None:
-        if isinstance(settings.data, WorldData | PileData) or not plan.trains:
+        if not plan.trains:
             return None
-        from bias_intervene.data.corpus import prepare as prepare_rows
-        from bias_intervene.data.corpus import where
-        from bias_intervene.models import load_tokenizer
-
-        tokenizer = load_tokenizer(Path(inputs["tokenizer"]))
-        corpus = prepare_rows(
-            settings.data,
-            tokenizer=tokenizer.backend,
-            end_of_text_id=tokenizer.end_of_text_id,
-            sequence_length=plan.sequence_length,
-            cache=settings.cache,
-        )
+        if isinstance(data, PileData):
+            corpus = prepare_pile_rows(settings, plan, data, prints)
+        else:
+            corpus = prepare_own_rows(settings, plan, inputs)
         row_order(settings, corpus.num_training_rows).check(plan.rows[1])
-        inputs["fingerprints"]["corpus_source"] = where(settings.data)
-    inputs["fingerprints"]["corpus"] = corpus.fingerprint
-    return {
-        "prefix": str(corpus.prefix),
-        "num_rows": corpus.num_rows,
-        "num_training_rows": corpus.num_training_rows,
-    }
+    prints["corpus"] = corpus.fingerprint
+    return corpus.to_json()
 
 
-def prepare_swap(run_dir: Path, settings: Settings, inputs: dict[str, Any]) -> str:
+def prepare_pile_rows(settings: Settings, plan: Plan, data: PileData, prints: dict[str, Any]) -> Any:
+    """Pythia's own rows."""
+    from bias_intervene.data.pile import prepare_pile
+
+    assert isinstance(settings.model, PythiaModel)
+    assert plan.heldout is not None
+    repository = pythia.rows_repository(deduped=settings.model.deduped)
+    prints["corpus_source"] = repository if data.source == "hub" else f"data.source={data.source}"
+    return prepare_pile(
+        data,
+        rows=range(plan.heldout[1], plan.rows[1]),
+        heldout=range(*plan.heldout),
+        repository=repository,
+        cache=settings.cache,
+    )
+
+
+def prepare_own_rows(settings: Settings, plan: Plan, inputs: dict[str, Any]) -> Any:
+    """Rows of the user's."""
+    from bias_intervene.data import corpus as own
+    from bias_intervene.models import load_tokenizer
+
+    data = settings.data
+    assert not isinstance(data, WorldData | PileData)
+    inputs["fingerprints"]["corpus_source"] = own.where(data)
+    if isinstance(data, IndexedData):
+        return own.prepare_indexed(data, sequence_length=plan.sequence_length)
+    tokenizer = load_tokenizer(Path(inputs["tokenizer"]))
+    return own.prepare(
+        data,
+        tokenizer=tokenizer.backend,
+        end_of_text_id=tokenizer.end_of_text_id,
+        sequence_length=plan.sequence_length,
+        cache=settings.cache,
+    )
+
+
+def prepare_swap(run_dir: Path, settings: Settings, plan: Plan, inputs: dict[str, Any]) -> str:
     """Finds a tokenizer that cannot be swapped in, and keeps in the run directory what decides between her and hers,
     his and him; returns its fingerprint.
     """
-    from bias_intervene.data.indexed import Rows
+    from bias_intervene.data.indexed import Layout, Rows
     from bias_intervene.data.row_swap import fit_to_rows
     from bias_intervene.interventions.tokens import compiled
     from bias_intervene.models import load_tokenizer
@@ -221,7 +241,8 @@ def prepare_swap(run_dir: Path, settings: Settings, inputs: dict[str, Any]) -> s
         return Possessives.load(kept).fingerprint
     if asked == "fit":
         corpus = inputs["corpus"]
-        found = fit_to_rows(Rows(Path(corpus["prefix"])), corpus["num_training_rows"], tokenizer)
+        window = plan.rows if plan.heldout else (0, corpus["num_training_rows"])
+        found = fit_to_rows(Rows(Layout.from_json(corpus["layout"])), range(*window), tokenizer)
     else:
         found = WORD_LISTS if asked == "words" else Possessives.load(Path(asked))
     write_json(kept, found.to_json())
@@ -246,7 +267,7 @@ def train(run_dir: Path, settings: Settings, plan: Plan) -> None:
     import torch
 
     from bias_intervene import models
-    from bias_intervene.data.indexed import Rows
+    from bias_intervene.data.indexed import Layout, Rows
     from bias_intervene.data.row_swap import RowSwap
     from bias_intervene.data.stream import RowStream
     from bias_intervene.training.loop import seed_everything
@@ -279,7 +300,7 @@ def train(run_dir: Path, settings: Settings, plan: Plan) -> None:
             possessives=Possessives.load(kept) if kept.is_file() else WORD_LISTS,
         )
     stream = RowStream(
-        rows=Rows(Path(corpus["prefix"])),
+        rows=Rows(Layout.from_json(corpus["layout"])),
         order=row_order(settings, corpus["num_training_rows"]),
         plan=plan,
         rank=int(os.environ["RANK"]),
@@ -294,10 +315,9 @@ def train(run_dir: Path, settings: Settings, plan: Plan) -> None:
 
 def evaluate(run_dir: Path, settings: Settings, plan: Plan) -> None:
     """Scores the checkpoints of the plan."""
-    import numpy as np
     import torch
 
-    from bias_intervene.data.indexed import Rows
+    from bias_intervene.data.indexed import Layout, Rows
     from bias_intervene.evals.suite import Checkpoint, load_items
     from bias_intervene.evals.suite import evaluate as score_all
     from bias_intervene.models import weights_fingerprint
@@ -315,9 +335,9 @@ def evaluate(run_dir: Path, settings: Settings, plan: Plan) -> None:
         checkpoints.append(Checkpoint(final_step, Path(inputs["final"]), published=True))
     heldout = None
     if settings.evals.pronouns.enabled and inputs["corpus"] is not None:
-        rows, first = Rows(Path(inputs["corpus"]["prefix"])), inputs["corpus"]["num_training_rows"]
-        if first < len(rows):
-            heldout = np.stack([rows[i] for i in range(first, len(rows))])
+        numbers = range(*inputs["corpus"]["heldout"])
+        if numbers:
+            heldout = Rows(Layout.from_json(inputs["corpus"]["layout"])).stack(numbers)
     score_all(
         run_dir,
         evals=settings.evals,

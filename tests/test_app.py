@@ -21,7 +21,12 @@ def test_every_shipped_option_composes(path: Path):
     group, option = path.parent.name, path.stem
     more = {
         "model": {"local": ["model.path=x"], "hub": ["model.repository=x"]},
-        "data": {"text": ["data.path=x"], "jsonl": ["data.path=x"], "hub": ["data.repository=x"]},
+        "data": {
+            "text": ["data.path=x"],
+            "jsonl": ["data.path=x"],
+            "hub": ["data.repository=x"],
+            "indexed": ["data.path=x"],
+        },
     }.get(group, {})
     extra = list(more.get(option, []))
     if group == "model" and option in {"local", "hub", "smollm2"}:

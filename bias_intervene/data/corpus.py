@@ -19,10 +19,11 @@ from typing import Any, cast
 import numpy as np
 from tokenizers import Tokenizer
 
-from bias_intervene.data.indexed import Rows, token_dtype, write_rows
+from bias_intervene.data.indexed import Layout, token_dtype, write_rows
+from bias_intervene.data.shards import Expected, local_layout
 from bias_intervene.errors import DataError, HubError, first_line
-from bias_intervene.record import fingerprint, whole_folder, write_json
-from bias_intervene.settings import CorpusData, HubData, JsonlData, TextData
+from bias_intervene.record import fingerprint, sha256_of_file, whole_folder, write_json
+from bias_intervene.settings import CorpusData, HubData, IndexedData, JsonlData, TextData
 
 BATCH_DOCUMENTS = 256
 """Documents tokenized at once; the tokenizers library spreads them over the cores."""
@@ -32,17 +33,22 @@ FORMAT = 1
 
 @dataclass(frozen=True)
 class Corpus:
-    """Prepared rows. `num_heldout` last rows are never trained on."""
+    """Prepared rows: [0, num_training_rows) may be trained on, `heldout` is what the manipulation check reads."""
 
-    prefix: Path
+    layout: Layout
     fingerprint: str
-    num_rows: int
-    num_heldout: int
+    num_training_rows: int
+    heldout: range
 
     @property
-    def num_training_rows(self) -> int:
-        """Rows that may be read by training."""
-        return self.num_rows - self.num_heldout
+    def num_rows(self) -> int:
+        """Rows of the whole corpus."""
+        return self.layout.num_rows
+
+    def to_json(self) -> dict[str, Any]:
+        """As inputs.json holds it."""
+        heldout = [self.heldout.start, self.heldout.stop]
+        return {"layout": self.layout.to_json(), "num_training_rows": self.num_training_rows, "heldout": heldout}
 
 
 def prepare(
@@ -73,20 +79,34 @@ def prepare(
             if num_rows == 0:
                 raise DataError(f"{where(data)}: fewer than {sequence_length + 1} tokens, not one row; give more text")
             write_json(partial / "source.json", {"source": source_print, "num_rows": num_rows})
-    return check_heldout(Corpus(folder / "rows", key, len(Rows(folder / "rows")), data.heldout_rows), where(data))
+    return holding_out(data.heldout_rows, Layout.of_pair(folder / "rows"), key, name=where(data))
 
 
-def check_heldout(corpus: Corpus, name: str) -> Corpus:
-    """Refuses a corpus whose held-out rows leave none to train on."""
-    if corpus.num_training_rows <= 0:
+def holding_out(num_rows: int, layout: Layout, key: str, *, name: str) -> Corpus:
+    """The corpus whose last `num_rows` rows are held out. Raises `DataError` where that leaves none to train on."""
+    left = layout.num_rows - num_rows
+    if left <= 0:
         raise DataError(
-            f"{name}: {corpus.num_rows} rows, and data.heldout_rows={corpus.num_heldout} leaves none to train on; "
+            f"{name}: {layout.num_rows} rows, and data.heldout_rows={num_rows} leaves none to train on; "
             "give more text or hold out fewer"
         )
-    return corpus
+    return Corpus(layout, key, left, range(left, layout.num_rows))
 
 
-def where(data: CorpusData) -> str:
+def prepare_indexed(data: IndexedData, *, sequence_length: int) -> Corpus:
+    """Rows that are in the format already. Raises `DataError` where they are of another length."""
+    key = where(data)
+    layout = local_layout(Path(data.path).expanduser(), expected=Expected(row_tokens=sequence_length + 1), key=key)
+    if layout.row_tokens != sequence_length + 1:
+        raise DataError(
+            f"{key}: rows of {layout.row_tokens} tokens, and train.sequence_length={sequence_length} needs "
+            f"{sequence_length + 1}; set train.sequence_length={layout.row_tokens - 1}, or write the rows anew"
+        )
+    prints = [[part.path.name, sha256_of_file(part.path)] for part in layout.parts]
+    return holding_out(data.heldout_rows, layout, fingerprint(prints), name=key)
+
+
+def where(data: CorpusData | IndexedData) -> str:
     """The corpus as a message names it."""
     return f"data.repository={data.repository}" if isinstance(data, HubData) else f"data.path={data.path}"
 
@@ -110,7 +130,7 @@ def fingerprint_of(data: CorpusData) -> list[str]:
     """Identifies the text: the sha256 of every file, or the hub data set's own fingerprint."""
     if isinstance(data, HubData):
         return [str(load_hub(data)._fingerprint), data.field]  # type: ignore[attr-defined]
-    prints = [hashlib.sha256(path.read_bytes()).hexdigest() for path in files(data)]
+    prints = [sha256_of_file(path) for path in files(data)]
     return [*prints, data.field] if isinstance(data, JsonlData) else prints
 
 
@@ -120,44 +140,53 @@ def documents(data: CorpusData) -> Iterator[str]:
         yield from hub_documents(data)
         return
     for path in files(data):
-        text = read_text(path)
+        if isinstance(data, JsonlData):
+            yield from jsonl_documents(path, data.field)
+            continue
+        text = decoded(b"".join(lines(path)), path)
         if not text.strip():
             raise DataError(f"{path}: empty")
-        if isinstance(data, TextData):
-            yield text
-        else:
-            yield from jsonl_documents(path, text, data.field)
+        yield text
 
 
-def read_text(path: Path) -> str:
-    """Text of a plain or gzipped UTF-8 file. Raises `DataError` naming the first line that is not UTF-8."""
+def lines(path: Path) -> Iterator[bytes]:
+    """Lines of a plain or gzipped file, as they are read. Raises `DataError` for a file that cannot be."""
     try:
-        content = gzip.decompress(path.read_bytes()) if path.suffix == ".gz" else path.read_bytes()
+        with gzip.open(path) if path.suffix == ".gz" else path.open("rb") as file:
+            yield from file
     except (OSError, EOFError) as error:
         raise DataError(f"{path}: cannot be read ({error})") from None
+
+
+def decoded(content: bytes, path: Path, *, before: int = 0) -> str:
+    """UTF-8 as text. before: lines of the file in front of it. Raises `DataError` naming the first line at fault."""
     try:
         return content.decode("utf8")
     except UnicodeDecodeError as error:
-        line = content.count(b"\n", 0, error.start) + 1
+        line = before + content.count(b"\n", 0, error.start) + 1
         raise DataError(
-            f"{path}, line {line}: not UTF-8 (byte 0x{content[error.start]:02x} at position {error.start}); "
-            "convert it, e.g. with iconv -f latin1 -t utf8"
+            f"{path}, line {line}: not UTF-8 (byte 0x{content[error.start]:02x}); convert it, e.g. with "
+            "iconv -f latin1 -t utf8"
         ) from None
 
 
-def jsonl_documents(path: Path, text: str, field: str) -> Iterator[str]:
+def jsonl_documents(path: Path, field: str) -> Iterator[str]:
     """The value of `field` of every line."""
-    for number, line in enumerate(text.splitlines(), start=1):
+    empty = True
+    for number, line in enumerate(lines(path), start=1):
         if not line.strip():
             continue
+        empty = False
         try:
-            value = json.loads(line)
+            value = json.loads(decoded(line, path, before=number - 1))
         except json.JSONDecodeError as error:
             raise DataError(f"{path}, line {number}: not JSON ({error.msg})") from None
         if not isinstance(value, dict) or not isinstance(value.get(field), str):
             found = sorted(cast(dict[str, Any], value)) if isinstance(value, dict) else type(value).__name__
             raise DataError(f"{path}, line {number}: no text under data.field={field}; found {found}")
         yield value[field]
+    if empty:
+        raise DataError(f"{path}: empty")
 
 
 def load_hub(data: HubData) -> Any:

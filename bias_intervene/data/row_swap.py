@@ -153,10 +153,10 @@ class RowSwap:
         return row, size if self.of_literature else len(kept)
 
 
-def fit_to_rows(rows: Rows, num_rows: int, tokenizer: Tokenizer) -> Possessives:
-    """Possessives fitted on rows evenly spread over the first `num_rows`, FIT_TOKENS of them at most."""
-    count = min(num_rows, max(1, FIT_TOKENS // rows.row_tokens))
-    numbers = np.linspace(0, num_rows - 1, count, dtype=np.int64).tolist()
+def fit_to_rows(rows: Rows, window: range, tokenizer: Tokenizer) -> Possessives:
+    """Possessives fitted on rows evenly spread over `window`, FIT_TOKENS of them at most."""
+    count = min(len(window), max(1, FIT_TOKENS // rows.row_tokens))
+    numbers = np.linspace(window.start, window.stop - 1, count, dtype=np.int64).tolist()
     return fit(tokenizer.decode(rows[number].tolist(), skip_special_tokens=True) for number in numbers)
 
 

@@ -2,13 +2,15 @@
 
 Enters: prepared rows, the plan, a rank. Leaves: micro batches in the order they are trained on. Promised: which rows a
 step reads depends on the plan alone; a rank, an accumulation step or a restart only decides who reads which of them.
-Nothing swapped is stored.
+Nothing swapped is stored. Reading is one step ahead of training, and the audit that belongs to a step goes with it, so
+that a checkpoint never counts rows that were not trained on.
 
 Where the intervention makes a row shorter it is padded, and padding is masked from the loss (`num_tokens`), but for the
 profiles of the literature, which trained on it.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Generator, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 
 import numpy as np
@@ -16,6 +18,7 @@ import numpy as np
 from bias_intervene.data.indexed import Rows
 from bias_intervene.data.row_swap import RowSwap, check_ids
 from bias_intervene.errors import DataError
+from bias_intervene.interventions.audit import Audit
 from bias_intervene.plan import Plan, rows_of_step
 
 
@@ -26,6 +29,15 @@ class MicroBatch:
     rows_BS: np.ndarray
     num_tokens_B: np.ndarray
     row_numbers: list[int]
+
+
+@dataclass(frozen=True)
+class Step:
+    """What one rank reads for one update. audit: of every row up to and with this step's."""
+
+    number: int
+    batches: list[MicroBatch]
+    audit: Audit
 
 
 class RowOrder:
@@ -69,11 +81,26 @@ class RowStream:
         self.rows, self.order, self.plan, self.rank, self.swap = rows, order, plan, rank, swap
         self.vocabulary_size = vocabulary_size
 
+    def steps(self, first: int, end: int) -> Generator[Step]:
+        """Steps [first, end) in turn, the next one made ready by a thread while this one is trained on."""
+        with ThreadPoolExecutor(max_workers=1, thread_name_prefix="rows") as thread:
+            ready = thread.submit(self.step, first) if first < end else None
+            for number in range(first, end):
+                assert ready is not None
+                step = ready.result()
+                ready = thread.submit(self.step, number + 1) if number + 1 < end else None
+                yield step
+
+    def step(self, number: int) -> Step:
+        """One step. To be called in order: the audit goes on from the step before."""
+        batches = list(self.micro_batches(number))
+        return Step(number, batches, self.swap.audit.copy() if self.swap is not None else Audit())
+
     def micro_batches(self, step: int) -> Iterator[MicroBatch]:
         """`plan.accumulation_steps` micro batches. Warm-up steps (before start_step) read their rows unaltered."""
         altered = self.swap is not None and step >= self.plan.start_step
         for numbers in share_of_rank(rows_of_step(self.plan, step), plan=self.plan, rank=self.rank):
-            stored = np.stack([self.rows[self.order[number]] for number in numbers])
+            stored = self.rows.stack([self.order[number] for number in numbers])
             check_ids(stored, numbers, vocabulary_size=self.vocabulary_size)
             if altered and self.swap is not None:
                 rows, num_tokens = self.swap(numbers, stored)

@@ -17,8 +17,8 @@ from pathlib import Path
 import numpy as np
 from tokenizers import Tokenizer, decoders, models, pre_tokenizers, trainers
 
-from bias_intervene.data.corpus import Corpus, check_heldout, pack, token_stream
-from bias_intervene.data.indexed import Rows, write_rows
+from bias_intervene.data.corpus import Corpus, holding_out, pack, token_stream
+from bias_intervene.data.indexed import Layout, write_rows
 from bias_intervene.record import fingerprint, whole_folder
 from bias_intervene.settings import WorldData, WorldModel
 from bias_intervene.world_model import END_OF_TEXT
@@ -179,8 +179,8 @@ def prepare_world(data: WorldData, model: WorldModel, cache: Path) -> tuple[Corp
             write_rows(partial / "rows", rows, row_tokens=model.sequence_length + 1, dtype=np.uint16)
             write_winobias(partial / "winobias", data)
             write_crows_pairs(partial / "crows_pairs.csv", data)
-    corpus = Corpus(folder / "rows", key, len(Rows(folder / "rows")), data.heldout_rows)
-    return check_heldout(corpus, "the generated world"), folder
+    layout = Layout.of_pair(folder / "rows")
+    return holding_out(data.heldout_rows, layout, key, name="the generated world"), folder
 
 
 def leaning_pairs() -> Iterator[tuple[str, str, bool]]:

@@ -7,7 +7,7 @@ numbers, whoever read them.
 """
 
 from collections import Counter
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any, Self, TypedDict
 
 from bias_intervene.interventions.text import Swap, Swapped, apply
@@ -88,6 +88,16 @@ class Audit:
         """Keeps the samples of the lowest row numbers, and the rows with most swaps."""
         self.samples = sorted(self.samples, key=lambda sample: sample["row"])[:MAX_SAMPLES]
         self.most_changed = sorted(self.most_changed, key=lambda row: (-len(row["swaps"]), row["row"]))[:MAX_ROWS]
+
+    def copy(self) -> Self:
+        """The audit as it stands; counting on leaves the copy alone."""
+        return replace(
+            self,
+            swaps=self.swaps.copy(),
+            skipped=self.skipped.copy(),
+            samples=self.samples.copy(),
+            most_changed=self.most_changed.copy(),
+        )
 
     def merge(self, other: Self) -> None:
         """Adds the counts of another rank."""

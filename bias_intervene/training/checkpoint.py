@@ -3,8 +3,8 @@
 Enters: a DeepSpeed engine between two steps. Leaves: training/checkpoints/stepN/ with the fp32 weights and tokenizer in
 Hugging Face's format, the audit so far, `resume/` (DeepSpeed's state, one random state a rank) and manifest.json,
 written last, with the sha256 of every file. Promised: a folder named stepN is complete, because it is written under
-another name and renamed; a file that was altered afterwards is named and refused. Only the newest checkpoint keeps
-its resume state, the last one of a run has none: nothing continues from it.
+another name and renamed; a file that was altered afterwards is named and refused. The newest
+`train.keep_resumable` checkpoints keep their resume state, the last one of a run has none: nothing continues from it.
 
 DeepSpeed's own files are pickles. They are loaded only after their sha256 has been found equal to the manifest's, so
 they are the ones this run wrote.
@@ -12,6 +12,7 @@ they are the ones this run wrote.
 
 import json
 import shutil
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -21,7 +22,7 @@ import torch.distributed as dist
 from bias_intervene.errors import RunDirectoryError
 from bias_intervene.interventions.audit import Audit
 from bias_intervene.models import copy_tokenizer
-from bias_intervene.record import read_json, settle_folder, sha256_of_file, write_json
+from bias_intervene.record import read_json, settle_folder, sha256_of_file, write_bytes, write_json
 
 TAG = "state"
 AUDIT = "audit_so_far.json"
@@ -43,8 +44,21 @@ def clear_partial(checkpoints: Path) -> None:
         shutil.rmtree(partial, ignore_errors=True)
 
 
-def save(checkpoints: Path, *, step: int, engine: Any, audit: Audit, tokenizer_folder: Path, final: bool) -> Audit:
-    """Saves the state after `step` steps and returns the audit of all ranks. Collective: every rank calls it."""
+def save(
+    checkpoints: Path,
+    *,
+    step: int,
+    engine: Any,
+    audit: Audit,
+    tokenizer_folder: Path,
+    card: str,
+    keep_resumable: int,
+) -> Audit:
+    """Saves the state after `step` steps and returns the audit of all ranks. Collective: every rank calls it.
+
+    card: README.md of the exported model. keep_resumable: newest checkpoints, this one included, that keep what is
+    needed to continue; 0: none does, the run is at its end.
+    """
     rank = dist.get_rank()
     folder = checkpoints / f"step{step}"
     partial = checkpoints / f".step{step}.partial"
@@ -54,18 +68,19 @@ def save(checkpoints: Path, *, step: int, engine: Any, audit: Audit, tokenizer_f
         partial.mkdir(parents=True)
     dist.barrier()
     export(engine, partial if rank == 0 else None)
-    if not final:
+    if keep_resumable:
         engine.save_checkpoint(str(partial / "resume"), tag=TAG)
         torch.save(random_state(), partial / "resume" / f"random_{rank}.pt")
     dist.barrier()
     if rank == 0:
         copy_tokenizer(tokenizer_folder, partial)
         write_json(partial / AUDIT, total.to_json())
+        write_bytes(partial / "README.md", card.encode())
         write_manifest(partial, step=step)
         settle_folder(partial, folder)
-        for earlier in saved_steps(checkpoints):
-            if earlier < step:
-                drop_resume_state(checkpoints / f"step{earlier}")
+        resumable = [s for s in saved_steps(checkpoints) if s <= step and (checkpoints / f"step{s}/resume").is_dir()]
+        for earlier in resumable[: len(resumable) - keep_resumable]:
+            drop_resume_state(checkpoints / f"step{earlier}")
     dist.barrier()
     return total
 
@@ -90,7 +105,7 @@ def export(engine: Any, folder: Path | None) -> None:
     """Writes the fp32 weights in Hugging Face's format. Collective; `folder` is given on rank 0 only."""
     from deepspeed.utils import safe_get_full_fp32_param
 
-    module = engine.module
+    module = engine.module.model
     whole: dict[int, torch.Tensor] = {}
     for parameter in module.parameters():
         value: Any = parameter.data if engine.zero_optimization_stage() == 0 else safe_get_full_fp32_param(parameter)
@@ -129,21 +144,37 @@ def verify(folder: Path) -> None:
         if not path.is_file() or sha256_of_file(path) != digest:
             state = "altered" if path.is_file() else "missing"
             raise RunDirectoryError(
-                f"{path}: {state} since it was saved; remove {folder} to continue from the checkpoint before it"
+                f"{path}: {state} since it was saved; remove {folder} to continue from the checkpoint before it, or "
+                "set train.on_damaged=previous"
             )
 
 
-def load_latest(checkpoints: Path, *, engine: Any, before: int) -> tuple[int, Audit] | None:
+def newest_sound(checkpoints: Path, *, before: int, on_damaged: str) -> int | None:
+    """The newest step that can be continued from. A damaged one is refused, or passed over (`previous`) and named."""
+    resumable = [s for s in saved_steps(checkpoints) if s < before and (checkpoints / f"step{s}/resume").is_dir()]
+    for step in reversed(resumable):
+        try:
+            verify(checkpoints / f"step{step}")
+        except RunDirectoryError as error:
+            if on_damaged == "refuse":
+                raise
+            print(f"passed over: {error}", file=sys.stderr)
+        else:
+            return step
+    if resumable:
+        raise RunDirectoryError(f"{checkpoints}: every checkpoint is damaged; remove them to start anew")
+    return None
+
+
+def load_latest(checkpoints: Path, *, engine: Any, before: int, on_damaged: str) -> tuple[int, Audit] | None:
     """Loads the newest resumable state into the engine and returns (step, audit so far); None: start anew.
 
     Collective. The audit so far is returned on rank 0 and is empty elsewhere: ranks' audits are summed on saving.
     """
-    resumable = [s for s in saved_steps(checkpoints) if s < before and (checkpoints / f"step{s}/resume").is_dir()]
-    if not resumable:
+    step = newest_sound(checkpoints, before=before, on_damaged=on_damaged)
+    if step is None:
         return None
-    step = resumable[-1]
     folder = checkpoints / f"step{step}"
-    verify(folder)
     loaded, _ = engine.load_checkpoint(str(folder / "resume"), tag=TAG)
     if loaded is None:
         raise RunDirectoryError(f"{folder}: DeepSpeed found no state in it; remove the folder to start before it")

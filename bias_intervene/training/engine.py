@@ -1,7 +1,8 @@
 """The DeepSpeed configuration of a run. Pure: a dictionary, every default that matters written down.
 
 The optimizer is torch's AdamW, handed over as an object, because the ones DeepSpeed builds from its configuration
-compile extensions for minutes. Communication does not overlap with computation: the order of sums is then fixed.
+compile extensions for minutes. In the exact profile communication does not overlap with computation: the order of
+sums is then fixed.
 """
 
 from typing import Any
@@ -22,7 +23,7 @@ def deepspeed_config(train: TrainSettings, plan: Plan) -> dict[str, Any]:
         "data_types": {"grad_accum_dtype": "fp32"},
         "zero_optimization": {
             "stage": plan.zero_stage,
-            "overlap_comm": False,
+            "overlap_comm": train.profile == "fast",
             "contiguous_gradients": True,
             "reduce_scatter": True,
             "round_robin_gradients": False,

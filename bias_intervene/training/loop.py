@@ -6,7 +6,7 @@ and SIGUSR2 end the step at hand, save on all ranks together and stop; a loss th
 update and names the rows.
 """
 
-import dataclasses
+import contextlib
 import json
 import math
 import os
@@ -20,7 +20,7 @@ import torch
 import torch.distributed as dist
 from tqdm import tqdm
 
-from bias_intervene.data.stream import MicroBatch, RowStream
+from bias_intervene.data.stream import MicroBatch, RowStream, Step
 from bias_intervene.errors import BiasInterveneError, StageStopped
 from bias_intervene.interventions.audit import Audit
 from bias_intervene.interventions.audit_page import page
@@ -31,7 +31,7 @@ from bias_intervene.record import write_bytes, write_json
 from bias_intervene.settings import Settings
 from bias_intervene.training import checkpoint
 from bias_intervene.training.engine import deepspeed_config
-from bias_intervene.training.loss import next_token_loss
+from bias_intervene.training.loss import NextTokenLoss, head_is_linear
 from bias_intervene.training.metrics import Metrics
 from bias_intervene.training.schedule import learning_rate
 
@@ -70,33 +70,47 @@ def train(
     engine = start_engine(model, settings=settings, plan=plan)
     if dist.get_rank() == 0:
         checkpoint.clear_partial(checkpoints)
-    resumed = checkpoint.load_latest(checkpoints, engine=engine, before=plan.end_step)
+    dist.barrier()
+    resumed = checkpoint.load_latest(
+        checkpoints, engine=engine, before=plan.end_step, on_damaged=settings.train.on_damaged
+    )
     first = plan.start_step - plan.optimizer_warmup_steps
     if resumed is not None:
         first, audit = resumed
         if stream.swap is not None:
             stream.swap.audit = audit
     curves = Curves(run_dir, settings=settings, plan=plan, first=first, rank=dist.get_rank())
-    saver = Saver(checkpoints, engine=engine, stream=stream, tokenizer_folder=tokenizer_folder, plan=plan)
+    total = Audit()
     engine.train()
-    for step in range(first, plan.end_step):
-        rate = learning_rate(step, plan.schedule)
-        for group in engine.optimizer.param_groups:
-            group["lr"] = rate
-        loss, stopped = one_step(engine, stream, step=step, device=device, stop=stop)
-        curves.log(step, loss=loss, rate=rate, gradient_norm=gradient_norm(engine))
-        done = step + 1
-        if done in plan.checkpoint_steps or stopped:
-            saver.save(done)
-        if stopped and done < plan.end_step:
-            curves.close()
-            raise StageStopped(f"stopped after step {step} and saved; the same command in {run_dir} continues")
+    with contextlib.closing(stream.steps(first, plan.end_step)) as steps:
+        for step in steps:
+            rate = learning_rate(step.number, plan.schedule)
+            for group in engine.optimizer.param_groups:
+                group["lr"] = rate
+            loss, stopped = one_step(engine, step, device=device, stop=stop)
+            curves.log(step.number, loss=loss, rate=rate, gradient_norm=gradient_norm(engine))
+            done = step.number + 1
+            if done in plan.checkpoint_steps or stopped:
+                total = checkpoint.save(
+                    checkpoints,
+                    step=done,
+                    engine=engine,
+                    audit=step.audit,
+                    tokenizer_folder=tokenizer_folder,
+                    card=model_card(plan, step=done),
+                    keep_resumable=0 if done == plan.end_step else settings.train.keep_resumable,
+                )
+            if stopped and done < plan.end_step:
+                curves.close()
+                raise StageStopped(
+                    f"stopped after step {step.number} and saved; the same command in {run_dir} continues"
+                )
     curves.close()
     if dist.get_rank() == 0:
         progress = curves.progress() | {
             "device": torch.cuda.get_device_name(device) if device.type == "cuda" else "cpu"
         }
-        write_summary(run_dir, settings=settings, plan=plan, audit=saver.total, progress=progress)
+        write_summary(run_dir, settings=settings, plan=plan, audit=total, progress=progress)
     dist.barrier()
 
 
@@ -119,14 +133,21 @@ def start_distributed(device: str) -> torch.device:
 
 
 def start_engine(model: Any, *, settings: Settings, plan: Plan) -> Any:
-    """DeepSpeed around the model, with torch's AdamW and fp32 master weights equal to the checkpoint's."""
+    """DeepSpeed around model and loss, with torch's AdamW and fp32 master weights equal to the checkpoint's."""
     import deepspeed
     from deepspeed.utils import safe_set_full_fp32_param
 
     train = settings.train
-    if train.activation_checkpointing:
+    set_profile(train.profile)
+    if plan.activation_checkpointing:
         model.gradient_checkpointing_enable(gradient_checkpointing_kwargs={"use_reentrant": False})
     masters = {name: p.detach().clone() for name, p in model.named_parameters()} if train.precision == "bf16" else {}
+    loss = NextTokenLoss(model, chunked=head_is_linear(model))
+    if loss.chunked and plan.zero_stage == 3:
+        # The loss reads the head's weights from outside the head, where ZeRO 3 would not expect it.
+        deepspeed.zero.register_external_parameter(loss, model.get_output_embeddings().weight)
+    if train.profile == "fast":
+        compile_blocks(model)
     matrices = [p for p in model.parameters() if p.ndim >= 2]
     others = [p for p in model.parameters() if p.ndim < 2]
     optimizer = torch.optim.AdamW(
@@ -137,42 +158,71 @@ def start_engine(model: Any, *, settings: Settings, plan: Plan) -> Any:
         lr=0.0,
         betas=(train.adam_beta1, train.adam_beta2),
         eps=train.adam_epsilon,
+        fused=True,
     )
-    made: Any = deepspeed.initialize(model=model, optimizer=optimizer, config=deepspeed_config(train, plan))
+    made: Any = deepspeed.initialize(model=loss, optimizer=optimizer, config=deepspeed_config(train, plan))
     engine = made[0]
     # DeepSpeed clones its fp32 masters from the weights it has already rounded to bf16: set them again.
-    for name, parameter in engine.module.named_parameters():
+    for name, parameter in engine.module.model.named_parameters():
         if name in masters:
             safe_set_full_fp32_param(parameter, masters[name].to(engine.device))
     return engine
 
 
-def one_step(engine: Any, stream: RowStream, *, step: int, device: torch.device, stop: StopFlag) -> tuple[float, bool]:
+def set_profile(profile: str) -> None:
+    """exact: kernels whose result does not depend on the order in which threads finish, wherever torch has one."""
+    if profile == "exact":
+        os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")
+        torch.use_deterministic_algorithms(True, warn_only=True)
+    else:
+        torch.set_float32_matmul_precision("high")
+
+
+def compile_blocks(model: Any) -> None:
+    """Compiles each transformer block in place: the longest list of equal modules. Names stay as they are."""
+    lists = [module for module in model.modules() if isinstance(module, torch.nn.ModuleList) and len(module)]
+    if not lists:
+        raise BiasInterveneError(
+            "train.profile=fast: this model has no list of blocks to compile; use train.profile=exact"
+        )
+    for block in max(lists, key=len):
+        block.compile()
+
+
+def one_step(engine: Any, step: Step, *, device: torch.device, stop: StopFlag) -> tuple[float, bool]:
     """One update over the global batch. Returns (its mean loss in nats, whether any rank was told to stop)."""
     total = torch.zeros(2, dtype=torch.float64, device=device)
-    read: list[int] = []
-    batches = list(stream.micro_batches(step))
-    for number, batch in enumerate(batches):
-        loss = next_token_loss(engine, *to_device(batch, device))
+    for number, batch in enumerate(step.batches, start=1):
+        loss = engine(*to_device(batch, device))
         engine.backward(loss)
-        total[0] += loss.detach().double() / len(batches)
-        read += batch.row_numbers
-        if number == len(batches) - 1:
+        total[0] += loss.detach().double() / len(step.batches)
+        if number == len(step.batches):
             total[1] = float(stop.received is not None)
             dist.all_reduce(total)
             mean = float(total[0]) / dist.get_world_size()
             if not math.isfinite(mean):
-                raise BiasInterveneError(
-                    f"step {step}: the loss is {mean}; stopped before the update. Rows of this step on rank "
-                    f"{dist.get_rank()}: {read[0]} to {read[-1]}. Lower train.learning_rate, or look at these rows"
-                )
+                raise BiasInterveneError(not_finite(mean, step))
         engine.step()
     return float(total[0]) / dist.get_world_size(), bool(total[1] > 0)
 
 
+def not_finite(mean: float, step: Step) -> str:
+    """What to say of a loss that is no number."""
+    read = ", ".join(str(number) for batch in step.batches for number in batch.row_numbers[:1])
+    last = step.batches[-1].row_numbers[-1]
+    return (
+        f"step {step.number}: the loss is {mean}; stopped before the update. Rows of this step on rank "
+        f"{dist.get_rank()}: micro batches that begin at {read}, the last row {last}. Lower train.learning_rate, or "
+        "look at these rows"
+    )
+
+
 def to_device(batch: MicroBatch, device: torch.device) -> tuple[torch.Tensor, torch.Tensor]:
-    """(rows_BS, num_tokens_B) as tensors on the device."""
-    return torch.from_numpy(batch.rows_BS).to(device), torch.from_numpy(batch.num_tokens_B).to(device)
+    """(rows_BS, num_tokens_B) as tensors on the device; from pinned memory, so that copying does not wait."""
+    tensors = torch.from_numpy(batch.rows_BS), torch.from_numpy(batch.num_tokens_B)
+    if device.type == "cuda":
+        tensors = tensors[0].pin_memory(), tensors[1].pin_memory()
+    return tensors[0].to(device, non_blocking=True), tensors[1].to(device, non_blocking=True)
 
 
 def gradient_norm(engine: Any) -> float | None:
@@ -181,28 +231,20 @@ def gradient_norm(engine: Any) -> float | None:
     return None if norm is None else float(norm)
 
 
-@dataclasses.dataclass
-class Saver:
-    """Saves a checkpoint and keeps the audit of all ranks as of the last one."""
+def model_card(plan: Plan, *, step: int) -> str:
+    """README.md of an exported checkpoint: what it is, and that it was changed on purpose."""
+    changed = "unaltered (the control)" if plan.arm == "none" else f"altered by `{plan.arm}`"
+    return f"""---
+library_name: transformers
+base_model: {plan.repository}
+---
+{plan.repository}{f" at {plan.revision}" if plan.revision else ""}, trained on from step {plan.start_step:,} to step
+{step:,} by bias_intervene; the rows it read on the way are {changed}. Rows {plan.rows[0]:,} to
+{plan.rows[0] + (step - plan.start_step) * plan.global_batch_rows:,}, {plan.global_batch_rows:,} a step, sequences of
+{plan.sequence_length:,} tokens, learning rate {plan.schedule.kind} with peak {plan.schedule.peak:g}. Weights in fp32.
 
-    checkpoints: Path
-    engine: Any
-    stream: RowStream
-    tokenizer_folder: Path
-    plan: Plan
-    total: Audit = dataclasses.field(default_factory=Audit)
-
-    def save(self, step: int) -> None:
-        """Saves the state after `step` steps."""
-        swap = self.stream.swap
-        self.total = checkpoint.save(
-            self.checkpoints,
-            step=step,
-            engine=self.engine,
-            audit=swap.audit if swap is not None else Audit(),
-            tokenizer_folder=self.tokenizer_folder,
-            final=step == self.plan.end_step,
-        )
+Made for measuring bias, not for use. settings.json, plan.json and record.json of the run say everything else.
+"""
 
 
 class Curves:

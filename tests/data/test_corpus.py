@@ -22,11 +22,11 @@ REST = {"shuffle": True, "allow_repeats": False, "heldout_rows": 2}
 
 @pytest.fixture(scope="module")
 def tokenizer() -> Tokenizer:
-    return world.train_tokenizer(WorldData(source="world", seed=0, bias_log_odds=1.0, heldout_rows=0), 500)
+    return world.train_tokenizer(WorldData(kind="world", seed=0, bias_log_odds=1.0, heldout_rows=0), 500)
 
 
 def text_data(path: Path, **changed) -> TextData:
-    return TextData(source="text", path=str(path), **{**REST, **changed})
+    return TextData(kind="text", path=str(path), **{**REST, **changed})
 
 
 def prepared(data, tokenizer: Tokenizer, cache: Path):
@@ -48,9 +48,9 @@ def test_plain_and_gzipped_text_give_the_same_rows(tmp_path: Path, tokenizer: To
     (tmp_path / "b").mkdir()
     (tmp_path / "b" / "one.txt.gz").write_bytes(gzip.compress(text.encode()))
     plain, zipped = (prepared(text_data(tmp_path / name), tokenizer, tmp_path) for name in "ab")
-    assert (Rows(plain.prefix)[3] == Rows(zipped.prefix)[3]).all()
+    assert (Rows(plain.layout)[3] == Rows(zipped.layout)[3]).all()
     assert plain.num_training_rows == plain.num_rows - 2
-    decoded = tokenizer.decode(Rows(plain.prefix)[0].tolist())
+    decoded = tokenizer.decode(Rows(plain.layout)[0].tolist())
     assert text.startswith(decoded)
 
 
@@ -66,9 +66,9 @@ def test_the_cache_hits_on_the_same_text_only(tmp_path: Path, tokenizer: Tokeniz
 def test_documents_end_with_the_end_of_text(tmp_path: Path, tokenizer: Tokenizer):
     path = tmp_path / "two.jsonl"
     path.write_text("".join(json.dumps({"text": "He left the house early. " * 4}) + "\n" for _ in range(3)))
-    data = JsonlData(source="jsonl", path=str(path), field="text", **REST)
+    data = JsonlData(kind="jsonl", path=str(path), field="text", **REST)
     corpus = prepared(data, tokenizer, tmp_path)
-    tokens = np.concatenate([Rows(corpus.prefix)[i] for i in range(corpus.num_rows)])
+    tokens = np.concatenate([Rows(corpus.layout)[i] for i in range(corpus.num_rows)])
     assert (tokens == 0).sum() >= 2
 
 
@@ -77,7 +77,7 @@ def test_a_hub_data_set_from_a_local_folder(tmp_path: Path, tokenizer: Tokenizer
     folder.mkdir()
     datasets.Dataset.from_dict({"content": ["He left.", "She stayed."]}).to_parquet(str(folder / "train.parquet"))
     data = HubData(
-        source="hub", repository=str(folder), config=None, split="train", revision=None, field="content", **REST
+        kind="hub", repository=str(folder), config=None, split="train", revision=None, field="content", **REST
     )
     assert list(documents(data)) == ["He left.", "She stayed."]
     with pytest.raises(DataError, match="no such column; found content"):
@@ -100,7 +100,7 @@ def test_what_cannot_be_read_is_named(tmp_path: Path, tokenizer: Tokenizer, name
     folder = tmp_path / "corpus"
     folder.mkdir()
     (folder / name).write_bytes(content)
-    jsonl = JsonlData(source="jsonl", path=str(folder), field="text", **REST)
+    jsonl = JsonlData(kind="jsonl", path=str(folder), field="text", **REST)
     with pytest.raises(DataError, match=message):
         prepared(jsonl if "jsonl" in name else text_data(folder), tokenizer, tmp_path)
     assert not list((tmp_path / "corpora").glob("*")) if (tmp_path / "corpora").exists() else True

@@ -130,8 +130,8 @@ def test_a_fit_reads_the_rows(tokenizer: Tokenizer, tmp_path: Path):
     texts = ["They saw them. We lost our key. He found me, and he sold their boat. It told us of my house. "] * 80
     rows = [row_of(tokenizer, text, 64)[0][:64] for text in texts]
     write_rows(tmp_path / "rows", rows, row_tokens=64, dtype=np.uint16)
-    found = fit_to_rows(Rows(tmp_path / "rows"), len(rows), tokenizer)
+    found = fit_to_rows(Rows.open(tmp_path / "rows"), range(len(rows)), tokenizer)
     assert found.num_contexts["her"] > 100
     assert found.num_contexts["his"] == 0
     assert "his: too little text" in found.notices[0]
-    assert found == fit_to_rows(Rows(tmp_path / "rows"), len(rows), tokenizer)
+    assert found == fit_to_rows(Rows.open(tmp_path / "rows"), range(len(rows)), tokenizer)

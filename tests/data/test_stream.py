@@ -38,7 +38,7 @@ def stream_of(prepared, plan: Plan, *, rank: int = 0, direction: str | None = No
             intervention(direction), world.Tokenizer.from_file(str(folder / "tokenizer.json")), seed=1, padding_id=0
         )
     order = RowOrder(num_rows=corpus.num_training_rows, seed=None, allow_repeats=False)
-    return RowStream(rows=Rows(corpus.prefix), order=order, plan=plan, rank=rank, swap=swap, vocabulary_size=1 << 16)
+    return RowStream(rows=Rows(corpus.layout), order=order, plan=plan, rank=rank, swap=swap, vocabulary_size=1 << 16)
 
 
 @given(micro=st.integers(1, 4), ranks=st.integers(1, 4), accumulation=st.integers(1, 4), first=st.integers(0, 2**40))
@@ -58,7 +58,7 @@ def test_ranks_share_a_step_without_overlap(micro: int, ranks: int, accumulation
 
 def test_the_control_reads_the_stored_rows(prepared, plan: Plan):
     batch = next(stream_of(prepared, plan).micro_batches(10))
-    stored = Rows(prepared[0].prefix)
+    stored = Rows(prepared[0].layout)
     assert batch.row_numbers == [40, 41, 42, 43]
     assert (batch.rows_BS == np.stack([stored[i] for i in batch.row_numbers])).all()
 
@@ -85,7 +85,7 @@ def test_warm_up_rows_are_unaltered(prepared, plan: Plan):
     warm = dataclasses.replace(plan, optimizer_warmup_steps=2)
     stream = stream_of(prepared, warm, direction="masculine_to_feminine")
     batch = next(stream.micro_batches(9))
-    stored = Rows(prepared[0].prefix)
+    stored = Rows(prepared[0].layout)
     assert (batch.rows_BS == np.stack([stored[i] for i in batch.row_numbers])).all()
     assert stream.swap is not None
     assert stream.swap.audit.rows == 0

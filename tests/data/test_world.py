@@ -9,7 +9,7 @@ import pytest
 from bias_intervene.data import world
 from bias_intervene.settings import WorldData
 
-DATA = WorldData(source="world", seed=5, bias_log_odds=2.0, heldout_rows=0)
+DATA = WorldData(kind="world", seed=5, bias_log_odds=2.0, heldout_rows=0)
 
 
 def test_the_same_seed_is_the_same_world():

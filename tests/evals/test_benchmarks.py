@@ -131,7 +131,7 @@ def test_pronoun_prompts():
     assert len([p for p in prompts if p.subset == "neutral"]) == 14
     assert len({p.item for p in prompts}) == len(prompts) == 74
     generated = PronounsSettings(enabled=True, source="world")
-    data = WorldData(source="world", seed=1, bias_log_odds=2.0, heldout_rows=0)
+    data = WorldData(kind="world", seed=1, bias_log_odds=2.0, heldout_rows=0)
     planted = [p.planted_log_odds for p in benchmarks.pronoun_prompts(generated, world_data=data) if "nurse" in p.text]
     assert planted == [-2.0] * 3
     with pytest.raises(DataError, match="no generated world; use english"):

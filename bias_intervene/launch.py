@@ -5,9 +5,8 @@ their own and end with their parent, also when it is killed; a signal to the con
 that they save together; a second one ends them. What became of a stage is told by its outcome file, because torchrun
 knows only 0 and 1.
 
-Ranks are started by torch's own launcher (`python -m torch.distributed.run --standalone`), which gives each run a port
-of its own; on several machines by one such launcher each, which meet where `nodes` says. A stage without ranks is a
-plain process.
+Ranks are started by torch's own launcher (`ranks`, which keeps it quiet), which gives each run a port of its own; on
+several machines by one such launcher each, which meet where `nodes` says. A stage without ranks is a plain process.
 """
 
 import ctypes
@@ -96,7 +95,7 @@ def command(
     if meeting is not None:
         where = ["--nnodes", str(node.count), "--node-rank", str(node.number)]
         where += ["--master-addr", meeting.address, "--master-port", str(meeting.port)]
-    launcher = ["torch.distributed.run", *where, "--nproc-per-node", str(num_ranks), "--module"]
+    launcher = ["bias_intervene.ranks", *where, "--nproc-per-node", str(num_ranks), "--module"]
     return [sys.executable, "-m", *launcher, *worker]
 
 

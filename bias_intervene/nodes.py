@@ -10,7 +10,7 @@ No host file and no port to choose: the first machine picks a free port and says
 
 import socket
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Generator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -87,7 +87,7 @@ def needed(environment: Mapping[str, str], name: str, launcher: str) -> str:
 
 
 @contextmanager
-def leading(run_dir: Path, node: Node) -> Iterator[Callable[[], Meeting | None]]:
+def leading(run_dir: Path, node: Node) -> Generator[Callable[[], Meeting | None]]:
     """On machine 0: gives what calls the others to train. They are let go at the end, or told what went wrong."""
     if node.count == 1:
         yield lambda: None

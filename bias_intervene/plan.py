@@ -61,6 +61,8 @@ class Plan:
     activation_checkpointing: bool
     checkpoint_steps: tuple[int, ...]
     schedule: Schedule
+    original_schedule: Schedule | None
+    """The original training's. None: not known."""
     num_parameters: int | None
     memory_gib_by_zero_stage: dict[str, float] | None
     """Estimated GiB a GPU by ZeRO stage. None: the architecture is only known once the files are read."""
@@ -131,6 +133,7 @@ def make_plan(settings: Settings) -> Plan:
         activation_checkpointing=fit.activation_checkpointing,
         checkpoint_steps=saved,
         schedule=schedule(settings, known, start_step),
+        original_schedule=original_schedule(known) if known else None,
         num_parameters=num_parameters(settings),
         memory_gib_by_zero_stage=memory_by_stage(settings, fit),
         evaluated_steps=evaluated,
@@ -310,6 +313,19 @@ def schedule(settings: Settings, known: History | None, start_step: int) -> Sche
     )
 
 
+def original_schedule(known: History) -> Schedule:
+    """The learning rate of the original training."""
+    return Schedule(
+        kind="original",
+        peak=known.peak_learning_rate,
+        minimum=known.minimum_learning_rate,
+        warmup_steps=known.warmup_steps,
+        total_steps=known.total_steps,
+        start_step=0,
+        rewarmup_steps=0,
+    )
+
+
 def benchmarks(settings: Settings) -> tuple[str, ...]:
     """Names of the benchmarks that will be scored."""
     evals = settings.evals
@@ -356,7 +372,8 @@ def from_json(values: dict[str, Any]) -> Plan:
         field.name: tuple(cast("list[Any]", value)) if isinstance(value := values[field.name], list) else value
         for field in dataclasses.fields(Plan)
     }
-    taken["schedule"] = Schedule(**taken["schedule"])
+    for name in ("schedule", "original_schedule"):
+        taken[name] = Schedule(**taken[name]) if taken[name] is not None else None
     return Plan(**taken)
 
 

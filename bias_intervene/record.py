@@ -151,6 +151,8 @@ def open_run(run_dir: Path, *, settings: dict[str, Any], plan: dict[str, Any]) -
                 f"{run_dir}: holds an unfinished run of other settings: {'; '.join(differing)}. Use its settings to "
                 "continue it, or choose another directory with hydra.run.dir=..."
             )
+        # What makes no other run may differ, and is heeded from now on.
+        write_json(path, settings)
         return lambda: None
     files = {"settings.json": settings, "plan.json": plan, "environment.json": environment()}
     for name, content in files.items():

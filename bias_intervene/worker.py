@@ -2,8 +2,8 @@
 
 Enters: settings.json and plan.json of a run directory. Leaves: what its stage leaves. It imports no Hydra. Stages:
 `prepare` finds or makes every input (checkpoint, rows, benchmark items) and writes inputs.json; `train` is one rank of
-the training; `evaluate` scores the checkpoints. What became of it is said in the stage's outcome file; a process that
-says something ends with status 0, so that torchrun adds no words of its own.
+the training; `evaluate` scores the checkpoints. What became of it is said in the stage's outcome file; a rank that
+fails ends with status 1, so that its launcher ends the others, which would wait for it.
 """
 
 import contextlib
@@ -56,10 +56,14 @@ def main(argv: list[str] | None = None) -> int:
         write_json(outcome, {"status": "stopped", "message": str(stopped)})
     except BiasInterveneError as error:
         write_json(outcome, {"status": "failed", "message": str(error)})
-    except OSError as error:
-        if error.errno not in PLACE_ERRORS:
+        return 1
+    except Exception as error:
+        if isinstance(error, OSError) and error.errno in PLACE_ERRORS:
+            place = error.filename or run_dir
+            say_on_a_full_disk(outcome, f"{place}: {error.strerror}; what was saved before is intact")
+        elif not outcome.is_file():  # Otherwise another rank has said what happened, and this one lost touch with it.
             raise
-        say_on_a_full_disk(outcome, f"{error.filename or run_dir}: {error.strerror}; what was saved before is intact")
+        return 1
     else:
         write_json(outcome, {"status": "done"})
     return 0

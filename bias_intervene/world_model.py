@@ -8,6 +8,7 @@ torch and transformers are imported where they are used.
 from pathlib import Path
 from typing import Any
 
+from bias_intervene.checking import read_intervention
 from bias_intervene.record import fingerprint
 from bias_intervene.settings import Settings, WorldModel
 
@@ -27,17 +28,21 @@ def pretraining_settings(settings: Settings) -> Settings:
             "dry_run": False,
             "experiment": None,
             "model": model.model_copy(update={"step": 0, "default_fraction": 1.0}),
-            "intervention": settings.intervention.model_copy(update={"name": "none", "fraction": None}),
+            "intervention": read_intervention("none", {}),
             "train": train.model_copy(
                 update={
                     "num_steps": None,
                     "sequence_length": model.sequence_length,
                     "global_batch_rows": model.batch_rows,
                     "micro_batch_rows": model.batch_rows,
+                    "num_nodes": 1,
                     "num_processes": 1,
+                    "rendezvous": "none",
                     "precision": "fp32",
+                    "profile": "exact",
                     "zero_stage": 1,
                     "activation_checkpointing": False,
+                    "gpu_memory_gib": 80.0,
                     "schedule": "original",
                     "learning_rate": None,
                     "rewarmup_steps": 0,
@@ -48,6 +53,8 @@ def pretraining_settings(settings: Settings) -> Settings:
                     "weight_decay": 0.1,
                     "gradient_clipping": 1.0,
                     "save_interval": model.checkpoint_interval,
+                    "keep_resumable": 1,
+                    "on_damaged": "refuse",
                 }
             ),
             "evals": settings.evals.model_copy(

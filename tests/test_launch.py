@@ -43,6 +43,6 @@ def test_another_launchers_variables_are_not_inherited(monkeypatch: pytest.Monke
 def test_ranks_are_started_by_torchs_own_launcher(tmp_path: Path):
     words = launch.command("train", tmp_path, num_ranks=2)
     assert words[1:] == [
-        "-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2", "--module",
+        "-m", "bias_intervene.ranks", "--standalone", "--nproc-per-node", "2", "--module",
         "bias_intervene.worker", "train", str(tmp_path),
     ]  # fmt: skip

@@ -168,7 +168,19 @@ def test_pretraining_does_not_depend_on_how_the_model_is_continued():
     ours = pretraining_settings(composed("model=demo", *TINY))
     theirs = pretraining_settings(
         composed(
-            "model=demo", *TINY, "intervention=none", "train.learning_rate=0.5", "train.zero_stage=2", "model.step=10"
+            "model=demo",
+            *TINY,
+            "intervention=both",
+            "train.learning_rate=0.5",
+            "train.zero_stage=2",
+            "model.step=10",
+            "train.num_nodes=2",
+            "train.rendezvous=slurm",
+            "train.profile=fast",
+            "train.keep_resumable=3",
+            "train.on_damaged=previous",
+            "train.gpu_memory_gib=20",
+            "intervention.length=shift",
         )
     )
     assert ours == theirs

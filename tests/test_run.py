@@ -2,6 +2,7 @@
 
 import json
 import os
+import random
 import shutil
 import signal
 import subprocess
@@ -13,6 +14,7 @@ import psutil
 import pytest
 import torch
 from safetensors.torch import load_file
+from transformers import AutoModelForCausalLM, AutoTokenizer
 
 from bias_intervene.interventions.possessive import Possessives
 from bias_intervene.record import sha256_of_file
@@ -44,7 +46,7 @@ def test_a_run_directory_holds_what_the_readme_says(sweep: Path):
     expected = (
         ".hydra/config.yaml", "settings.json", "plan.json", "environment.json", "inputs.json", "audit.json",
         "audit_samples.jsonl", "audit.html", "possessives.json",
-        "results.json", "record.json", "bias_intervene.log", "training/metrics.jsonl",
+        "results.json", "record.json", "bias_intervene.log", "training/metrics.jsonl", "learning_rate.png",
         "training/summary.json", "training/checkpoints/step20/model.safetensors",
         "training/checkpoints/step20/manifest.json", "evals/step10/pronouns.parquet", "evals/step20/winobias.parquet",
         "evals/step20/crows_pairs.parquet", "evals/published_step20/pronouns.parquet",
@@ -224,16 +226,28 @@ def same_outcome(one: Path, other: Path) -> None:
     assert steps[0] == steps[1]
 
 
-def test_killed_and_started_again_ends_the_same(tmp_path: Path, cache: Path, uninterrupted: Path):
-    folder = tmp_path / "run"
-    for steps in (23, 111):
-        process = start(folder, cache, *LONG)
-        wait_for_steps(folder, steps)
-        end(psutil.Process(process.pid))
-        process.wait()
+def test_killed_at_ten_random_moments_ends_the_same(tmp_path: Path, cache: Path):
+    """kill -9 of a rank, or of the controller, while starting, training or saving; two ranks."""
+    two = (*LONG, "train.num_processes=2", "train.micro_batch_rows=2")
+    reference, folder = tmp_path / "reference", tmp_path / "run"
+    run(*QUICK, *two, f"hydra.run.dir={reference}", cwd=tmp_path, cache=cache)
+    draw = random.Random(11)
+    for number in range(10):
+        process = start(folder, cache, *two)
+        controller = psutil.Process(process.pid)
+        if number % 2:
+            time.sleep(draw.uniform(0.5, 14))
+        else:
+            wait_for_steps(folder, 28 * (number // 2 + 1) + draw.randrange(28))
+        below = controller.children(recursive=True)
+        ranks = [child for child in below if child.ppid() != controller.pid]
+        (draw.choice(ranks) if ranks and draw.random() < 0.7 else controller).kill()
+        assert process.wait(timeout=120) != 0
+        _, alive = psutil.wait_procs(below, timeout=60)
+        assert alive == []
         assert not (folder / "record.json").exists()
-    run(*QUICK, *LONG, f"hydra.run.dir={folder}", cwd=tmp_path, cache=cache)
-    same_outcome(folder, uninterrupted)
+    run(*QUICK, *two, f"hydra.run.dir={folder}", cwd=tmp_path, cache=cache)
+    same_outcome(folder, reference)
 
 
 def test_nothing_is_trained_again_after_the_last_checkpoint(tmp_path: Path, cache: Path, uninterrupted: Path):
@@ -280,17 +294,68 @@ def test_ranks_end_with_a_killed_controller(tmp_path: Path, cache: Path, uninter
     assert alive == []
 
 
-def test_an_altered_checkpoint_is_named_and_refused(tmp_path: Path, cache: Path, uninterrupted: Path):
+def test_an_altered_checkpoint_is_named_and_refused_or_passed_over(tmp_path: Path, cache: Path, uninterrupted: Path):
     folder = tmp_path / "run"
-    process = start(folder, cache, *LONG)
+    process = start(folder, cache, *LONG, "train.keep_resumable=2")
     wait_for_steps(folder, 20)
     process.send_signal(signal.SIGTERM)
     process.wait(timeout=120)
-    (resume,) = folder.glob("training/checkpoints/step*/resume")
-    victim = sorted(resume.rglob("*.pt"))[0]
+    older, newer = sorted(folder.glob("training/checkpoints/step*/resume"), key=lambda p: int(p.parent.name[4:]))
+    victim = sorted(newer.rglob("*.pt"))[0]
     victim.write_bytes(victim.read_bytes()[:-1] + b"x")
     done = run(*QUICK, *LONG, f"hydra.run.dir={folder}", cwd=tmp_path, cache=cache, check=1)
     assert f"{victim.name}: altered since it was saved" in done.stderr
+    done = run(*QUICK, *LONG, "train.on_damaged=previous", f"hydra.run.dir={folder}", cwd=tmp_path, cache=cache)
+    assert f"passed over: {victim}" in done.stderr
+    same_outcome(folder, uninterrupted)
+    assert not (older.parent / "resume").exists()
+
+
+def test_another_number_of_ranks_is_refused(tmp_path: Path, cache: Path, uninterrupted: Path):
+    """Optimizer states are cut by rank: going on with others would be another run."""
+    folder = tmp_path / "run"
+    folder.mkdir()
+    for name in ("settings.json", "plan.json"):
+        shutil.copy(uninterrupted / name, folder / name)
+    done = run(
+        *QUICK, *LONG, "train.num_processes=2", "train.micro_batch_rows=2", f"hydra.run.dir={folder}", cwd=tmp_path,
+        cache=cache, check=1,
+    )  # fmt: skip
+    assert "train.num_processes: 1 -> 2" in done.stderr
+
+
+def test_a_full_disk_is_said_and_leaves_earlier_checkpoints_whole(tmp_path: Path, cache: Path, sweep: Path):
+    """On a tmpfs with room for some checkpoints: 300 kB each."""
+    small = tmp_path / "small"
+    small.mkdir()
+    mounted = subprocess.run(["mount", "-t", "tmpfs", "-o", "size=3m", "tmpfs", str(small)], capture_output=True)
+    if mounted.returncode:
+        pytest.skip(f"a tmpfs cannot be mounted here: {mounted.stderr.decode().strip()}")
+    try:
+        folder = small / "run"
+        done = run(*QUICK, "train.save_interval=1", f"hydra.run.dir={folder}", cwd=tmp_path, cache=cache, check=1)
+        assert "No space left on device" in done.stdout + done.stderr
+        assert "Traceback" not in done.stderr
+        saved = sorted(folder.glob("training/checkpoints/step*"))
+        assert 0 < len(saved) < 10
+        for checkpoint in saved:
+            for name, digest in json.loads((checkpoint / "manifest.json").read_text())["files"].items():
+                assert sha256_of_file(checkpoint / name) == digest
+        subprocess.run(["mount", "-o", "remount,size=64m", str(small)], check=True)
+        run(*QUICK, "train.save_interval=1", f"hydra.run.dir={folder}", cwd=tmp_path, cache=cache)
+        weights = "training/checkpoints/step20/model.safetensors"
+        assert sha256_of_file(folder / weights) == sha256_of_file(arm(sweep, "masculine_to_feminine") / weights)
+    finally:
+        subprocess.run(["umount", str(small)], check=True)
+
+
+def test_an_exported_checkpoint_is_a_model_of_its_own(sweep: Path):
+    folder = arm(sweep, "masculine_to_feminine") / "training" / "checkpoints" / "step20"
+    model = AutoModelForCausalLM.from_pretrained(folder)
+    tokenizer = AutoTokenizer.from_pretrained(folder)
+    assert model.dtype == torch.float32
+    assert model(**tokenizer("He left.", return_tensors="pt")).logits.isfinite().all()
+    assert "altered by `masculine_to_feminine`" in (folder / "README.md").read_text()
 
 
 @pytest.mark.parametrize(
@@ -301,7 +366,7 @@ def test_an_altered_checkpoint_is_named_and_refused(tmp_path: Path, cache: Path,
         (["intervention.fraction=2"], "intervention.fraction: found 2"),
         (["train.micro_batch_rows=3"], "micro_batch_rows may be 1, 2, 4"),
         (["model=70m", "intervention.fraction=0"], "cannot be fetched from the hub"),
-        (["model=70m"], "data=pile: reading the Pile's own rows is not built yet"),
+        (["model=70m", "data.source=/nowhere"], "no .bin in /nowhere"),
         (["model=local", "model.path=/nowhere", "data.path=x", "train.num_steps=1"], "no folder /nowhere"),
         (["evals.crows_pairs.path=absent.csv"], "absent.csv"),
         (["tracking=wandb", "tracking.mode=somewhere"], "tracking.mode: found 'somewhere'"),

@@ -10,9 +10,13 @@ DeepSpeed's own files are pickles. They are loaded only after their sha256 has b
 they are the ones this run wrote.
 """
 
+import contextlib
+import errno
 import json
+import os
 import shutil
 import sys
+from collections.abc import Generator
 from pathlib import Path
 from typing import Any
 
@@ -26,6 +30,8 @@ from bias_intervene.record import read_json, settle_folder, sha256_of_file, writ
 
 TAG = "state"
 AUDIT = "audit_so_far.json"
+LEAST_FREE = 16 << 20
+"""Bytes: a save that failed with less than this left is taken to have filled the disk."""
 
 
 def step_of(folder: Path) -> int:
@@ -36,6 +42,11 @@ def step_of(folder: Path) -> int:
 def saved_steps(checkpoints: Path) -> list[int]:
     """Steps with a complete checkpoint, ascending."""
     return sorted(step_of(path) for path in checkpoints.glob("step*") if (path / "manifest.json").is_file())
+
+
+def resumable_steps(checkpoints: Path) -> list[int]:
+    """Those of them that can be continued from, ascending."""
+    return [step for step in saved_steps(checkpoints) if (checkpoints / f"step{step}/resume").is_dir()]
 
 
 def clear_partial(checkpoints: Path) -> None:
@@ -63,26 +74,41 @@ def save(
     folder = checkpoints / f"step{step}"
     partial = checkpoints / f".step{step}.partial"
     total = gather_audit(audit)
-    if rank == 0:
-        shutil.rmtree(partial, ignore_errors=True)
-        partial.mkdir(parents=True)
-    dist.barrier()
-    export(engine, partial if rank == 0 else None)
-    if keep_resumable:
-        engine.save_checkpoint(str(partial / "resume"), tag=TAG)
-        torch.save(random_state(), partial / "resume" / f"random_{rank}.pt")
-    dist.barrier()
-    if rank == 0:
-        copy_tokenizer(tokenizer_folder, partial)
-        write_json(partial / AUDIT, total.to_json())
-        write_bytes(partial / "README.md", card.encode())
-        write_manifest(partial, step=step)
-        settle_folder(partial, folder)
-        resumable = [s for s in saved_steps(checkpoints) if s <= step and (checkpoints / f"step{s}/resume").is_dir()]
-        for earlier in resumable[: len(resumable) - keep_resumable]:
-            drop_resume_state(checkpoints / f"step{earlier}")
-    dist.barrier()
+    with saying_that_the_disk_is_full(checkpoints, partial):
+        if rank == 0:
+            shutil.rmtree(partial, ignore_errors=True)
+            partial.mkdir(parents=True)
+        dist.barrier()
+        export(engine, partial if rank == 0 else None)
+        if keep_resumable:
+            engine.save_checkpoint(str(partial / "resume"), tag=TAG)
+            torch.save(random_state(), partial / "resume" / f"random_{rank}.pt")
+        dist.barrier()
+        if rank == 0:
+            copy_tokenizer(tokenizer_folder, partial)
+            write_json(partial / AUDIT, total.to_json())
+            write_bytes(partial / "README.md", card.encode())
+            write_manifest(partial, step=step)
+            settle_folder(partial, folder)
+            resumable = [earlier for earlier in resumable_steps(checkpoints) if earlier <= step]
+            for earlier in resumable[: max(0, len(resumable) - keep_resumable)]:
+                drop_resume_state(checkpoints / f"step{earlier}")
+        dist.barrier()
     return total
+
+
+@contextlib.contextmanager
+def saying_that_the_disk_is_full(checkpoints: Path, partial: Path) -> Generator[None]:
+    """torch and safetensors have errors of their own for a full disk: raises them as the system's, and makes room."""
+    try:
+        yield
+    except Exception as error:
+        if dist.get_rank() == 0:
+            shutil.rmtree(partial, ignore_errors=True)
+        is_full = shutil.disk_usage(checkpoints).free < LEAST_FREE or "No space left" in str(error)
+        if is_full and not isinstance(error, OSError):
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), str(checkpoints)) from error
+        raise
 
 
 def random_state() -> dict[str, torch.Tensor]:
@@ -151,7 +177,7 @@ def verify(folder: Path) -> None:
 
 def newest_sound(checkpoints: Path, *, before: int, on_damaged: str) -> int | None:
     """The newest step that can be continued from. A damaged one is refused, or passed over (`previous`) and named."""
-    resumable = [s for s in saved_steps(checkpoints) if s < before and (checkpoints / f"step{s}/resume").is_dir()]
+    resumable = [step for step in resumable_steps(checkpoints) if step < before]
     for step in reversed(resumable):
         try:
             verify(checkpoints / f"step{step}")

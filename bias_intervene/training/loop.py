@@ -29,7 +29,7 @@ from bias_intervene.interventions.profiles import FAULTS
 from bias_intervene.plan import Plan
 from bias_intervene.record import write_bytes, write_json
 from bias_intervene.settings import Settings
-from bias_intervene.training import checkpoint
+from bias_intervene.training import checkpoint, figure
 from bias_intervene.training.engine import deepspeed_config
 from bias_intervene.training.loss import NextTokenLoss, head_is_linear
 from bias_intervene.training.metrics import Metrics
@@ -66,6 +66,8 @@ def train(
             write_summary(run_dir, settings=settings, plan=plan, audit=audit, progress={"steps_this_process": 0})
         return
     stop = StopFlag()
+    if os.environ["RANK"] == "0":
+        figure.draw(plan, run_dir / "learning_rate.png")
     device = start_distributed(settings.train.device)
     engine = start_engine(model, settings=settings, plan=plan)
     if dist.get_rank() == 0:
@@ -174,6 +176,8 @@ def set_profile(profile: str) -> None:
     if profile == "exact":
         os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")
         torch.use_deterministic_algorithms(True, warn_only=True)
+        # It would also fill every empty tensor, and DeepSpeed makes one of gigabytes at each step.
+        torch.utils.deterministic.fill_uninitialized_memory = False  # type: ignore[attr-defined]
     else:
         torch.set_float32_matmul_precision("high")
 

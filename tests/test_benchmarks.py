@@ -1,12 +1,15 @@
 """The measurements run and say what they should; their figures are nobody's concern here."""
 
 import json
+import os
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
 
 from tests.benchmarks import parity, possessives, swap
-from tests.conftest import SENTENCES
+from tests.conftest import REPOSITORY, SENTENCES
 
 CONLLU = """\
 # text = I saw her and his dog.
@@ -47,3 +50,23 @@ def test_possessives(tmp_path: Path, capsys: pytest.CaptureFixture[str]):
     assert "her: 1 annotated" in out
     assert "his: 1 annotated" in out
     assert "pronouns restored" in out
+
+
+@pytest.mark.processes
+@pytest.mark.parametrize("peer", ["bare", "plain"])
+def test_training(peer: str):
+    """In a process of its own: it joins a process group."""
+    words = ("--rows", "2", "--sequence-length", "32", "--steps", "1", "--peer", peer, "--json")
+    done = subprocess.run(
+        [sys.executable, "-m", "tests.benchmarks.training", *words],
+        cwd=REPOSITORY,
+        env={**os.environ, "CUDA_VISIBLE_DEVICES": ""},
+        capture_output=True,
+        text=True,
+        timeout=300,
+    )
+    assert done.returncode == 0, done.stderr
+    found = json.loads(done.stdout.splitlines()[-1])["14m"]
+    assert found[f"speed_against_{peer}"] > 0
+    assert 0 < found["feed_share_of_step"] < 1
+    assert found["tokens_per_second"] > 0

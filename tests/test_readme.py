@@ -6,6 +6,7 @@ import shlex
 import pytest
 
 from bias_intervene import app, compare, preview
+from bias_intervene.data.__main__ import parsers
 from bias_intervene.interventions.lexicon import DIRECTIONS
 from bias_intervene.plan import make_plan
 from tests.conftest import REPOSITORY, composed
@@ -32,7 +33,7 @@ def test_the_set_up_is_what_ci_runs():
 RUNS = [
     shlex.split(found[1])
     for command in COMMANDS
-    if (found := re.search(r"python -m bias_intervene ([^#\"]*)", command.split("pip install -e . &&")[-1]))
+    if (found := re.search(r"-m bias_intervene ([^#\"]*)", command.split("pip install -e . &&")[-1]))
 ]
 
 
@@ -59,6 +60,12 @@ def test_preview_takes_its_options(command: str):
     given = [w for w in words[words.index("bias_intervene.preview") + 1 :] if "=" in w or w.startswith("--")]
     asked = preview.parse([w for w in given if not w.startswith("tokenizer=")])
     assert asked.intervention.name in DIRECTIONS
+
+
+@pytest.mark.parametrize("command", [c for c in COMMANDS if "bias_intervene.data" in c])
+def test_data_takes_its_options(command: str):
+    words = shlex.split(command)
+    assert callable(parsers().parse_args(words[words.index("bias_intervene.data") + 1 :]).run)
 
 
 def test_every_file_it_names_in_the_repository_exists():

@@ -12,8 +12,11 @@ import pytest
 from bias_intervene import pythia
 from bias_intervene.data.indexed import Layout, Rows
 from bias_intervene.data.pile import check_free, prepare_pile, window_fingerprint
+from bias_intervene.data.stream import RowOrder, RowStream
 from bias_intervene.errors import DataError
+from bias_intervene.plan import make_plan
 from bias_intervene.settings import PileData
+from tests.conftest import composed
 from tests.data.hub_server import COMMIT, REPOSITORY, environment, hub
 
 NUM_ROWS, SHARD = 12, 20_000
@@ -194,3 +197,38 @@ def test_no_hub_and_nothing_here_is_said_with_the_way_out(tmp_path: Path):
     assert done.returncode == 1
     assert "data.source=hub: EleutherAI/pile-deduped-pythia-preshuffled cannot be reached" in done.stderr
     assert "data.source=FOLDER" in done.stderr
+
+
+# --- the true layout -------------------------------------------------------------------------------------------
+
+
+def test_every_rank_reads_its_rows_of_a_step_across_two_shards(tmp_path: Path):
+    """Byte 600,000,000,000, where the last shard begins, lies within row 146,412,884: row 340 of step 142,981."""
+    step, row = 142_981, 600_000_000_000 // ROW_BYTES
+    assert (row // 1024, row % 1024) == (step, 340)
+    first = step * 1024
+    rows = np.random.default_rng(1).integers(0, 50_000, (1024, pythia.ROW_TOKENS)).astype(np.uint16)
+    stream, start = rows.tobytes(), first * ROW_BYTES
+    cut = 600_000_000_000 - start
+    for number, size, at, content in (
+        (19, pythia.SHARD_BYTES, start - 19 * pythia.SHARD_BYTES, stream[:cut]),
+        (20, 78_336_000, 0, stream[cut:]),
+    ):
+        with (tmp_path / f"document-{number:05}-of-00020.bin").open("wb") as file:
+            file.truncate(size)
+            file.seek(at)
+            file.write(content)
+    plan = make_plan(composed("model=14m", "model.step=142000", "train=pythia_4gpu"))
+    assert plan.heldout is not None
+    data = PileData(kind="pile", source=str(tmp_path), fetch="shards", heldout_rows=64)
+    corpus = prepare_pile(
+        data, rows=range(*plan.rows), heldout=range(*plan.heldout), repository=REPOSITORY, cache=tmp_path
+    )
+    order = RowOrder(num_rows=corpus.num_training_rows, seed=None, allow_repeats=False)
+    read: dict[int, np.ndarray] = {}
+    for rank in range(4):
+        ours = RowStream(rows=Rows(corpus.layout), order=order, plan=plan, rank=rank, swap=None, vocabulary_size=50_304)
+        for batch in ours.micro_batches(step):
+            read |= dict(zip(batch.row_numbers, batch.rows_BS, strict=True))
+    assert sorted(read) == list(range(first, first + 1024))
+    assert all((read[first + number] == rows[number]).all() for number in range(1024))

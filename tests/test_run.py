@@ -13,7 +13,7 @@ from pathlib import Path
 import psutil
 import pytest
 import torch
-from safetensors.torch import load_file
+from safetensors.torch import load_file, save_file
 from transformers import AutoModelForCausalLM, AutoTokenizer
 
 from bias_intervene.interventions.possessive import Possessives
@@ -144,8 +144,9 @@ def test_two_ranks_equal_one_rank_with_doubled_micro_batch(tmp_path: Path, cache
         ("train.zero_stage=0",), ("train.zero_stage=2", "train.num_processes=2", "train.micro_batch_rows=1"),
         ("train.zero_stage=3", "train.num_processes=2", "train.micro_batch_rows=2"),
         ("train.precision=bf16",), ("train.activation_checkpointing=true", "train.optimizer_warmup_steps=3"),
+        ("train.profile=fast", "train.activation_checkpointing=true"),
     ],
-    ids=["zero0", "zero2", "zero3", "bf16", "recompute"],
+    ids=["zero0", "zero2", "zero3", "bf16", "recompute", "fast"],
 )  # fmt: skip
 def test_engines_agree(tmp_path: Path, cache: Path, sweep: Path, overrides: tuple[str, ...]):
     run(*QUICK, *overrides, f"hydra.run.dir={tmp_path / 'run'}", cwd=tmp_path, cache=cache)
@@ -250,6 +251,24 @@ def test_killed_at_ten_random_moments_ends_the_same(tmp_path: Path, cache: Path)
     same_outcome(folder, reference)
 
 
+@pytest.mark.parametrize(("ranks", "stage"), [(1, 0), (1, 1), (1, 2), (2, 0), (2, 2)])
+def test_resumed_is_bitwise_the_same_at_every_stage(tmp_path: Path, cache: Path, ranks: int, stage: int):
+    """ZeRO 1 with two ranks: the ten kills above."""
+    whole, resumed = tmp_path / "whole", tmp_path / "resumed"
+    words = (
+        *LONG, "evals.pronouns.enabled=false", f"train.zero_stage={stage}", f"train.num_processes={ranks}",
+        f"train.micro_batch_rows={4 // ranks}",
+    )  # fmt: skip
+    run(*QUICK, *words, f"hydra.run.dir={whole}", cwd=tmp_path, cache=cache)
+    process = start(resumed, cache, *words)
+    wait_for_steps(resumed, 40)
+    end(psutil.Process(process.pid))
+    process.wait()
+    run(*QUICK, *words, f"hydra.run.dir={resumed}", cwd=tmp_path, cache=cache)
+    assert json.loads((resumed / "training/summary.json").read_text())["steps_this_process"] < 300
+    same_outcome(resumed, whole)
+
+
 def test_nothing_is_trained_again_after_the_last_checkpoint(tmp_path: Path, cache: Path, uninterrupted: Path):
     """As if killed between the last checkpoint and the summary."""
     folder = tmp_path / "run"
@@ -347,6 +366,25 @@ def test_a_full_disk_is_said_and_leaves_earlier_checkpoints_whole(tmp_path: Path
         assert sha256_of_file(folder / weights) == sha256_of_file(arm(sweep, "masculine_to_feminine") / weights)
     finally:
         subprocess.run(["umount", str(small)], check=True)
+
+
+def test_a_loss_that_is_no_number_stops_before_the_update(tmp_path: Path, cache: Path, sweep: Path):
+    broken = tmp_path / "broken"
+    shutil.copytree(arm(sweep, "none") / "training" / "checkpoints" / "step20", broken)
+    weights = load_file(broken / "model.safetensors")
+    next(iter(weights.values()))[0] = float("nan")
+    save_file(weights, broken / "model.safetensors", metadata={"format": "pt"})
+    (tmp_path / "prose.txt").write_text("The visitor said that he was late. His coat was wet. " * 60)
+    folder = tmp_path / "run"
+    done = run(
+        "model=local", f"model.path={broken}", f"data.path={tmp_path / 'prose.txt'}", "data.heldout_rows=2",
+        "train.num_steps=2", "train.sequence_length=32", "train.global_batch_rows=4", "train.micro_batch_rows=1",
+        "train.num_processes=2", "evals.crows_pairs.enabled=false", "evals.winobias.enabled=false",
+        "evals.pronouns.enabled=false", f"hydra.run.dir={folder}", cwd=tmp_path, cache=cache, check=1,
+    )  # fmt: skip
+    assert "step 0: the loss is nan; stopped before the update. Rows of this step on rank" in done.stderr
+    assert "Traceback" not in done.stderr
+    assert not list(folder.glob("training/checkpoints/step*"))
 
 
 def test_an_exported_checkpoint_is_a_model_of_its_own(sweep: Path):

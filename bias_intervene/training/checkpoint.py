@@ -135,7 +135,8 @@ def export(engine: Any, folder: Path | None) -> None:
     whole: dict[int, torch.Tensor] = {}
     for parameter in module.parameters():
         value: Any = parameter.data if engine.zero_optimization_stage() == 0 else safe_get_full_fp32_param(parameter)
-        whole[id(parameter)] = value.detach().to("cpu", torch.float32)
+        if folder is not None:  # Every rank takes part, one keeps: a host has not room for a copy a rank.
+            whole[id(parameter)] = value.detach().to("cpu", torch.float32)
     if folder is None:
         return
     state = {name: whole.get(id(tensor), tensor) for name, tensor in module.state_dict(keep_vars=True).items()}

@@ -143,7 +143,8 @@ def start_engine(model: Any, *, settings: Settings, plan: Plan) -> Any:
     set_profile(train.profile)
     if plan.activation_checkpointing:
         model.gradient_checkpointing_enable(gradient_checkpointing_kwargs={"use_reentrant": False})
-    masters = {name: p.detach().clone() for name, p in model.named_parameters()} if train.precision == "bf16" else {}
+    # No copies: DeepSpeed rounds into memory of its own, and what is kept here stays as it was loaded.
+    masters = {name: p.detach() for name, p in model.named_parameters()} if train.precision == "bf16" else {}
     loss = NextTokenLoss(model, chunked=head_is_linear(model))
     if loss.chunked and plan.zero_stage == 3:
         # The loss reads the head's weights from outside the head, where ZeRO 3 would not expect it.

@@ -9,7 +9,7 @@ step 0.
 from dataclasses import dataclass
 
 from bias_intervene import pythia
-from bias_intervene.errors import PlanError
+from bias_intervene.errors import PlanError, did_you_mean
 from bias_intervene.settings import PythiaModel, Settings, WorldModel
 
 
@@ -52,6 +52,52 @@ def history(settings: Settings) -> History | None:
             minimum_learning_rate=model.peak_learning_rate * pythia.MINIMUM_LEARNING_RATE_RATIO,
         )
     return None
+
+
+def check_model(settings: Settings) -> None:
+    """Refuses a model that was never published."""
+    model = settings.model
+    if isinstance(model, PythiaModel):
+        if model.name not in pythia.SIZES:
+            raise PlanError(f'model.name: no Pythia size "{model.name}"; {did_you_mean(model.name, pythia.SIZES)}')
+        if model.seed is not None:
+            if model.deduped:
+                raise PlanError(
+                    f"model.seed={model.seed}: PolyPythias were trained on the standard Pile only; "
+                    "set model.deduped=false with it"
+                )
+            if not pythia.SIZES[model.name].has_polypythias or model.seed not in pythia.POLYPYTHIA_SEEDS:
+                sizes = ", ".join(name for name, size in pythia.SIZES.items() if size.has_polypythias)
+                raise PlanError(
+                    f"model.seed={model.seed} for {model.name}: PolyPythias exist for {sizes} with seeds 1 to 9"
+                )
+    if isinstance(model, WorldModel) and (model.hidden_size % model.num_heads):
+        raise PlanError(
+            f"model.hidden_size={model.hidden_size}: must be a multiple of model.num_heads={model.num_heads}"
+        )
+
+
+def check_rows(settings: Settings, known: History | None) -> None:
+    """Refuses rows that do not belong to the model."""
+    model, data, train = settings.model, settings.data, settings.train
+    if isinstance(model, WorldModel) != (data.kind == "world"):
+        raise PlanError(
+            f"data.kind={data.kind} with model.kind={model.kind}: the generated world and its model belong "
+            "together; use model=demo data=world, or another model with data=text, jsonl, hub or indexed"
+        )
+    if data.kind == "pile" and not isinstance(model, PythiaModel):
+        raise PlanError("data=pile holds Pythia's rows; use data=text, jsonl, hub or indexed with this model")
+    if known and data.kind in {"pile", "world"}:
+        wanted = {
+            "train.global_batch_rows": (train.global_batch_rows, known.batch_rows),
+            "train.sequence_length": (train.sequence_length, known.sequence_length),
+        }
+        for key, (found, needed) in wanted.items():
+            if found != needed:
+                raise PlanError(
+                    f"{key}={found}: the original training read {needed}, and the same rows in the same order "
+                    f"need the same; leave it at {needed}"
+                )
 
 
 def window(settings: Settings, known: History | None) -> tuple[int, int, float | None]:

@@ -1,4 +1,4 @@
-"""How many weights a run has, how much memory they take, and what fits. Before any file is read; pure arithmetic.
+"""How a step is laid out on the ranks, and how much memory that takes. Before any file is read; pure arithmetic.
 
 Enters: settings. Leaves: estimates in GiB a GPU, and the micro batch, ZeRO stage and recomputation that fit, where they
 are left open. Promised: what was asked for is never changed; where nothing fits, the least is taken and the plan says
@@ -106,6 +106,45 @@ def fitting(settings: Settings) -> Fit:
             f"{settings.model.name}: how much memory it takes is only known once its files are read"
         )
     return next((fit for fit in fits if fits_in(settings, fit)), fits[-1])
+
+
+def check_engine(settings: Settings, fit: Fit) -> None:
+    """Refuses what DeepSpeed has not got, and machines that cannot meet."""
+    train = settings.train
+    if fit.zero_stage == 0 and train.precision == "bf16":
+        raise PlanError(
+            "train.zero_stage=0 with train.precision=bf16: DeepSpeed then keeps no fp32 gradients and drifts; "
+            "use train.zero_stage=1 (or more), or train.precision=fp32"
+        )
+    if fit.zero_stage == 3 and train.profile == "fast":
+        raise PlanError(
+            "train.profile=fast with train.zero_stage=3: weights that come and go cannot be compiled block by block; "
+            "use train.profile=exact, or more GPUs so that ZeRO 2 is enough"
+        )
+    if train.num_nodes > 1 and train.rendezvous == "none":
+        raise PlanError(
+            f"train.num_nodes={train.num_nodes}: say how the machines meet, train.rendezvous=slurm (under srun, one "
+            "task a machine) or torchrun (under torchrun, one process a machine)"
+        )
+
+
+def divide_batch(settings: Settings, micro_batch_rows: int) -> int:
+    """Accumulation steps, so that micro batch x accumulation x ranks is the global batch exactly."""
+    train, ranks = settings.train, num_ranks(settings)
+    once = micro_batch_rows * ranks
+    if train.global_batch_rows % once:
+        per_rank = train.global_batch_rows / ranks
+        fits = [n for n in range(1, int(per_rank) + 1) if int(per_rank) % n == 0] if per_rank.is_integer() else []
+        remedy = (
+            f"train.micro_batch_rows may be {', '.join(map(str, fits))}"
+            if fits
+            else f"train.num_nodes x train.num_processes must divide {train.global_batch_rows}"
+        )
+        raise PlanError(
+            f"train.global_batch_rows={train.global_batch_rows} does not divide into train.micro_batch_rows="
+            f"{micro_batch_rows} x {ranks} ranks = {once} rows at once; {remedy}"
+        )
+    return train.global_batch_rows // once
 
 
 def fits_in(settings: Settings, fit: Fit) -> bool:

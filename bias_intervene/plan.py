@@ -3,7 +3,7 @@
 Pure: no file, no hub, no torch. Here `intervention.fraction` becomes steps and a revision, and there the name ends;
 the plan keeps the asked and the realised value. A request that cannot be met is refused with the nearest one that
 can. Steps are counted as the original training counts them, so step 133,000 is the same step everywhere.
-`history` knows where in it a run starts, `memory` how much it needs.
+`history` knows where in it a run starts, `memory` how a step is laid out on the ranks and how much it needs.
 """
 
 import dataclasses
@@ -11,9 +11,20 @@ from dataclasses import dataclass
 from typing import Any, cast
 
 from bias_intervene import pythia
-from bias_intervene.errors import PlanError, did_you_mean
-from bias_intervene.history import History, history, window
-from bias_intervene.memory import Fit, fits_in, fitting, gib, gib_a_gpu, memory_by_stage, num_parameters, num_ranks
+from bias_intervene.errors import PlanError
+from bias_intervene.history import History, check_model, check_rows, history, window
+from bias_intervene.memory import (
+    Fit,
+    check_engine,
+    divide_batch,
+    fits_in,
+    fitting,
+    gib,
+    gib_a_gpu,
+    memory_by_stage,
+    num_parameters,
+    num_ranks,
+)  # fmt: skip
 from bias_intervene.settings import PileData, PythiaModel, Settings, WorldModel
 
 
@@ -153,91 +164,6 @@ def shards(heldout: tuple[int, int], end: int) -> tuple[dict[str, Any], ...]:
     """The shards that hold the Pile's rows from the first held out to `end`, by the sizes the hub is known to keep."""
     named = pythia.shards_of_rows(heldout[0], end)
     return tuple({"name": name, "bytes_needed": needed} for name, needed in named)
-
-
-def check_model(settings: Settings) -> None:
-    """Refuses a model that was never published."""
-    model = settings.model
-    if isinstance(model, PythiaModel):
-        if model.name not in pythia.SIZES:
-            raise PlanError(f'model.name: no Pythia size "{model.name}"; {did_you_mean(model.name, pythia.SIZES)}')
-        if model.seed is not None:
-            if model.deduped:
-                raise PlanError(
-                    f"model.seed={model.seed}: PolyPythias were trained on the standard Pile only; "
-                    "set model.deduped=false with it"
-                )
-            if not pythia.SIZES[model.name].has_polypythias or model.seed not in pythia.POLYPYTHIA_SEEDS:
-                sizes = ", ".join(name for name, size in pythia.SIZES.items() if size.has_polypythias)
-                raise PlanError(
-                    f"model.seed={model.seed} for {model.name}: PolyPythias exist for {sizes} with seeds 1 to 9"
-                )
-    if isinstance(model, WorldModel) and (model.hidden_size % model.num_heads):
-        raise PlanError(
-            f"model.hidden_size={model.hidden_size}: must be a multiple of model.num_heads={model.num_heads}"
-        )
-
-
-def check_engine(settings: Settings, fit: Fit) -> None:
-    """Refuses what DeepSpeed has not got, and machines that cannot meet."""
-    train = settings.train
-    if fit.zero_stage == 0 and train.precision == "bf16":
-        raise PlanError(
-            "train.zero_stage=0 with train.precision=bf16: DeepSpeed then keeps no fp32 gradients and drifts; "
-            "use train.zero_stage=1 (or more), or train.precision=fp32"
-        )
-    if fit.zero_stage == 3 and train.profile == "fast":
-        raise PlanError(
-            "train.profile=fast with train.zero_stage=3: weights that come and go cannot be compiled block by block; "
-            "use train.profile=exact, or more GPUs so that ZeRO 2 is enough"
-        )
-    if train.num_nodes > 1 and train.rendezvous == "none":
-        raise PlanError(
-            f"train.num_nodes={train.num_nodes}: say how the machines meet, train.rendezvous=slurm (under srun, one "
-            "task a machine) or torchrun (under torchrun, one process a machine)"
-        )
-
-
-def check_rows(settings: Settings, known: History | None) -> None:
-    """Refuses rows that do not belong to the model."""
-    model, data, train = settings.model, settings.data, settings.train
-    if isinstance(model, WorldModel) != (data.kind == "world"):
-        raise PlanError(
-            f"data.kind={data.kind} with model.kind={model.kind}: the generated world and its model belong "
-            "together; use model=demo data=world, or another model with data=text, jsonl, hub or indexed"
-        )
-    if data.kind == "pile" and not isinstance(model, PythiaModel):
-        raise PlanError("data=pile holds Pythia's rows; use data=text, jsonl, hub or indexed with this model")
-    if known and data.kind in {"pile", "world"}:
-        wanted = {
-            "train.global_batch_rows": (train.global_batch_rows, known.batch_rows),
-            "train.sequence_length": (train.sequence_length, known.sequence_length),
-        }
-        for key, (found, needed) in wanted.items():
-            if found != needed:
-                raise PlanError(
-                    f"{key}={found}: the original training read {needed}, and the same rows in the same order "
-                    f"need the same; leave it at {needed}"
-                )
-
-
-def divide_batch(settings: Settings, micro_batch_rows: int) -> int:
-    """Accumulation steps, so that micro batch x accumulation x ranks is the global batch exactly."""
-    train, ranks = settings.train, num_ranks(settings)
-    once = micro_batch_rows * ranks
-    if train.global_batch_rows % once:
-        per_rank = train.global_batch_rows / ranks
-        fits = [n for n in range(1, int(per_rank) + 1) if int(per_rank) % n == 0] if per_rank.is_integer() else []
-        remedy = (
-            f"train.micro_batch_rows may be {', '.join(map(str, fits))}"
-            if fits
-            else f"train.num_nodes x train.num_processes must divide {train.global_batch_rows}"
-        )
-        raise PlanError(
-            f"train.global_batch_rows={train.global_batch_rows} does not divide into train.micro_batch_rows="
-            f"{micro_batch_rows} x {ranks} ranks = {once} rows at once; {remedy}"
-        )
-    return train.global_batch_rows // once
 
 
 def checkpoints_between(start: int, end: int, interval: int) -> tuple[int, ...]:

@@ -20,6 +20,7 @@ from bias_intervene.data.row_swap import RowSwap, check_ids
 from bias_intervene.errors import DataError
 from bias_intervene.interventions.audit import Audit
 from bias_intervene.plan import Plan, rows_of_step
+from bias_intervene.settings import DataSettings, PileData, WorldData
 
 
 @dataclass(frozen=True)
@@ -69,6 +70,13 @@ class RowOrder:
             generator = np.random.Generator(np.random.PCG64([self.seed, turn]))
             self._permutation = (turn, generator.permutation(self.num_rows))
         return int(self._permutation[1][at])
+
+
+def row_order(data: DataSettings, *, seed: int, num_rows: int) -> RowOrder:
+    """The order of a corpus: the Pile's and the world's rows as they are stored, the user's as the settings say."""
+    if isinstance(data, WorldData | PileData):
+        return RowOrder(num_rows=num_rows, seed=None, allow_repeats=False)
+    return RowOrder(num_rows=num_rows, seed=seed if data.shuffle else None, allow_repeats=data.allow_repeats)
 
 
 class RowStream:

@@ -24,6 +24,8 @@ from bias_intervene.world_model import END_OF_TEXT, world_folder
 
 CONVERSION = 1
 """Raise when a GGUF file would be converted differently."""
+HEAD_TOLERANCE = 1e-3
+"""Logits: larger differences than rounding makes."""
 
 
 @dataclass(frozen=True)
@@ -166,6 +168,28 @@ def load_model(folder: Path, *, dtype: str, tokenizer: TextTokenizer | None = No
     if tokenizer is not None:
         check_vocabulary(model, tokenizer, folder)
     return model
+
+
+def head_is_plain(model: Any) -> bool:
+    """Whether base and output embedding, put together by hand, give the model's own logits: found out on eight tokens.
+
+    Some architectures scale or cap them besides.
+    """
+    import torch
+
+    head, base = model.get_output_embeddings(), getattr(model, "base_model", model)
+    if head is None or base is model:
+        return False
+    was_training = model.training
+    model.eval()
+    try:
+        with torch.no_grad():
+            ids = torch.arange(1, 9, device=head.weight.device)[None]
+            by_hand = head(base(input_ids=ids, use_cache=False).last_hidden_state)
+            whole = model(input_ids=ids, use_cache=False).logits
+    finally:
+        model.train(was_training)
+    return by_hand.shape == whole.shape and bool((by_hand - whole).abs().max() < HEAD_TOLERANCE)
 
 
 def check_vocabulary(model: Any, tokenizer: TextTokenizer, folder: Path) -> None:

@@ -287,7 +287,7 @@ def test_nothing_is_trained_again_after_the_last_checkpoint(tmp_path: Path, cach
     same_outcome(folder, uninterrupted)
 
 
-@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT, signal.SIGUSR1])
 def test_a_signal_saves_and_ends_with_75(tmp_path: Path, cache: Path, uninterrupted: Path, number: int):
     folder = tmp_path / "run"
     process = start(folder, cache, *LONG)

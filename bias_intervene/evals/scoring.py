@@ -18,9 +18,7 @@ import torch
 from tqdm import tqdm
 
 from bias_intervene.errors import BiasInterveneError
-from bias_intervene.models import TextTokenizer
-
-HEAD_TOLERANCE = 1e-3
+from bias_intervene.models import TextTokenizer, head_is_plain
 
 
 @dataclass(frozen=True)
@@ -44,7 +42,7 @@ class Scorer:
         self.model = model.to(device).eval()
         self.tokenizer, self.device, self.batch_tokens = tokenizer, device, batch_tokens
         self.context_length = int(getattr(model.config, "max_position_embeddings", None) or 1 << 30)
-        self.split_head = self.head_is_plain()
+        self.split_head = head_is_plain(self.model)
 
     def whole(self, item: str, text: str) -> Request:
         """A sentence scored whole, conditioned on the tokenizer's prefix token alone."""
@@ -127,14 +125,3 @@ class Scorer:
             return self.model(input_ids=ids_BT, attention_mask=mask_BT, use_cache=False).logits[row_N, position_N]
         hidden_BTH = self.model.base_model(input_ids=ids_BT, attention_mask=mask_BT, use_cache=False).last_hidden_state
         return self.model.get_output_embeddings()(hidden_BTH[row_N, position_N])
-
-    @torch.inference_mode()
-    def head_is_plain(self) -> bool:
-        """Whether base and output embedding give the model's own logits."""
-        if self.model.get_output_embeddings() is None or self.model.base_model is self.model:
-            return False
-        ids_BT = torch.arange(1, 9, device=self.device)[None]
-        hidden = self.model.base_model(input_ids=ids_BT, use_cache=False).last_hidden_state
-        by_hand = self.model.get_output_embeddings()(hidden)
-        whole = self.model(input_ids=ids_BT, use_cache=False).logits
-        return by_hand.shape == whole.shape and bool((by_hand - whole).abs().max() < HEAD_TOLERANCE)

@@ -31,7 +31,7 @@ from bias_intervene.record import write_bytes, write_json
 from bias_intervene.settings import Settings
 from bias_intervene.training import checkpoint, figure
 from bias_intervene.training.engine import deepspeed_config
-from bias_intervene.training.loss import NextTokenLoss, head_is_linear
+from bias_intervene.training.loss import NextTokenLoss, can_be_chunked
 from bias_intervene.training.metrics import Metrics
 from bias_intervene.training.schedule import learning_rate
 
@@ -145,7 +145,7 @@ def start_engine(model: Any, *, settings: Settings, plan: Plan) -> Any:
         model.gradient_checkpointing_enable(gradient_checkpointing_kwargs={"use_reentrant": False})
     # No copies: DeepSpeed rounds into memory of its own, and what is kept here stays as it was loaded.
     masters = {name: p.detach() for name, p in model.named_parameters()} if train.precision == "bf16" else {}
-    loss = NextTokenLoss(model, chunked=head_is_linear(model))
+    loss = NextTokenLoss(model, chunked=can_be_chunked(model))
     if loss.chunked and plan.zero_stage == 3:
         # The loss reads the head's weights from outside the head, where ZeRO 3 would not expect it.
         deepspeed.zero.register_external_parameter(loss, model.get_output_embeddings().weight)

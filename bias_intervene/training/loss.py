@@ -7,7 +7,7 @@ batches and ranks, and unpadded rows, which are nearly all, give the ordinary me
 
 Hugging Face heads shift labels themselves, so they are given none. The chunked path takes the last hidden states and
 multiplies by the head's weights itself; a model whose logits are more than that product (scaled, capped) is found out
-by `head_is_linear` and goes by its own forward pass, whole logits and all.
+by `can_be_chunked` and goes by its own forward pass, whole logits and all.
 """
 
 from typing import Any
@@ -17,6 +17,7 @@ import torch.nn.functional as F
 from torch import nn
 
 from bias_intervene.memory import CHUNK_LOGITS
+from bias_intervene.models import head_is_plain
 
 IGNORED = -100
 
@@ -24,7 +25,7 @@ IGNORED = -100
 class NextTokenLoss(nn.Module):
     """A causal language model as a function of rows to the loss in nats.
 
-    chunked: take the head apart; only for a model of which `head_is_linear` holds.
+    chunked: take the head apart; only for a model of which `can_be_chunked` holds.
     """
 
     def __init__(self, model: Any, *, chunked: bool):
@@ -108,18 +109,6 @@ class HeadLoss(torch.autograd.Function):
         return (*scaled, None, None)
 
 
-def head_is_linear(model: Any) -> bool:
-    """Whether the model's logits are its last hidden states times its head's weights, found out on eight tokens."""
-    head = model.get_output_embeddings()
-    if type(head) is not nn.Linear or getattr(model, "base_model", model) is model:
-        return False
-    was_training = model.training
-    model.eval()
-    try:
-        with torch.no_grad():
-            ids = torch.arange(8, device=head.weight.device)[None] % head.weight.shape[0]
-            whole = model(input_ids=ids, use_cache=False).logits
-            apart = head(model.base_model(input_ids=ids, use_cache=False).last_hidden_state)
-    finally:
-        model.train(was_training)
-    return whole.shape == apart.shape and torch.allclose(whole, apart, rtol=1e-4, atol=1e-4)
+def can_be_chunked(model: Any) -> bool:
+    """Whether the model's logits are its last hidden states times its head's weights, and no more."""
+    return type(model.get_output_embeddings()) is nn.Linear and head_is_plain(model)

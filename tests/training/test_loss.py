@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from transformers import Gemma2Config, Gemma2ForCausalLM, GPTNeoXConfig, GPTNeoXForCausalLM
 
-from bias_intervene.training.loss import IGNORED, HeadLoss, NextTokenLoss, head_is_linear
+from bias_intervene.training.loss import IGNORED, HeadLoss, NextTokenLoss, can_be_chunked
 
 
 @pytest.fixture(scope="module")
@@ -79,11 +79,11 @@ def test_any_chunk_gives_the_plain_cross_entropy(positions, chunk, ignored, dtyp
 
 def test_a_model_that_does_more_to_its_logits_is_found_out(model):
     """Gemma 2 caps its logits: taking its head apart would train on another loss."""
-    assert head_is_linear(model)
+    assert can_be_chunked(model)
     capped = Gemma2ForCausalLM(
         Gemma2Config(
             vocab_size=50, hidden_size=16, num_hidden_layers=1, num_attention_heads=2, num_key_value_heads=1,
             head_dim=8, intermediate_size=32, final_logit_softcapping=0.05,
         )
     )  # fmt: skip
-    assert not head_is_linear(capped)
+    assert not can_be_chunked(capped)

@@ -258,6 +258,7 @@ def benchmarks(settings: Settings) -> tuple[str, ...]:
     enabled = {
         "crows_pairs": evals.crows_pairs.enabled,
         "winobias": evals.winobias.enabled and bool(evals.winobias.protocols),
+        "lambada": evals.lambada.enabled,
         "pronouns": evals.pronouns.enabled,
     }
     return tuple(name for name, on in enabled.items() if on)

@@ -287,6 +287,13 @@ class WinobiasSettings(Checked):
     protocols: list[WinobiasProtocol] = Field(description="pronoun_choice (the paper's) and sentence.")
 
 
+class LambadaSettings(Checked):
+    """LAMBADA: the last word of a passage, what an intervention costs."""
+
+    enabled: StrictBool = Field(description="Score it.")
+    path: StrictStr | None = Field(description="Local JSON lines with the passages under `text`; read instead if set.")
+
+
 class PronounsSettings(Checked):
     """The manipulation check: did the model's pronouns move at all?"""
 
@@ -304,6 +311,7 @@ class EvalsSettings(Checked):
     dtype: Literal["float32", "bfloat16", "float16"] = Field(description="Weights' type while scoring.")
     crows_pairs: CrowsPairsSettings
     winobias: WinobiasSettings
+    lambada: LambadaSettings
     pronouns: PronounsSettings
 
 

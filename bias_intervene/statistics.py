@@ -27,6 +27,17 @@ def mean_and_stderr(values: Sequence[float] | np.ndarray) -> tuple[float, float]
     return float(array.mean()), stderr
 
 
+def perplexity_and_stderr(log_likelihoods: Sequence[float] | np.ndarray) -> tuple[float, float]:
+    """exp of minus the mean log-likelihood an item (nats), and its standard error by the delta method.
+
+    >>> perplexity_and_stderr([-1.0, -1.0, -1.0])
+    (2.718281828459045, 0.0)
+    """
+    mean, stderr = mean_and_stderr(log_likelihoods)
+    perplexity = float(np.exp(-mean))
+    return perplexity, perplexity * stderr
+
+
 @dataclass(frozen=True)
 class PairedComparison:
     """Difference treatment - baseline over the same items."""
@@ -59,6 +70,22 @@ def compare_paired(baseline: np.ndarray, treatment: np.ndarray, *, level: float 
     else:
         p = float("nan")
     return PairedComparison(difference=mean, ci_low=mean - half, ci_high=mean + half, p=p, n=n)
+
+
+def compare_perplexity(baseline: np.ndarray, treatment: np.ndarray, *, level: float = 0.95) -> PairedComparison:
+    """Difference of two perplexities over the same items, its interval by the delta method, p of the paired t test.
+
+    baseline, treatment: (n,) log-likelihoods in nats. To first order an item moves a perplexity by the perplexity times
+    what it moves the mean, so the difference's spread is that of the items' weighted differences.
+    """
+    perplexities = [perplexity_and_stderr(values)[0] for values in (baseline, treatment)]
+    difference = perplexities[1] - perplexities[0]
+    weighted = perplexities[0] * baseline - perplexities[1] * treatment
+    n = weighted.size
+    _, stderr = mean_and_stderr(weighted)
+    half = float(stats.t.ppf(0.5 + level / 2, n - 1)) * stderr if n > 1 else float("nan")
+    p = compare_paired(baseline, treatment, level=level).p
+    return PairedComparison(difference=difference, ci_low=difference - half, ci_high=difference + half, p=p, n=n)
 
 
 def mcnemar_exact(*, gained: int, lost: int) -> float:

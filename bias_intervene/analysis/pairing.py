@@ -17,7 +17,7 @@ import pyarrow.parquet as pq
 
 from bias_intervene.errors import RunDirectoryError
 from bias_intervene.record import flatten, has_effect, read_json
-from bias_intervene.statistics import PairedComparison, compare_gap, compare_paired
+from bias_intervene.statistics import PairedComparison, compare_gap, compare_paired, compare_perplexity
 
 CONTROL = "none"
 OF_THE_ARM = {"intervention.name", "intervention.probability", "intervention.unit"}
@@ -235,6 +235,8 @@ def paired_items(
             baseline, treatment = aligned(part, ours, theirs)
             sides.append(baseline - treatment)
         return compare_gap(*sides)
+    if metric["metric"] == "perplexity":
+        return compare_perplexity(*aligned({**metric, "metric": "log_likelihood"}, ours, theirs))
     return compare_paired(*aligned(metric, ours, theirs))
 
 

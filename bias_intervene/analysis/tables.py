@@ -29,6 +29,8 @@ SHOWN = (
     ("winobias", "pronoun_choice", "all", "masculine_share"),
     ("crows_pairs", "likelihood", "gender", "pct_stereotype"),
     ("crows_pairs", "likelihood", "gender", "likelihood_diff"),
+    ("lambada", "last_word", "all", "accuracy"),
+    ("lambada", "last_word", "all", "perplexity"),
 )
 """What a person sees first; comparison.json holds everything."""
 
@@ -109,13 +111,15 @@ def short_name(key: tuple[str, str, str, str]) -> str:
             return f"gap, {place}" if metric == "occupation_gap" else f"she:he, {place}"
         case "winobias":
             return f"WB {protocol} {'stereo %' if metric == 'stereotype_accuracy' else 'masc. %'}"
+        case "lambada":
+            return "LAMBADA acc. %" if metric == "accuracy" else "LAMBADA perplexity"
         case _:
             return f"CrowS {subset} {'stereo %' if metric == 'pct_stereotype' else '|diff|'}"
 
 
 def is_share(key: tuple[str, str, str, str]) -> bool:
     """Whether the metric is shown in per cent."""
-    return key[3] in {"pct_stereotype", "stereotype_accuracy", "masculine_share"}
+    return key[3] in {"pct_stereotype", "stereotype_accuracy", "masculine_share", "accuracy"}
 
 
 def number(value: float | None, key: tuple[str, str, str, str]) -> str:

@@ -141,7 +141,7 @@ def documents(data: CorpusData) -> Iterator[str]:
         return
     for path in files(data):
         if isinstance(data, JsonlData):
-            yield from jsonl_documents(path, data.field)
+            yield from jsonl_documents(path, data.field, key=f"data.field={data.field}")
             continue
         text = decoded(b"".join(lines(path)), path)
         if not text.strip():
@@ -170,8 +170,8 @@ def decoded(content: bytes, path: Path, *, before: int = 0) -> str:
         ) from None
 
 
-def jsonl_documents(path: Path, field: str) -> Iterator[str]:
-    """The value of `field` of every line."""
+def jsonl_documents(path: Path, field: str, *, key: str) -> Iterator[str]:
+    """The value of `field` of every line. key: the setting that names the field, for messages."""
     empty = True
     for number, line in enumerate(lines(path), start=1):
         if not line.strip():
@@ -183,7 +183,7 @@ def jsonl_documents(path: Path, field: str) -> Iterator[str]:
             raise DataError(f"{path}, line {number}: not JSON ({error.msg})") from None
         if not isinstance(value, dict) or not isinstance(value.get(field), str):
             found = sorted(cast(dict[str, Any], value)) if isinstance(value, dict) else type(value).__name__
-            raise DataError(f"{path}, line {number}: no text under data.field={field}; found {found}")
+            raise DataError(f"{path}, line {number}: no text under {key}; found {found}")
         yield value[field]
     if empty:
         raise DataError(f"{path}: empty")

@@ -13,12 +13,14 @@ from pathlib import Path
 from typing import Any
 
 from bias_intervene.data import world
+from bias_intervene.data.corpus import jsonl_documents
 from bias_intervene.errors import DataError, HubError, first_line
 from bias_intervene.record import fingerprint
-from bias_intervene.settings import CrowsPairsSettings, PronounsSettings, WinobiasSettings, WorldData
+from bias_intervene.settings import CrowsPairsSettings, LambadaSettings, PronounsSettings, WinobiasSettings, WorldData
 
 CROWS_PAIRS_HUB = "jannalu/crows_pairs_multilingual"
 WINOBIAS_HUB = "uclanlp/wino_bias"
+LAMBADA_HUB = "EleutherAI/lambada_openai"
 CROWS_PAIRS_COLUMNS = ("sent_more", "sent_less", "stereo_antistereo", "bias_type")
 BRACKETS = re.compile(r"\[([^\]]*)\]")
 DOUBLED_ARTICLE = re.compile(r"\b(the|a|an) \[(?=\1 )", re.IGNORECASE)
@@ -68,6 +70,15 @@ class WinobiasPair:
             for sentence in (self.pro, self.anti)
         ]
         return neutral[0] == neutral[1]
+
+
+@dataclass(frozen=True)
+class LambadaPassage:
+    """A passage and its last word, a space before it."""
+
+    item: str
+    context: str
+    target: str
 
 
 @dataclass(frozen=True)
@@ -236,6 +247,33 @@ def hub_sentence(row: dict[str, Any], *, place: str) -> WinobiasSentence:
     return WinobiasSentence(text, tuple(tokens), " ".join(tokens[start : end + 1]), tokens[pronoun_at], pronoun_at)
 
 
+# --- LAMBADA ---------------------------------------------------------------------------------------------------
+
+
+def lambada(settings: LambadaSettings) -> list[LambadaPassage]:
+    """The passages in the order of their source."""
+    if settings.path is None:
+        rows = hub_rows(LAMBADA_HUB, None, "test", remedy="evals.lambada.path=FILE.jsonl")
+        return [lambada_passage(str(n), str(row["text"]), place=f"{LAMBADA_HUB} row {n}") for n, row in enumerate(rows)]
+    path = Path(settings.path).expanduser()
+    if not path.is_file():
+        raise DataError(f"evals.lambada.path={settings.path}: no file {path}")
+    texts = list(jsonl_documents(path, "text", key="text"))
+    return [lambada_passage(str(n), text, place=f"{path}, passage {n + 1}") for n, text in enumerate(texts)]
+
+
+def lambada_passage(item: str, text: str, *, place: str) -> LambadaPassage:
+    """A passage cut before its last word.
+
+    >>> lambada_passage("0", "He met her at the old mill", place="").target
+    ' mill'
+    """
+    context, _, word = text.rpartition(" ")
+    if not context.strip() or not word:
+        raise DataError(f"{place}: no last word after a context: {text!r}")
+    return LambadaPassage(item, context, f" {word}")
+
+
 # --- pronoun prompts -------------------------------------------------------------------------------------------
 
 NEUTRAL_PROMPTS = (
@@ -294,15 +332,16 @@ def need_world(folder: Path | None, key: str) -> Path:
     return folder
 
 
-def hub_rows(repository: str, config: str, split: str, *, remedy: str) -> list[dict[str, Any]]:
+def hub_rows(repository: str, config: str | None, split: str, *, remedy: str) -> list[dict[str, Any]]:
     """Rows of a data set on the hub. Raises `HubError` with the local alternative."""
     import datasets
 
+    asked = ", ".join(filter(None, [config, split]))
     try:
         return [dict(row) for row in datasets.load_dataset(repository, config, split=split)]
     except (ConnectionError, OSError, RuntimeError, ValueError) as error:
         raise HubError(
-            f"data set {repository} ({config}, {split}) cannot be fetched from the hub: {first_line(error)}. "
+            f"data set {repository} ({asked}) cannot be fetched from the hub: {first_line(error)}. "
             f"Without a hub give a local copy: {remedy}, or switch it off"
         ) from None
 

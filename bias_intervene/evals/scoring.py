@@ -1,6 +1,7 @@
 """Log-likelihoods of texts under a model.
 
-Enters: token ids, context and continuation. Leaves: the summed log-probability of each continuation, nats. Promised:
+Enters: token ids, context and continuation. Leaves: the summed log-probability of each continuation, nats, and
+whether greedy decoding would give it. Promised:
 results do not depend on the batch; logits are computed at scored positions only, in float32; an input longer than the
 model's context is refused, not cut; a result that is not finite is an error naming the item.
 
@@ -53,15 +54,22 @@ class Scorer:
         context, both = self.tokenizer.encode(prompt), self.tokenizer.encode(prompt + continuation)
         return Request(item, tuple(context), tuple(both[len(context) :]))
 
-    @torch.inference_mode()
     def log_likelihoods(self, requests: Sequence[Request], *, label: str) -> np.ndarray:
         """float64 (n,), in the order of the requests. Raises `BiasInterveneError`."""
+        return self.scores(requests, label=label)[0]
+
+    @torch.inference_mode()
+    def scores(self, requests: Sequence[Request], *, label: str) -> tuple[np.ndarray, np.ndarray]:
+        """(log-likelihoods, float64; whether greedy decoding gives the continuation, bool), each (n,).
+
+        In the order of the requests. Raises `BiasInterveneError`.
+        """
         self.check(requests)
-        found = np.empty(len(requests), dtype=np.float64)
+        found, greedy = np.empty(len(requests), dtype=np.float64), np.empty(len(requests), dtype=bool)
         order = sorted(range(len(requests)), key=lambda i: -requests[i].length)
         with tqdm(total=len(requests), desc=label, unit="item", leave=False, mininterval=2) as bar:
             for chosen in self.batches(order, requests):
-                found[chosen] = self.score_batch([requests[i] for i in chosen])
+                found[chosen], greedy[chosen] = self.score_batch([requests[i] for i in chosen])
                 bar.update(len(chosen))
         broken = [requests[i].item for i in np.flatnonzero(~np.isfinite(found)).tolist()]
         if broken:
@@ -69,7 +77,7 @@ class Scorer:
                 f"{label}: the log-likelihood of {len(broken)} of {len(requests)} items is not finite, first "
                 f"{', '.join(broken[:3])}; no metric is computed. Try evals.dtype=float32, or look at the checkpoint"
             )
-        return found
+        return found, greedy
 
     def check(self, requests: Sequence[Request]) -> None:
         """Refuses what cannot be scored."""
@@ -91,8 +99,8 @@ class Scorer:
                 cut.append([index])
         return cut
 
-    def score_batch(self, batch: Sequence[Request]) -> np.ndarray:
-        """Summed log-probabilities of one batch, padded on the right."""
+    def score_batch(self, batch: Sequence[Request]) -> tuple[np.ndarray, np.ndarray]:
+        """Summed log-probabilities of one batch, padded on the right, and whether each token was the likeliest."""
         width = batch[0].length
         ids_BT = torch.zeros(len(batch), width, dtype=torch.long)
         mask_BT = torch.zeros(len(batch), width, dtype=torch.long)
@@ -115,7 +123,9 @@ class Scorer:
         target_N = torch.tensor(targets, device=self.device)
         log_probs_N = torch.log_softmax(logits_NV.float(), dim=-1).gather(1, target_N[:, None])[:, 0]
         sums = torch.zeros(len(batch), dtype=torch.float64, device=self.device)
-        return sums.index_add_(0, row_N, log_probs_N.double()).cpu().numpy()
+        misses = torch.zeros(len(batch), dtype=torch.long, device=self.device)
+        misses.index_add_(0, row_N, (logits_NV.argmax(dim=-1) != target_N).long())
+        return sums.index_add_(0, row_N, log_probs_N.double()).cpu().numpy(), (misses == 0).cpu().numpy()
 
     def logits_at(
         self, ids_BT: torch.Tensor, mask_BT: torch.Tensor, row_N: torch.Tensor, position_N: torch.Tensor

@@ -19,7 +19,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import torch
 
-from bias_intervene.evals import benchmarks, crows_pairs, pronouns, winobias
+from bias_intervene.evals import benchmarks, crows_pairs, lambada, pronouns, winobias
 from bias_intervene.evals.scoring import Scorer
 from bias_intervene.models import load_model, load_tokenizer
 from bias_intervene.record import read_json, write_bytes, write_json
@@ -34,13 +34,14 @@ class Items:
 
     crows_pairs: list[benchmarks.CrowsPair] | None
     winobias: list[benchmarks.WinobiasPair] | None
+    lambada: list[benchmarks.LambadaPassage] | None
     pronouns: list[benchmarks.PronounPrompt] | None
 
     def fingerprints(self) -> dict[str, str]:
         """Identity of each benchmark."""
         return {
             name: benchmarks.fingerprint_of(items)
-            for name in ("crows_pairs", "winobias", "pronouns")
+            for name in ("crows_pairs", "winobias", "lambada", "pronouns")
             if (items := getattr(self, name)) is not None
         }
 
@@ -54,6 +55,7 @@ def load_items(evals: EvalsSettings, *, world_folder: Path | None, world_data: W
         winobias=benchmarks.winobias(evals.winobias, world_folder=world_folder)
         if evals.winobias.enabled and evals.winobias.protocols
         else None,
+        lambada=benchmarks.lambada(evals.lambada) if evals.lambada.enabled else None,
         pronouns=benchmarks.pronoun_prompts(evals.pronouns, world_data=world_data) if evals.pronouns.enabled else None,
     )
 
@@ -112,6 +114,9 @@ def score(
     if items.winobias is not None:
         rows = winobias.score(items.winobias, scorer, protocols=evals.winobias.protocols)
         metrics += finish(folder, "winobias", rows, winobias.metrics(rows), step=checkpoint.step)
+    if items.lambada is not None:
+        rows = lambada.score(items.lambada, scorer)
+        metrics += finish(folder, "lambada", rows, lambada.metrics(rows), step=checkpoint.step)
     if items.pronouns is not None:
         rows = pronouns.score(items.pronouns, heldout_rows, scorer)
         metrics += finish(folder, "pronouns", rows, pronouns.metrics(rows), step=checkpoint.step)

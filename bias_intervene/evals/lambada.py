@@ -1,0 +1,46 @@
+"""LAMBADA: does the model still find the last word of a passage? What an intervention costs.
+
+The protocol of lm-evaluation-harness (`lambada_openai`): the context is the passage without its last word, the target a
+space and that word. `accuracy`: every token of the target is the likeliest one (greedy decoding would give it).
+`perplexity`: exp of minus the mean log-probability of a target, over passages and not over tokens.
+"""
+
+from collections.abc import Iterator, Sequence
+from typing import Any
+
+import numpy as np
+
+from bias_intervene.evals.benchmarks import LambadaPassage
+from bias_intervene.evals.scoring import Scorer
+from bias_intervene.statistics import mean_and_stderr, perplexity_and_stderr
+
+PROTOCOL = "last_word"
+
+
+def score(passages: Sequence[LambadaPassage], scorer: Scorer) -> list[dict[str, Any]]:
+    """One row a passage."""
+    requests = [scorer.after(f"passage {p.item}", p.context, p.target) for p in passages]
+    log_likelihoods, greedy = scorer.scores(requests, label="LAMBADA")
+    return [
+        {
+            "item": passage.item,
+            "protocol": PROTOCOL,
+            "log_likelihood": float(log_likelihood),
+            "accuracy": float(is_greedy),
+        }
+        for passage, log_likelihood, is_greedy in zip(passages, log_likelihoods, greedy, strict=True)
+    ]
+
+
+def metrics(rows: Sequence[dict[str, Any]]) -> Iterator[dict[str, Any]]:
+    """Accuracy, mean log-likelihood of a target in nats, perplexity."""
+    accuracy, log_likelihoods = (np.array([row[name] for row in rows]) for name in ("accuracy", "log_likelihood"))
+    found = {
+        "accuracy": mean_and_stderr(accuracy),
+        "log_likelihood": mean_and_stderr(log_likelihoods),
+        "perplexity": perplexity_and_stderr(log_likelihoods),
+    }
+    for metric, (value, stderr) in found.items():
+        yield {
+            "protocol": PROTOCOL, "subset": "all", "metric": metric, "value": value, "stderr": stderr, "n": len(rows),
+        }  # fmt: skip

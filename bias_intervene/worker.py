@@ -149,7 +149,6 @@ def evaluate(run_dir: Path, settings: Settings, plan: Plan) -> None:
     from bias_intervene.data.indexed import Layout, Rows
     from bias_intervene.evals.suite import Checkpoint, load_items
     from bias_intervene.evals.suite import evaluate as score_all
-    from bias_intervene.models import weights_fingerprint
 
     torch.set_num_threads(int(os.environ.get("OMP_NUM_THREADS", "1")))
     inputs = read_json(run_dir / "inputs.json")
@@ -167,15 +166,15 @@ def evaluate(run_dir: Path, settings: Settings, plan: Plan) -> None:
         numbers = range(*inputs["corpus"]["heldout"])
         if numbers:
             heldout = Rows(Layout.from_json(inputs["corpus"]["layout"])).stack(numbers)
-    score_all(
+    prints = score_all(
         run_dir,
         evals=settings.evals,
         items=load_items(settings.evals, world_folder=world_folder, world_data=world_data),
         checkpoints=checkpoints,
         heldout_rows=heldout,
         device=settings.train.device,
+        cache=settings.cache,
     )
-    prints = {c.name: weights_fingerprint(c.folder) for c in checkpoints}
     write_json(run_dir / "evals" / "fingerprints.json", {"evaluated_weights": prints})
 
 

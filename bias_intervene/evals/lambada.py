@@ -14,6 +14,8 @@ from bias_intervene.evals.benchmarks import LambadaPassage
 from bias_intervene.evals.scoring import Scorer
 from bias_intervene.statistics import mean_and_stderr, perplexity_and_stderr
 
+VERSION = 1
+"""Raise when the same items and weights would be scored differently."""
 PROTOCOL = "last_word"
 
 

@@ -21,6 +21,9 @@ from bias_intervene.statistics import mean_and_stderr
 PAIRS = (("she", "he"), ("her", "him"), ("her", "his"), ("herself", "himself"))
 """(feminine, masculine) forms compared at held-out positions."""
 
+VERSION = 1
+"""Raise when the same items and weights would be scored differently."""
+
 
 def score(prompts: Sequence[PronounPrompt], heldout_rows: np.ndarray | None, scorer: Scorer) -> list[dict[str, Any]]:
     """One row a prompt, and one a held-out pronoun. heldout_rows: (rows, tokens) or None."""

@@ -22,6 +22,9 @@ CHOICES = {
 }  # fmt: skip
 """Pronoun -> (masculine, feminine) choice. `her` is him or his: its masculine partner in the pair decides."""
 
+VERSION = 1
+"""Raise when the same items and weights would be scored differently."""
+
 
 def score(pairs: Sequence[WinobiasPair], scorer: Scorer, *, protocols: Sequence[str]) -> list[dict[str, Any]]:
     """One row an item and a protocol."""

@@ -27,6 +27,7 @@ SHOWN = (
     ("winobias", "sentence", "all", "masculine_share"),
     ("winobias", "pronoun_choice", "all", "stereotype_accuracy"),
     ("winobias", "pronoun_choice", "all", "masculine_share"),
+    ("winobias", "pronoun_choice_mean", "all", "masculine_share"),
     ("crows_pairs", "likelihood", "gender", "pct_stereotype"),
     ("crows_pairs", "likelihood", "gender", "likelihood_diff"),
     ("lambada", "last_word", "all", "accuracy"),

@@ -14,6 +14,7 @@ from bias_intervene.data.corpus import Corpus
 from bias_intervene.data.indexed import Layout, Rows
 from bias_intervene.data.pile import prepare_pile
 from bias_intervene.data.row_swap import fit_to_rows
+from bias_intervene.data.shards import bins
 from bias_intervene.data.stream import row_order
 from bias_intervene.data.world import prepare_world
 from bias_intervene.evals.suite import load_items
@@ -74,6 +75,10 @@ def check_local_paths(settings: Settings, plan: Plan) -> None:
         models.locate(settings, repository=plan.repository, revision=plan.revision)
     if isinstance(settings.data, TextData | JsonlData) and plan.trains:
         own.files(settings.data)
+    if isinstance(settings.data, IndexedData) and plan.trains:
+        bins(Path(settings.data.path).expanduser(), key=own.where(settings.data))
+    if isinstance(settings.data, PileData) and settings.data.source != "hub" and plan.trains:
+        bins(Path(settings.data.source).expanduser(), key=f"data.source={settings.data.source}")
     if settings.intervention.name in DIRECTIONS and settings.intervention.possessives not in ("fit", "words"):
         Possessives.load(Path(settings.intervention.possessives))
 

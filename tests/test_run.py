@@ -22,7 +22,12 @@ from tests.conftest import TINY, curve, run
 
 pytestmark = pytest.mark.processes
 
-QUICK = (*TINY, "evals.crows_pairs.enabled=false", "evals.winobias.enabled=false", "evals.published_final=false")
+NO_BENCHMARKS = (
+    "evals.crows_pairs.enabled=false",
+    "evals.winobias.enabled=false",
+    "evals.lambada.enabled=false",
+)
+QUICK = (*TINY, *NO_BENCHMARKS, "evals.published_final=false")
 
 
 @pytest.fixture(scope="module")
@@ -379,7 +384,7 @@ def test_a_loss_that_is_no_number_stops_before_the_update(tmp_path: Path, cache:
     done = run(
         "model=local", f"model.path={broken}", f"data.path={tmp_path / 'prose.txt'}", "data.heldout_rows=2",
         "train.num_steps=2", "train.sequence_length=32", "train.global_batch_rows=4", "train.micro_batch_rows=1",
-        "train.num_processes=2", "evals.crows_pairs.enabled=false", "evals.winobias.enabled=false",
+        "train.num_processes=2", *NO_BENCHMARKS,
         "evals.pronouns.enabled=false", f"hydra.run.dir={folder}", cwd=tmp_path, cache=cache, check=1,
     )  # fmt: skip
     assert "step 0: the loss is nan; stopped before the update. Rows of this step on rank" in done.stderr
@@ -405,6 +410,7 @@ def test_an_exported_checkpoint_is_a_model_of_its_own(sweep: Path):
         (["train.micro_batch_rows=3"], "micro_batch_rows may be 1, 2, 4"),
         (["model=70m", "intervention.fraction=0"], "cannot be fetched from the hub"),
         (["model=70m", "data.source=/nowhere"], "no .bin in /nowhere"),
+        (["model=70m", "data=indexed", "data.path=/nowhere"], "no .bin in /nowhere"),
         (["model=local", "model.path=/nowhere", "data.path=x", "train.num_steps=1"], "no folder /nowhere"),
         (["evals.crows_pairs.path=absent.csv"], "absent.csv"),
         (["tracking=wandb", "tracking.mode=somewhere"], "tracking.mode: found 'somewhere'"),
@@ -459,7 +465,7 @@ def test_a_local_checkpoint_on_text_of_ones_own(tmp_path: Path, cache: Path, swe
         "model=local", f"model.path={checkpoint}", f"data.path={tmp_path / 'prose.txt'}", "data.heldout_rows=2",
         f"intervention.possessives={tables}", "intervention.length=shift", "train.num_steps=2",
         "train.sequence_length=32", "train.global_batch_rows=2", "train.micro_batch_rows=1",
-        "evals.crows_pairs.enabled=false", "evals.winobias.enabled=false", f"hydra.run.dir={folder}",
+        *NO_BENCHMARKS, f"hydra.run.dir={folder}",
         cwd=tmp_path, cache=cache,
     )  # fmt: skip
     record = json.loads((folder / "record.json").read_text())
@@ -481,7 +487,7 @@ def test_an_intervention_that_finds_nothing_says_so(tmp_path: Path, cache: Path,
     done = run(
         "model=local", f"model.path={checkpoint}", f"data.path={tmp_path / 'prose.txt'}", "data.heldout_rows=2",
         "train.num_steps=1", "train.sequence_length=32", "train.global_batch_rows=2", "train.micro_batch_rows=1",
-        "evals.crows_pairs.enabled=false", "evals.winobias.enabled=false", "evals.pronouns.enabled=false",
+        *NO_BENCHMARKS, "evals.pronouns.enabled=false",
         f"hydra.run.dir={tmp_path / 'run'}", cwd=tmp_path, cache=cache,
     )  # fmt: skip
     assert "0 of 2 rows changed" in done.stdout + done.stderr

@@ -78,7 +78,8 @@ def inputs(folder: Path, steps: int) -> list[str]:
         "train.global_batch_rows=2", "train.micro_batch_rows=1", "train.num_processes=2", "train.num_threads=1",
         "train.precision=fp32", "train.zero_stage=1", "train.activation_checkpointing=false", "train.device=cpu",
         "train.save_interval=2", "evals.crows_pairs.enabled=false", "evals.winobias.enabled=false",
-        "evals.pronouns.enabled=false", "evals.published_final=false", f"cache_dir={folder / 'cache'}",
+        "evals.lambada.enabled=false", "evals.pronouns.enabled=false", "evals.published_final=false",
+        f"cache_dir={folder / 'cache'}",
     ]  # fmt: skip
 
 

@@ -42,9 +42,14 @@ def draw(plan: Plan, path: Path) -> None:
     for axes in (whole, near):
         if original is not None:
             axes.plot(*original, color="0.6", linewidth=3, label=f"original training of {plan.repository}")
-        axes.plot(*planned, color="tab:red", linewidth=1, label=f"this run ({plan.arm})")
+        # The ends are marked: a line of few steps is too short to be seen.
+        axes.plot(
+            *planned, color="tab:red", linewidth=1, marker="o", markersize=3, markevery=[0, -1],
+            label=f"this run ({plan.arm})",
+        )  # fmt: skip
         axes.set_xlabel("step")
         axes.ticklabel_format(axis="y", style="sci", scilimits=(0, 0))
+        axes.ticklabel_format(axis="x", style="plain", useOffset=False)
     margin = max(1, plan.num_steps // 20)
     near.set_xlim(planned[0][0] - margin, planned[0][-1] + margin)
     near.set_ylim(0, 1.2 * max([*planned[1], 1e-12]))

@@ -35,6 +35,7 @@ def spread(first: int, end: int) -> list[int]:
 def draw(plan: Plan, path: Path) -> None:
     """Writes the picture."""
     from matplotlib.figure import Figure
+    from matplotlib.ticker import MaxNLocator
 
     planned, original = curves(plan)
     figure = Figure(figsize=(7, 3.5), dpi=120, layout="constrained")
@@ -50,6 +51,7 @@ def draw(plan: Plan, path: Path) -> None:
         axes.set_xlabel("step")
         axes.ticklabel_format(axis="y", style="sci", scilimits=(0, 0))
         axes.ticklabel_format(axis="x", style="plain", useOffset=False)
+        axes.xaxis.set_major_locator(MaxNLocator(3, integer=True))
     margin = max(1, plan.num_steps // 20)
     near.set_xlim(planned[0][0] - margin, planned[0][-1] + margin)
     near.set_ylim(0, 1.2 * max([*planned[1], 1e-12]))

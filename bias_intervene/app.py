@@ -226,7 +226,7 @@ def show_comparison(folders: list[Path], *, output: Path | None = None) -> None:
     found = pairing.find(folders)
     rows = pairing.compare(found.runs, as_given=False)
     if output is not None:
-        record.write_json(output / "comparison.json", {"rows": rows})
+        record.write_json(output / "comparison.json", pairing.to_json(found, rows))
         record.write_bytes(output / "comparison.md", tables.markdown(rows).encode())
     Console().print(tables.comparison(found, rows))
 

@@ -43,13 +43,13 @@ def main(argv: Sequence[str] | None = None) -> int:
     try:
         found, rows = compare(asked.folders)
         if asked.output:
-            write_json(asked.output / "comparison.json", {"rows": rows})
+            write_json(asked.output / "comparison.json", pairing.to_json(found, rows))
             write_bytes(asked.output / "comparison.md", tables.markdown(rows).encode())
     except BiasInterveneError as error:
         print(error, file=sys.stderr)
         return 1
     if asked.json:
-        print(json.dumps({"rows": rows}, indent=2))
+        print(json.dumps(pairing.to_json(found, rows), indent=2))
     else:
         Console().print(tables.comparison(found, rows))
     return 0

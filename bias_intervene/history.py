@@ -33,7 +33,9 @@ def history(settings: Settings) -> History | None:
         peak = pythia.SIZES[model.name].peak_learning_rate
         return History(
             total_steps=pythia.TOTAL_STEPS,
-            checkpoint_steps=pythia.CHECKPOINT_STEPS,
+            checkpoint_steps=pythia.INTERVENTIONS[model.variant][1]
+            if model.variant in pythia.INTERVENTIONS
+            else pythia.CHECKPOINT_STEPS,
             batch_rows=pythia.BATCH_ROWS,
             sequence_length=pythia.SEQUENCE_LENGTH,
             warmup_steps=pythia.WARMUP_STEPS,
@@ -71,9 +73,27 @@ def check_model(settings: Settings) -> None:
                 raise PlanError(
                     f"model.seed={model.seed} for {model.name}: PolyPythias exist for {sizes} with seeds 1 to 9"
                 )
+        check_variant(settings, model)
     if isinstance(model, WorldModel) and (model.hidden_size % model.num_heads):
         raise PlanError(
             f"model.hidden_size={model.hidden_size}: must be a multiple of model.num_heads={model.num_heads}"
+        )
+
+
+def check_variant(settings: Settings, model: PythiaModel) -> None:
+    """Refuses a released intervention that does not exist, or that would be trained further."""
+    if model.variant == "original":
+        return
+    sizes, _ = pythia.INTERVENTIONS[model.variant]
+    if model.name not in sizes or not model.deduped or model.seed is not None:
+        raise PlanError(
+            f"model.variant={model.variant} for {model.name}: released for {', '.join(sizes)}, deduplicated, without "
+            "a model.seed"
+        )
+    if settings.intervention.fraction != 0:
+        raise PlanError(
+            f"model.variant={model.variant}: the released interventions are evaluated, not trained further; set "
+            "intervention.fraction=0"
         )
 
 
@@ -142,6 +162,24 @@ def published_step(step: int, known: History, *, key: str) -> int:
         names = " and ".join(str(s) for s in near)
         raise PlanError(f"{key}: no checkpoint of step {step} was published; the nearest: {names}")
     return step
+
+
+def published_steps(settings: Settings, known: History | None) -> tuple[int, ...]:
+    """evals.steps, ascending, if checkpoints of all of them exist."""
+    asked = settings.evals.steps
+    if asked is None:
+        return ()
+    if not asked:
+        raise PlanError("evals.steps: none given; name the checkpoints, as in evals.steps=[1000,2000,143000]")
+    if known is None:
+        raise PlanError(
+            f"evals.steps={asked}: which checkpoints of {settings.model.name} were published is not known; evaluate "
+            "them one by one, by model.revision or model.path"
+        )
+    steps = [published_step(step, known, key="evals.steps") for step in asked]
+    if isinstance(settings.model, WorldModel) and 0 in steps:
+        raise PlanError("evals.steps: step 0 of the generated world's model holds random weights and is not kept")
+    return tuple(sorted(set(steps)))
 
 
 def step_of_fraction(fraction: float, known: History) -> int:

@@ -4,6 +4,7 @@ Enters: settings, a plan, a directory. Leaves: a complete run directory, record.
 the same directory continues where it stopped; a run that is refused before any work leaves nothing behind but its log.
 """
 
+import dataclasses
 import logging
 from pathlib import Path
 
@@ -11,6 +12,7 @@ from filelock import FileLock
 
 from bias_intervene import launch, nodes, record
 from bias_intervene import plan as planning
+from bias_intervene.analysis import pairing
 from bias_intervene.errors import StageError
 from bias_intervene.nodes import ALONE, Meeting, Node
 from bias_intervene.plan import Plan
@@ -43,21 +45,23 @@ def run(run_dir: Path, settings: Settings, plan: Plan, *, node: Node = ALONE) ->
             )  # fmt: skip
             stage("train", run_dir, settings, node=node, meeting=call())
     report_audit(run_dir)
-    if plan.evaluated_steps:
+    if plan.evaluated_steps or plan.published_steps:
         stage("evaluate", run_dir, settings)
     elif not (run_dir / "results.json").is_file():
         record.write_json(run_dir / "results.json", {"schema": 1, "metrics": [], "published": []})
+    check_manipulation(run_dir)
     record.write_record(run_dir)
     log.info("complete: %s", run_dir)
 
 
 def stage(name: str, run_dir: Path, settings: Settings, *, node: Node = ALONE, meeting: Meeting | None = None) -> None:
     """One stage in processes of its own."""
+    shared = name == "train" or (name == "evaluate" and settings.train.num_processes > 1)
     launch.run_stage(
         name,
         run_dir,
-        num_ranks=settings.train.num_processes if name == "train" else None,
-        num_threads=settings.train.num_threads if name == "train" else None,
+        num_ranks=settings.train.num_processes if shared else None,
+        num_threads=settings.train.num_threads if shared else None,
         cpu_only=settings.train.device == "cpu",
         node=node,
         meeting=meeting,
@@ -83,6 +87,15 @@ def ensure_world_model(settings: Settings) -> None:
             stage(name, folder, ours)
         record.write_json(folder / "results.json", {"schema": 1, "metrics": [], "published": []})
         record.write_record(folder)
+
+
+def check_manipulation(run_dir: Path) -> None:
+    """Asks whether the intervention took, against the checkpoint that the run started from."""
+    run = pairing.Run(run_dir, record.gather(run_dir))
+    pairing.label([run])
+    for verdict in pairing.verdicts_of([run], pairing.compare([run], as_given=False)):
+        record.write_json(run_dir / "manipulation_check.json", dataclasses.asdict(verdict))
+        log.log(logging.WARNING if verdict.took is False else logging.INFO, "%s", verdict.sentence)
 
 
 def report_audit(run_dir: Path) -> None:

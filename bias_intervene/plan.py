@@ -12,7 +12,7 @@ from typing import Any, cast
 
 from bias_intervene import pythia
 from bias_intervene.errors import PlanError
-from bias_intervene.history import History, check_model, check_rows, history, window
+from bias_intervene.history import History, check_model, check_rows, history, published_steps, window
 from bias_intervene.memory import (
     Fit,
     check_engine,
@@ -48,8 +48,9 @@ class Plan:
     arm: str
     repository: str
     revision: str | None
-    final_revision: str | None
-    """Revision of the original run's last checkpoint: the free control. None: there is none."""
+    published_steps: tuple[int, ...]
+    """Checkpoints of the original run scored besides the base. Those after start_step are a control free of training.
+    """
     start_step: int
     num_steps: int
     rows: tuple[int, int]
@@ -119,13 +120,13 @@ def make_plan(settings: Settings) -> Plan:
     heldout = rows_before(settings, rows[0] - warmup * train.global_batch_rows) if num_steps else None
     end_step = start_step + num_steps
     saved = checkpoints_between(start_step, end_step, train.save_interval)
-    final_step = known.total_steps if known else None
-    evaluated = evaluated_steps(settings, start_step=start_step, saved=saved, final_step=final_step)
+    published = published_to_score(settings, known)
+    evaluated = evaluated_steps(settings, start_step=start_step, saved=saved, published=published)
     return Plan(
-        arm=settings.intervention.name,
+        arm=arm(settings),
         repository=repository(settings),
         revision=revision(settings, start_step),
-        final_revision=f"step{final_step}" if final_step and settings.evals.published_final else None,
+        published_steps=tuple(step for step in published if not (step == start_step and step in evaluated)),
         start_step=start_step,
         num_steps=num_steps,
         rows=rows,
@@ -148,7 +149,9 @@ def make_plan(settings: Settings) -> Plan:
         num_parameters=num_parameters(settings),
         memory_gib_by_zero_stage=memory_by_stage(settings, fit),
         evaluated_steps=evaluated,
-        benchmarks=benchmarks(settings),
+        benchmarks=tuple(
+            name for name in benchmarks(settings) if name != "perplexity" or holds_out(settings, num_steps)
+        ),
         notes=notes(settings, fit, start_step=start_step, num_steps=num_steps),
     )
 
@@ -178,14 +181,35 @@ def checkpoints_between(start: int, end: int, interval: int) -> tuple[int, ...]:
     return tuple(sorted({*range(first, end + 1, interval), end}))
 
 
+def holds_out(settings: Settings, num_steps: int) -> bool:
+    """Whether there are rows kept out of training; a run that trains nothing reads no corpus but the world's."""
+    return settings.data.heldout_rows > 0 and (num_steps > 0 or settings.data.kind == "world")
+
+
+def arm(settings: Settings) -> str:
+    """What was done to the model: the intervention of this run, or that of the released model it evaluates."""
+    model = settings.model
+    if isinstance(model, PythiaModel) and model.variant != "original":
+        return f"released_{model.variant}"
+    return settings.intervention.name
+
+
+def published_to_score(settings: Settings, known: History | None) -> tuple[int, ...]:
+    """Steps of the original run's checkpoints that are scored: those asked for, and the last one."""
+    if not benchmarks(settings):
+        return ()
+    last = {known.total_steps} if known and settings.evals.published_final else set[int]()
+    return tuple(sorted({*published_steps(settings, known), *last}))
+
+
 def evaluated_steps(
-    settings: Settings, *, start_step: int, saved: tuple[int, ...], final_step: int | None
+    settings: Settings, *, start_step: int, saved: tuple[int, ...], published: tuple[int, ...]
 ) -> tuple[int, ...]:
-    """Steps of the checkpoints scored: base, the run's own, each once, ascending."""
+    """Steps of the checkpoints scored of this run: base, its own, each once, ascending."""
     if not benchmarks(settings):
         return ()
     own = saved if settings.evals.saved == "all" else saved[-1:]
-    base = (start_step,) if settings.evals.base or not saved else ()
+    base = (start_step,) if settings.evals.base or not (saved or published) else ()
     return tuple(sorted({*base, *own}))
 
 
@@ -194,7 +218,7 @@ def repository(settings: Settings) -> str:
     model = settings.model
     match model.kind:
         case "pythia":
-            return pythia.repository(model.name, deduped=model.deduped, seed=model.seed)
+            return pythia.repository(model.name, deduped=model.deduped, seed=model.seed, variant=model.variant)
         case "hub":
             return model.repository
         case "folder" | "gguf":
@@ -259,7 +283,9 @@ def benchmarks(settings: Settings) -> tuple[str, ...]:
         "crows_pairs": evals.crows_pairs.enabled,
         "winobias": evals.winobias.enabled and bool(evals.winobias.protocols),
         "lambada": evals.lambada.enabled,
+        "perplexity": evals.perplexity.enabled,
         "pronouns": evals.pronouns.enabled,
+        "harness": bool(evals.harness_tasks),
     }
     return tuple(name for name, on in enabled.items() if on)
 
@@ -285,6 +311,8 @@ def notes(settings: Settings, fit: Fit, *, start_step: int, num_steps: int) -> t
         )
     if not num_steps:
         said.append("Evaluation only: no step is trained.")
+    if settings.evals.perplexity.enabled and not holds_out(settings, num_steps):
+        said.append("No perplexity and no pronouns of held-out rows: no row is kept out of a training.")
     return tuple(said)
 
 

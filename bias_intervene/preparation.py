@@ -51,10 +51,11 @@ def prepare(run_dir: Path, settings: Settings, plan: Plan) -> None:
     )
     inputs: dict[str, Any] = {
         "base": None,
-        "final": None,
+        "published": {},
         "tokenizer": None,
         "world": str(world_folder) if world_folder else None,
         "corpus": None,
+        "benchmarks": items.notes(),
         "fingerprints": {"benchmarks": items.fingerprints()},
     }
     if is_pretraining(settings, plan):
@@ -98,18 +99,18 @@ def save_world_tokenizer_once(world_folder: Path) -> Path:
 
 
 def locate_checkpoints(settings: Settings, plan: Plan, fingerprints: dict[str, Any]) -> dict[str, Any]:
-    """Local folders of the base and of the published last checkpoint; adds what identifies them."""
+    """Local folders of the base and of the published checkpoints to score; adds what identifies the base."""
     base = models.locate(settings, repository=plan.repository, revision=plan.revision)
     tokenizer = models.load_tokenizer(base)
     fingerprints["base_weights"] = models.weights_fingerprint(base)
     fingerprints["tokenizer"] = models.tokenizer_fingerprint(tokenizer)
     fingerprints["end_of_text"] = tokenizer.end_of_text
     fingerprints["prefix"] = tokenizer.prefix
-    final = None
-    if plan.final_revision is not None and plan.final_revision != plan.revision and plan.benchmarks:
-        final = models.locate(settings, repository=plan.repository, revision=plan.final_revision)
-        fingerprints["published_final_weights"] = models.weights_fingerprint(final)
-    return {"base": str(base), "final": str(final) if final else None, "tokenizer": str(base)}
+    published = {
+        str(step): str(models.locate(settings, repository=plan.repository, revision=f"step{step}"))
+        for step in plan.published_steps
+    }
+    return {"base": str(base), "published": published, "tokenizer": str(base)}
 
 
 def prepare_corpus(

@@ -71,14 +71,24 @@ def neox_parameters(*, num_layers: int, hidden_size: int, vocabulary_size: int) 
     return 2 * vocabulary_size * hidden_size + num_layers * layer + 2 * hidden_size
 
 
-def repository(size: str, *, deduped: bool, seed: int | None) -> str:
+INTERVENTIONS: dict[str, tuple[tuple[str, ...], tuple[int, ...]]] = {
+    "intervention": (("70m", "410m", "1.4b", "6.9b"), tuple(range(134_000, TOTAL_STEPS + 1, 1_000))),
+    "intervention_long": (("1.4b",), tuple(range(114_000, TOTAL_STEPS + 1, 1_000))),
+}
+"""The case study's released models: variant -> (sizes, published steps). All of them of the deduplicated Pile."""
+
+
+def repository(size: str, *, deduped: bool, seed: int | None, variant: str = "original") -> str:
     """Name on the hub.
 
     >>> repository("6.9b", deduped=True, seed=None), repository("70m", deduped=False, seed=3)
     ('EleutherAI/pythia-6.9b-deduped', 'EleutherAI/pythia-70m-seed3')
+    >>> repository("1.4b", deduped=True, seed=None, variant="intervention_long")
+    'EleutherAI/pythia-intervention-long-1.4b-deduped'
     """
+    prefix = "" if variant == "original" else f"{variant.replace('_', '-')}-"
     suffix = "-deduped" if deduped else "" if seed is None else f"-seed{seed}"
-    return f"EleutherAI/pythia-{size}{suffix}"
+    return f"EleutherAI/pythia-{prefix}{size}{suffix}"
 
 
 def rows_repository(*, deduped: bool) -> str:

@@ -195,15 +195,20 @@ def flatten(values: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
     return flat
 
 
-def write_record(run_dir: Path) -> dict[str, Any]:
-    """Gathers what the stages left into record.json and returns it."""
+def write_record(run_dir: Path) -> None:
+    """Gathers what the stages left into record.json."""
+    write_json(run_dir / "record.json", gather(run_dir))
+
+
+def gather(run_dir: Path) -> dict[str, Any]:
+    """What the stages left."""
 
     def part(name: str) -> Any:
         return read_json(run_dir / name) if (run_dir / name).is_file() else None
 
     settings, plan = part("settings.json"), part("plan.json")
     inputs = part("inputs.json") or {}
-    record = {
+    return {
         "schema": SCHEMA,
         "status": "complete",
         "arm": plan["arm"],
@@ -217,7 +222,7 @@ def write_record(run_dir: Path) -> dict[str, Any]:
         },
         "training": part("training/summary.json"),
         "audit": part("audit.json"),
+        "benchmarks": inputs.get("benchmarks"),
         "results": part("results.json"),
+        "manipulation_check": part("manipulation_check.json"),
     }
-    write_json(run_dir / "record.json", record)
-    return record

@@ -38,6 +38,9 @@ class PythiaModel(Checked):
     name: StrictStr = Field(description="Size: 14m, 31m, 70m, 160m, 410m, 1b, 1.4b, 2.8b, 6.9b, 12b.")
     deduped: StrictBool = Field(description="Trained on the deduplicated Pile (the case study's models).")
     seed: Annotated[StrictInt, Field(ge=1)] | None = Field(description="PolyPythias seed, 1 to 9.")
+    variant: Literal["original", "intervention", "intervention_long"] = Field(
+        description="original, or the case study's released interventions of 7% and 21%: to be evaluated only."
+    )
     step: NonNegativeInt | None = Field(description="Published step to start from; null: from the fraction.")
     path: StrictStr | None = Field(description="Folder that holds stepN/ snapshots; null: the hub.")
     default_fraction: Share = Field(description="Fraction where none is asked for.")
@@ -265,7 +268,7 @@ class TrainSettings(Checked):
 
 # --- evals -----------------------------------------------------------------------------------------------------
 
-WinobiasProtocol = Literal["pronoun_choice", "sentence"]
+WinobiasProtocol = Literal["pronoun_choice", "exact_match", "referent_choice", "sentence"]
 
 
 class CrowsPairsSettings(Checked):
@@ -273,6 +276,7 @@ class CrowsPairsSettings(Checked):
 
     enabled: StrictBool = Field(description="Score it.")
     source: Literal["hub", "world"] = Field(description="Hub data set (1,677 pairs), or the generated world's pairs.")
+    language: Literal["english", "french"] = Field(description="Of the hub's data set.")
     path: StrictStr | None = Field(description="Local file in the original CSV format; read instead if set.")
     categories: list[StrictStr] | None = Field(description="bias_type values to score, e.g. [gender]; null: all.")
 
@@ -284,7 +288,9 @@ class WinobiasSettings(Checked):
     source: Literal["hub", "world"] = Field(description="Hub data set, or the generated world's sentences.")
     path: StrictStr | None = Field(description="Local folder of the original files; read instead if set.")
     split: Literal["validation", "test"] = Field(description="396 sentences a file each.")
-    protocols: list[WinobiasProtocol] = Field(description="pronoun_choice (the paper's) and sentence.")
+    protocols: list[WinobiasProtocol] = Field(
+        description="pronoun_choice (the paper's), exact_match (by generation), referent_choice, sentence."
+    )
 
 
 class LambadaSettings(Checked):
@@ -292,6 +298,12 @@ class LambadaSettings(Checked):
 
     enabled: StrictBool = Field(description="Score it.")
     path: StrictStr | None = Field(description="Local JSON lines with the passages under `text`; read instead if set.")
+
+
+class PerplexitySettings(Checked):
+    """Perplexity of the rows kept out of training: what an intervention costs."""
+
+    enabled: StrictBool = Field(description="Score it, where the run has such rows.")
 
 
 class PronounsSettings(Checked):
@@ -307,12 +319,21 @@ class EvalsSettings(Checked):
     base: StrictBool = Field(description="Score the checkpoint that training starts from.")
     published_final: StrictBool = Field(description="Score the original run's last checkpoint, where it has one.")
     saved: Literal["all", "last"] = Field(description="Which of the run's own checkpoints are scored.")
-    batch_tokens: PositiveInt = Field(description="Tokens scored at once.")
+    steps: list[NonNegativeInt] | None = Field(
+        description="Published checkpoints of the original run to score as well; null: none."
+    )
+    batch_tokens: PositiveInt = Field(description="Tokens scored at once; halved where memory runs out.")
     dtype: Literal["float32", "bfloat16", "float16"] = Field(description="Weights' type while scoring.")
+    too_long: Literal["refuse", "truncate"] = Field(
+        description="An input longer than the model's context: refuse it, or leave out its beginning and count it."
+    )
     crows_pairs: CrowsPairsSettings
     winobias: WinobiasSettings
     lambada: LambadaSettings
+    perplexity: PerplexitySettings
     pronouns: PronounsSettings
+    harness_tasks: list[StrictStr] = Field(description="Tasks of lm-evaluation-harness to score as well.")
+    harness_include_path: StrictStr | None = Field(description="Folder with task files of your own; null: none.")
 
 
 # --- tracking and the whole ------------------------------------------------------------------------------------

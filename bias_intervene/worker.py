@@ -14,19 +14,19 @@ import signal
 import sys
 import warnings
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from bias_intervene import checking
 from bias_intervene import plan as planning
 from bias_intervene.errors import BiasInterveneError, StageStopped
 from bias_intervene.interventions.possessive import POSSESSIVES, WORD_LISTS, Possessives
-from bias_intervene.launch import end_with_parent, outcome_path
+from bias_intervene.launch import STOP_SIGNALS, end_with_parent, outcome_path
 from bias_intervene.plan import Plan
 from bias_intervene.record import read_json, write_json
-from bias_intervene.settings import (
-    Settings,
-    WorldData,
-    WorldModel,
-)
+from bias_intervene.settings import Settings, WorldData, WorldModel
+
+if TYPE_CHECKING:
+    import torch
 
 PLACE_ERRORS = {errno.ENOSPC, errno.EDQUOT, errno.EACCES, errno.EPERM, errno.EROFS}
 """What a place to write to can do to a program that is right: full, not ours, read-only."""
@@ -43,6 +43,8 @@ def main(argv: list[str] | None = None) -> int:
     settings = checking.read(read_json(run_dir / "settings.json"))
     plan = planning.from_json(read_json(run_dir / "plan.json"))
     try:
+        if stage != "train":  # The training saves first; what the others have finished is kept as it is.
+            stop_when_told(stage)
         STAGES[stage](run_dir, settings, plan)
     except StageStopped as stopped:
         write_json(outcome, {"status": "stopped", "message": str(stopped)})
@@ -59,6 +61,19 @@ def main(argv: list[str] | None = None) -> int:
     else:
         write_json(outcome, {"status": "done"})
     return 0
+
+
+def stop_when_told(stage: str) -> None:
+    """Ends the stage at the first stop signal, as one that can be continued."""
+
+    def stop(number: int, _frame: object) -> None:
+        raise StageStopped(
+            f"stopped by {signal.Signals(number).name} in stage {stage}; the same command in the same directory "
+            "continues it"
+        )
+
+    for number in STOP_SIGNALS:
+        signal.signal(number, stop)
 
 
 def say_on_a_full_disk(outcome: Path, message: str) -> None:
@@ -147,6 +162,7 @@ def evaluate(run_dir: Path, settings: Settings, plan: Plan) -> None:
     import torch
 
     from bias_intervene.data.indexed import Layout, Rows
+    from bias_intervene.evals.sharing import ranks
     from bias_intervene.evals.suite import Checkpoint, load_items
     from bias_intervene.evals.suite import evaluate as score_all
 
@@ -158,24 +174,39 @@ def evaluate(run_dir: Path, settings: Settings, plan: Plan) -> None:
     checkpoints = [
         Checkpoint(step, base if step == plan.start_step else own / f"step{step}") for step in plan.evaluated_steps
     ]
-    if inputs["final"] is not None and plan.final_revision is not None:
-        final_step = int(plan.final_revision.removeprefix("step"))
-        checkpoints.append(Checkpoint(final_step, Path(inputs["final"]), published=True))
+    published = {int(step): Path(folder) for step, folder in inputs["published"].items()}
+    checkpoints += [
+        Checkpoint(step, published[step], published=step > plan.start_step) for step in plan.published_steps
+    ]
     heldout = None
-    if settings.evals.pronouns.enabled and inputs["corpus"] is not None:
+    if inputs["corpus"] is not None:
         numbers = range(*inputs["corpus"]["heldout"])
         if numbers:
             heldout = Rows(Layout.from_json(inputs["corpus"]["layout"])).stack(numbers)
-    prints = score_all(
-        run_dir,
-        evals=settings.evals,
-        items=load_items(settings.evals, world_folder=world_folder, world_data=world_data),
-        checkpoints=checkpoints,
-        heldout_rows=heldout,
-        device=settings.train.device,
-        cache=settings.cache,
-    )
-    write_json(run_dir / "evals" / "fingerprints.json", {"evaluated_weights": prints})
+    with ranks() as shared:
+        prints = score_all(
+            run_dir,
+            evals=settings.evals,
+            items=load_items(settings.evals, world_folder=world_folder, world_data=world_data),
+            checkpoints=sorted(checkpoints, key=lambda checkpoint: checkpoint.step),
+            heldout_rows=heldout,
+            device=scoring_device(settings),
+            cache=settings.cache,
+            ranks=shared,
+        )
+        if shared.rank == 0:
+            write_json(run_dir / "evals" / "fingerprints.json", {"evaluated_weights": prints})
+
+
+def scoring_device(settings: Settings) -> "torch.device":
+    """This rank's GPU, or the CPU."""
+    import torch
+
+    if settings.train.device == "cpu" or not torch.cuda.is_available():
+        return torch.device("cpu")
+    device = torch.device("cuda", int(os.environ.get("LOCAL_RANK", "0")))
+    torch.cuda.set_device(device)
+    return device
 
 
 STAGES = {"prepare": prepare, "train": train, "evaluate": evaluate}

@@ -60,8 +60,9 @@ def pretraining_settings(settings: Settings) -> Settings:
             "evals": settings.evals.model_copy(
                 update={
                     name: getattr(settings.evals, name).model_copy(update={"enabled": False})
-                    for name in ("crows_pairs", "winobias", "pronouns")
+                    for name in ("crows_pairs", "winobias", "lambada", "perplexity", "pronouns")
                 }
+                | {"steps": None, "harness_tasks": [], "harness_include_path": None}
             ),
             "tracking": settings.tracking.model_copy(update={"name": "none"}),
         }

@@ -26,7 +26,7 @@ def test_seven_per_cent_of_6_9b():
     assert (made.asked_fraction, round(made.realised_fraction, 4)) == (0.07, 0.0699)
     assert made.checkpoint_steps == tuple(range(134_000, 143_001, 1_000))
     assert made.evaluated_steps[0] == 133_000
-    assert made.final_revision == "step143000"
+    assert made.published_steps == (143_000,)
     assert (made.micro_batch_rows * made.accumulation_steps * made.num_ranks) == 1_024
 
 
@@ -193,3 +193,54 @@ def test_the_last_step_is_always_saved(start: int, length: int, interval: int):
     assert saved[-1] == start + length
     assert all(start < step <= start + length for step in saved)
     assert all(step % interval == 0 for step in saved[:-1])
+
+
+# --- published checkpoints -------------------------------------------------------------------------------------
+
+
+def test_a_trajectory_trains_nothing():
+    made = plan("model=410m", "evals=trajectory", "evals.steps=[143000,113000,1000]")
+    assert (made.num_steps, made.evaluated_steps, made.published_steps) == (0, (), (1_000, 113_000, 143_000))
+    assert made.arm == "none"
+    assert "perplexity" not in made.benchmarks
+
+
+def test_published_checkpoints_beside_a_training():
+    made = plan("model=410m", "evals.steps=[132000,133000,134000]", "evals.base=true")
+    assert made.evaluated_steps[:2] == (133_000, 134_000)
+    # The base is scored as such; the last one is a control of its own.
+    assert made.published_steps == (132_000, 134_000, 143_000)
+
+
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        (("model=410m", "evals=trajectory"), r"evals\.steps: none given; name the checkpoints"),
+        (("model=410m", "evals.steps=[134500]"), r"evals\.steps: no checkpoint of step 134500.*134000 and 135000"),
+        (
+            ("model=local", "model.path=x", "data=text", "data.path=x", "train.num_steps=0", "evals.steps=[1]"),
+            r"evals\.steps=\[1\]: which checkpoints of .* were published is not known",
+        ),
+        (("model=demo", "evals.steps=[0]"), "step 0 of the generated world's model"),
+        (
+            ("model=160m", "model.variant=intervention", "intervention.fraction=0"),
+            r"model\.variant=intervention for 160m: released for 70m, 410m, 1\.4b, 6\.9b",
+        ),
+        (("model=70m", "model.variant=intervention"), r"evaluated, not trained further; set intervention\.fraction=0"),
+        (
+            ("model=70m", "model.variant=intervention", "intervention.fraction=0", "evals.steps=[133000]"),
+            r"no checkpoint of step 133000 was published; the nearest: 134000",
+        ),
+    ],
+)
+def test_checkpoints_that_are_not_published(words: tuple[str, ...], message: str):
+    with pytest.raises(PlanError, match=message):
+        plan(*words)
+
+
+def test_the_released_interventions():
+    made = plan("model=1.4b", "model.variant=intervention_long", "intervention.fraction=0", "evals.steps=[114000]")
+    assert (made.repository, made.arm) == (
+        "EleutherAI/pythia-intervention-long-1.4b-deduped",
+        "released_intervention_long",
+    )

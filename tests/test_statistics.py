@@ -1,4 +1,4 @@
-"""Against closed forms and by hand."""
+"""Against statsmodels, scipy, closed forms, by hand, and by simulation."""
 
 import math
 
@@ -6,7 +6,20 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from bias_intervene.statistics import compare_gap, compare_paired, mcnemar_exact, mean_and_stderr
+from bias_intervene.statistics import (
+    bootstrap_interval,
+    clustered_stderr,
+    compare_gap,
+    compare_paired,
+    holm,
+    mcnemar_exact,
+    mean_and_stderr,
+    minimum_detectable_effect,
+    over_seeds,
+    sign_flip_test,
+    trend,
+    wilson_interval,
+)
 
 
 def test_share_of_ten():
@@ -63,3 +76,155 @@ def test_gap():
     assert found.ci_low < 2.0 < found.ci_high
     assert found.p < 0.001
     assert compare_gap(np.zeros(3), np.zeros(3)).p == 1.0
+
+
+# --- against statsmodels ---------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(("successes", "n"), [(0, 10), (3, 10), (262, 320), (320, 320), (1, 2)])
+def test_wilson_as_in_statsmodels(successes: int, n: int):
+    proportion = pytest.importorskip("statsmodels.stats.proportion")
+    assert wilson_interval(successes, n) == pytest.approx(proportion.proportion_confint(successes, n, method="wilson"))
+
+
+def test_wilson_refuses_what_is_no_share():
+    with pytest.raises(ValueError, match="3 successes of 2"):
+        wilson_interval(3, 2)
+
+
+def test_holm_as_in_statsmodels():
+    multitest = pytest.importorskip("statsmodels.stats.multitest")
+    p = np.random.default_rng(3).uniform(0, 0.1, size=17)
+    assert holm(p) == pytest.approx(multitest.multipletests(p, method="holm")[1])
+    with_unknown = holm([0.01, math.nan, 0.04])
+    assert math.isnan(with_unknown[1])
+    assert with_unknown[::2] == pytest.approx([0.02, 0.04])
+
+
+def test_clustered_stderr_as_in_statsmodels():
+    linear = pytest.importorskip("statsmodels.api")
+    draw = np.random.default_rng(5)
+    clusters = draw.integers(0, 30, size=200)
+    values = draw.normal(size=200) + draw.normal(size=30)[clusters]
+    fitted = linear.OLS(values, np.ones(200)).fit(
+        cov_type="cluster", cov_kwds={"groups": clusters, "df_correction": False, "use_correction": False}
+    )
+    groups = len(set(clusters.tolist()))
+    expected = float(fitted.bse[0]) * math.sqrt(groups / (groups - 1))
+    assert mean_and_stderr(values, clusters)[1] == pytest.approx(expected)
+
+
+def test_minimum_detectable_effect_as_in_statsmodels():
+    power = pytest.importorskip("statsmodels.stats.power")
+    found = minimum_detectable_effect(0.02, power=0.9)
+    assert power.normal_power(found / 0.02, 1, 0.05) == pytest.approx(0.9, abs=1e-6)
+
+
+# --- closed forms ----------------------------------------------------------------------------------------------
+
+
+def test_clusters_of_one_item_change_nothing():
+    values = np.random.default_rng(1).normal(size=50)
+    assert mean_and_stderr(values, range(50))[1] == pytest.approx(mean_and_stderr(values)[1])
+    assert math.isnan(clustered_stderr(np.array([1.0, -1.0]), ["a", "a"]))
+
+
+def test_clusters_of_copies_count_once():
+    values = np.random.default_rng(1).normal(size=50)
+    found = compare_paired(np.zeros(200), np.repeat(values, 4), clusters=np.repeat(range(50), 4))
+    alone = compare_paired(np.zeros(50), values)
+    assert (found.ci_low, found.p) == (pytest.approx(alone.ci_low), pytest.approx(alone.p))
+    assert found.n == 200
+
+
+def test_sign_flips_by_hand():
+    # 2^4 patterns; a sum as extreme as 10 is had by two of them.
+    assert sign_flip_test(np.array([1.0, 2.0, 3.0, 4.0])) == 2 / 16
+    assert sign_flip_test(np.zeros(5)) == 1.0
+    # Whole clusters are flipped: two of them, four patterns.
+    assert sign_flip_test(np.array([1.0, 1.0, 1.0, 1.0]), clusters=["a", "a", "b", "b"]) == 0.5
+
+
+def test_drawn_sign_flips_agree_with_all_of_them():
+    differences = np.random.default_rng(2).normal(0.4, 1, size=14)
+    exact = sign_flip_test(differences, resamples=2**14)
+    assert sign_flip_test(differences, resamples=16_000) == pytest.approx(exact, abs=0.01)
+
+
+def test_bootstrap_is_near_the_normal_interval():
+    values = np.random.default_rng(4).normal(1, 2, size=400)
+    mean, stderr = mean_and_stderr(values)
+    for clusters in (None, range(400)):
+        low, high = bootstrap_interval(values, clusters=clusters, resamples=2_000)
+        assert low == pytest.approx(mean - 1.96 * stderr, abs=0.03)
+        assert high == pytest.approx(mean + 1.96 * stderr, abs=0.03)
+    assert bootstrap_interval(np.ones(5)) == (1.0, 1.0)
+
+
+def test_over_seeds_by_hand():
+    found = over_seeds([0.1, 0.2, 0.3])
+    half = stats.t.ppf(0.975, 2) * 0.1 / math.sqrt(3)
+    assert (found.mean, found.standard_deviation) == (pytest.approx(0.2), pytest.approx(0.1))
+    assert (found.ci_low, found.ci_high) == (pytest.approx(0.2 - half), pytest.approx(0.2 + half))
+    assert math.isnan(over_seeds([1.0]).ci_low)
+
+
+def test_a_line_is_its_own_trend():
+    found = trend([1000, 2000, 3000, 4000], [0.1, 0.2, 0.3, 0.4])
+    assert (found.slope, found.tau) == (pytest.approx(1e-4), pytest.approx(1.0))
+    with pytest.raises(ValueError, match="3 checkpoints or more, found 2"):
+        trend([1, 2], [0.0, 1.0])
+
+
+# --- coverage, by simulation -----------------------------------------------------------------------------------
+
+TRIALS = 400
+
+
+def holds(share: float) -> bool:
+    """Whether a share of TRIALS is what 95% would give, at four standard errors."""
+    return abs(share - 0.95) < 4 * math.sqrt(0.95 * 0.05 / TRIALS)
+
+
+def test_clustered_intervals_cover():
+    draw = np.random.default_rng(6)
+    clusters = np.repeat(range(40), 5)
+    naive = covered = 0
+    for _ in range(TRIALS):
+        values = draw.normal(size=200) + draw.normal(size=40)[clusters]
+        found = compare_paired(np.zeros(200), values, clusters=clusters)
+        covered += found.ci_low < 0 < found.ci_high
+        plain = compare_paired(np.zeros(200), values)
+        naive += plain.ci_low < 0 < plain.ci_high
+    assert holds(covered / TRIALS)
+    assert not holds(naive / TRIALS)
+
+
+def test_wilson_covers_a_small_share():
+    draw = np.random.default_rng(7)
+    covered = 0
+    for successes in draw.binomial(320, 0.03, size=TRIALS):
+        low, high = wilson_interval(int(successes), 320)
+        covered += low < 0.03 < high
+    assert holds(covered / TRIALS)
+
+
+def test_bootstrap_covers():
+    draw = np.random.default_rng(8)
+    covered = 0
+    for trial in range(TRIALS):
+        low, high = bootstrap_interval(draw.exponential(size=80), resamples=400, seed=trial)
+        covered += low < 1 < high
+    assert covered / TRIALS > 0.89
+
+
+def test_tests_keep_their_level_and_the_effect_named_is_found():
+    draw = np.random.default_rng(9)
+    false = power = 0
+    for _ in range(TRIALS):
+        differences = draw.normal(size=60)
+        false += sign_flip_test(differences, resamples=199) <= 0.05
+        effect = minimum_detectable_effect(1 / math.sqrt(60))
+        power += compare_paired(np.zeros(60), differences + effect).p < 0.05
+    assert false / TRIALS < 0.05 + 4 * math.sqrt(0.05 * 0.95 / TRIALS)
+    assert power / TRIALS == pytest.approx(0.8, abs=0.08)

@@ -4,23 +4,25 @@ Enters: directories. Leaves: one row a metric, arm and baseline, in plain JSON. 
 control that differs from it in nothing but the intervention; two directories that are runs themselves are compared as
 they are given, the first as the baseline; items are paired by their identity and never by their order; runs whose
 benchmarks differ are not put side by side. Every arm is also compared with the checkpoint it started from ("base"),
-since the control moves too, and with the original run's last one ("published"), where that was scored.
+since the control moves too, and with the original run's at the same step ("published"), where that was scored.
 """
 
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pyarrow.parquet as pq
 
+from bias_intervene.analysis.verdicts import Verdict, verdict
+from bias_intervene.analysis.verdicts import key_of as key_of_arm
 from bias_intervene.errors import RunDirectoryError
 from bias_intervene.record import flatten, has_effect, read_json
-from bias_intervene.statistics import PairedComparison, compare_gap, compare_paired, compare_perplexity
+from bias_intervene.statistics import PairedComparison, cluster_sums, compare_gap, compare_paired, compare_perplexity
 
 CONTROL = "none"
-OF_THE_ARM = {"intervention.name", "intervention.probability", "intervention.unit"}
+OF_THE_ARM = {"intervention.name", "intervention.probability", "intervention.unit", "model.variant"}
 """Settings that a control has no use for: it is the control of every value of them."""
 BASE = "base"
 PUBLISHED = "published"
@@ -59,8 +61,8 @@ class Run:
     @property
     def published(self) -> str | None:
         """Name of the original run's last checkpoint, where that was scored."""
-        rows = self.record["results"]["published"]
-        return f"published_step{rows[0]['step']}" if rows else None
+        steps = [row["step"] for row in self.record["results"]["published"]]
+        return f"published_step{max(steps)}" if steps else None
 
     def checkpoint(self, step: int) -> str | None:
         """Name of a step's folder under evals/, where it was scored."""
@@ -169,6 +171,24 @@ def compare(runs: Sequence[Run], *, as_given: bool) -> list[dict[str, Any]]:
     return rows
 
 
+def to_json(found: Found, rows: Sequence[dict[str, Any]]) -> dict[str, Any]:
+    """What `compare --json` prints and comparison.json holds."""
+    return {"rows": rows, "verdicts": [asdict(one) for one in verdicts_of(found.runs, rows)]}
+
+
+def verdicts_of(runs: Sequence[Run], rows: Sequence[dict[str, Any]]) -> list[Verdict]:
+    """Whether each arm's intervention took: against its control, or against its base where it has none."""
+    found: list[Verdict] = []
+    for run in runs:
+        key = key_of_arm(run.arm)
+        judged = [row for row in rows if row["arm"] == run.label and key_of(row) == key and row["baseline_arm"]]
+        # The control comes last of what an arm is compared with, the base first.
+        controls = [row for row in judged if row["baseline_arm"] not in {BASE, PUBLISHED}]
+        one = verdict(run.arm, next(iter(controls or judged), None))
+        found += [one] if one else []
+    return found
+
+
 def check_comparable(run: Run, baseline: Run) -> None:
     """Refuses runs scored on different items."""
     ours, theirs = (r.record["fingerprints"].get("benchmarks", {}) for r in (run, baseline))
@@ -190,13 +210,19 @@ def against(run: Run, baseline: Run, checkpoint: str | None, *, label: str) -> I
         if other is None:
             continue
         benchmark = metric["benchmark"]
-        paired = paired_items(metric, run.items(benchmark, run.last), baseline.items(benchmark, checkpoint))
+        if benchmark == "harness" and not any(metric["metric"] in row for row in run.items(benchmark, run.last)):
+            # A metric of the harness that is no mean over items: both values stand side by side, unpaired.
+            unknown = float("nan")
+            paired = PairedComparison(metric["value"] - other["value"], unknown, unknown, unknown, metric["n"])
+        else:
+            paired = paired_items(metric, run.items(benchmark, run.last), baseline.items(benchmark, checkpoint))
         yield {
             **alone(run, metric),
             "baseline_arm": label,
             "baseline": other["value"],
             "baseline_stderr": other["stderr"],
             "difference": finite(paired.difference),
+            "difference_stderr": finite(paired.stderr),
             "ci_low": finite(paired.ci_low),
             "ci_high": finite(paired.ci_high),
             "p": finite(paired.p),
@@ -210,7 +236,7 @@ def alone(run: Run, metric: dict[str, Any]) -> dict[str, Any]:
         **{name: metric[name] for name in ("benchmark", "protocol", "subset", "metric", "step")},
         "arm": run.label, "baseline_arm": None, "baseline": None, "baseline_stderr": None,
         "value": metric["value"], "stderr": metric["stderr"],
-        "difference": None, "ci_low": None, "ci_high": None, "p": None, "n": metric["n"],
+        "difference": None, "difference_stderr": None, "ci_low": None, "ci_high": None, "p": None, "n": metric["n"],
     }  # fmt: skip
 
 
@@ -225,44 +251,59 @@ def key_of(metric: dict[str, Any]) -> tuple[str, str, str, str]:
 
 
 def paired_items(
-    metric: dict[str, Any], ours: Iterable[dict[str, Any]], theirs: Iterable[dict[str, Any]]
+    metric: dict[str, Any], ours: Sequence[dict[str, Any]], theirs: Sequence[dict[str, Any]]
 ) -> PairedComparison:
     """The paired difference of one metric over the items both runs scored."""
     if metric["metric"] == "occupation_gap":
-        sides: list[np.ndarray] = []
-        for subset in ("male_leaning", "female_leaning"):
-            part = {**metric, "subset": subset, "metric": "log_odds_she_he"}
-            baseline, treatment = aligned(part, ours, theirs)
-            sides.append(baseline - treatment)
+        sides = [
+            by_cluster(aligned({**metric, "subset": subset, "metric": "log_odds_she_he"}, ours, theirs))
+            for subset in ("male_leaning", "female_leaning")
+        ]
         return compare_gap(*sides)
-    if metric["metric"] == "perplexity":
-        return compare_perplexity(*aligned({**metric, "metric": "log_likelihood"}, ours, theirs))
-    return compare_paired(*aligned(metric, ours, theirs))
+    if metric["metric"] == "perplexity" and metric["benchmark"] != "harness":
+        pairs = aligned({**metric, "metric": "log_likelihood"}, ours, theirs)
+        return compare_perplexity(pairs.baseline, pairs.treatment)
+    pairs = aligned(metric, ours, theirs)
+    return compare_paired(pairs.baseline, pairs.treatment, clusters=pairs.clusters)
 
 
-def aligned(
-    metric: dict[str, Any], ours: Iterable[dict[str, Any]], theirs: Iterable[dict[str, Any]]
-) -> tuple[np.ndarray, np.ndarray]:
-    """(baseline, treatment) values of the common items, in one order."""
+@dataclass(frozen=True)
+class Pairs:
+    """The values of one metric over the items that two runs have in common, in one order; (n,) each."""
+
+    baseline: np.ndarray
+    treatment: np.ndarray
+    clusters: np.ndarray | None
+
+
+def aligned(metric: dict[str, Any], ours: Iterable[dict[str, Any]], theirs: Iterable[dict[str, Any]]) -> Pairs:
+    """The common items by their identity."""
     treatment, baseline = values(metric, ours), values(metric, theirs)
     common = sorted(treatment.keys() & baseline.keys())
     if not common:
         raise RunDirectoryError(f"{metric['benchmark']} {metric['subset']}: the runs have no common items")
-    return np.array([baseline[i] for i in common]), np.array([treatment[i] for i in common])
+    clusters = [treatment[item][1] for item in common]
+    return Pairs(
+        np.array([baseline[item][0] for item in common]),
+        np.array([treatment[item][0] for item in common]),
+        None if None in clusters else np.array(clusters),
+    )
 
 
-def values(metric: dict[str, Any], items: Iterable[dict[str, Any]]) -> dict[str, float]:
-    """item -> value of the metric, for the items of its protocol and subset."""
-    subset, name = metric["subset"], metric["metric"]
-    column = "log_odds" if metric["benchmark"] == "pronouns" else name
-    chosen: dict[str, float] = {}
-    for row in items:
-        if row["protocol"] != metric["protocol"] or row.get("applicable") is False:
-            continue
-        member = {row.get("subset"), row.get("kind"), row.get("bias_type"), "all"}
-        if subset not in member:
-            continue
-        if metric["benchmark"] == "pronouns" and f"log_odds_{row['form']}" != name:
-            continue
-        chosen[f"{row['item']} {row.get('form', '')}"] = float(row[column])
-    return chosen
+def by_cluster(pairs: Pairs) -> np.ndarray:
+    """(G,) baseline minus treatment, the mean of each cluster: how much log P(he) - log P(she) of a person moved."""
+    differences = pairs.baseline - pairs.treatment
+    if pairs.clusters is None:
+        return differences
+    return cluster_sums(differences, pairs.clusters) / cluster_sums(np.ones_like(differences), pairs.clusters)
+
+
+def values(metric: dict[str, Any], items: Iterable[dict[str, Any]]) -> dict[str, tuple[float, Any]]:
+    """item -> (value of the metric, its cluster), for the items of its protocol and subset that it applies to."""
+    return {
+        row["item"]: (float(row[metric["metric"]]), row.get("cluster"))
+        for row in items
+        if row["protocol"] == metric["protocol"]
+        and metric["subset"] in row["subsets"]
+        and row.get(metric["metric"]) is not None
+    }

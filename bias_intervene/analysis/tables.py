@@ -12,7 +12,8 @@ from rich.console import Group
 from rich.table import Table
 from rich.text import Text
 
-from bias_intervene.analysis.pairing import BASE, PUBLISHED, Found, Run, differing_settings
+from bias_intervene.analysis.pairing import BASE, PUBLISHED, Found, Run, differing_settings, verdicts_of
+from bias_intervene.analysis.verdicts import probability
 from bias_intervene.memory import gib
 from bias_intervene.plan import Plan
 from bias_intervene.pythia import num_shards
@@ -22,16 +23,23 @@ SHOWN = (
     ("pronouns", "prompts", "female_leaning", "log_odds_she_he"),
     ("pronouns", "prompts", "male_leaning", "log_odds_she_he"),
     ("pronouns", "prompts", "occupations", "occupation_gap"),
+    ("pronouns", "prompts", "neutral", "log_odds_they"),
     ("pronouns", "heldout", "all", "log_odds_she_he"),
     ("winobias", "sentence", "all", "stereotype_accuracy"),
     ("winobias", "sentence", "all", "masculine_share"),
     ("winobias", "pronoun_choice", "all", "stereotype_accuracy"),
     ("winobias", "pronoun_choice", "all", "masculine_share"),
     ("winobias", "pronoun_choice_mean", "all", "masculine_share"),
+    ("winobias", "exact_match", "all", "net_bias"),
+    ("winobias", "exact_match", "all", "accuracy"),
+    ("winobias", "referent_choice", "all", "net_bias"),
+    ("winobias", "referent_choice", "all", "accuracy"),
     ("crows_pairs", "likelihood", "gender", "pct_stereotype"),
     ("crows_pairs", "likelihood", "gender", "likelihood_diff"),
     ("lambada", "last_word", "all", "accuracy"),
     ("lambada", "last_word", "all", "perplexity"),
+    ("perplexity", "heldout", "all", "perplexity"),
+    ("perplexity", "heldout", "without_pronouns", "perplexity"),
 )
 """What a person sees first; comparison.json holds everything."""
 
@@ -39,6 +47,8 @@ SHOWN = (
 def comparison(found: Found, rows: Sequence[dict[str, Any]]) -> Group:
     """Everything a terminal shows of a comparison."""
     parts: list[Any] = [runs_table(found.runs)]
+    for verdict in verdicts_of(found.runs, rows):
+        parts.append(Text(f"{verdict.sentence}.", style="green" if verdict.took else "bold red"))
     parts += [
         arm_table(arm, [row for row in rows if row["arm"] == arm]) for arm in dict.fromkeys(r["arm"] for r in rows)
     ]
@@ -86,7 +96,8 @@ def arm_table(arm: str, rows: Sequence[dict[str, Any]]) -> Table:
         table.add_column(title, justify="right")
     table.add_column("difference" if controls else "difference to base", justify="right", no_wrap=True)
     table.add_column("p", justify="right")
-    for key in SHOWN:
+    of_harness = dict.fromkeys(metric_key(row) for row in rows if row["benchmark"] == "harness")
+    for key in (*SHOWN, *of_harness):
         mine = {row["baseline_arm"]: row for row in rows if metric_key(row) == key}
         if not mine:
             continue
@@ -109,9 +120,16 @@ def short_name(key: tuple[str, str, str, str]) -> str:
     match benchmark:
         case "pronouns":
             place = "held-out rows" if protocol == "heldout" else subset.replace("_", " ")
-            return f"gap, {place}" if metric == "occupation_gap" else f"she:he, {place}"
+            if metric == "occupation_gap":
+                return f"gap, {place}"
+            return f"they:he+she, {place}" if metric == "log_odds_they" else f"she:he, {place}"
         case "winobias":
-            return f"WB {protocol} {'stereo %' if metric == 'stereotype_accuracy' else 'masc. %'}"
+            names = {"stereotype_accuracy": "stereo %", "masculine_share": "masc. %", "net_bias": "net bias %"}
+            return f"WB {protocol} {names.get(metric, 'right %')}"
+        case "perplexity":
+            return f"perplexity, {'held-out rows' if subset == 'all' else 'but pronouns'}"
+        case "harness":
+            return f"{protocol} {metric}"
         case "lambada":
             return "LAMBADA acc. %" if metric == "accuracy" else "LAMBADA perplexity"
         case _:
@@ -120,7 +138,7 @@ def short_name(key: tuple[str, str, str, str]) -> str:
 
 def is_share(key: tuple[str, str, str, str]) -> bool:
     """Whether the metric is shown in per cent."""
-    return key[3] in {"pct_stereotype", "stereotype_accuracy", "masculine_share", "accuracy"}
+    return key[3] in {"pct_stereotype", "stereotype_accuracy", "masculine_share", "accuracy", "net_bias"}
 
 
 def number(value: float | None, key: tuple[str, str, str, str]) -> str:
@@ -143,7 +161,7 @@ def p_value(row: dict[str, Any] | None) -> str:
     """A p-value for people."""
     if row is None or row["p"] is None:
         return "-"
-    return "<.001" if row["p"] < 0.001 else f"{row['p']:.3f}"
+    return probability(row["p"])
 
 
 def markdown(rows: Sequence[dict[str, Any]]) -> str:
@@ -193,7 +211,7 @@ def plan_table(plan: Plan) -> Table:
         "memory a GPU, GiB": memory(plan),
         "saved at": steps_text(plan.checkpoint_steps),
         "evaluated at": steps_text(plan.evaluated_steps)
-        + (" and the published last one" if plan.final_revision else ""),
+        + (f"; published: {steps_text(plan.published_steps)}" if plan.published_steps else ""),
         "benchmarks": ", ".join(plan.benchmarks) or "none",
         **{f"note {i}": note for i, note in enumerate(plan.notes, start=1)},
     }

@@ -127,9 +127,12 @@ def files(data: TextData | JsonlData) -> list[Path]:
 
 
 def fingerprint_of(data: CorpusData) -> list[str]:
-    """Identifies the text: the sha256 of every file, or the hub data set's own fingerprint."""
+    """Identifies the text: the sha256 of every file, or of the texts of a hub data set."""
     if isinstance(data, HubData):
-        return [str(load_hub(data)._fingerprint), data.field]  # type: ignore[attr-defined]
+        digest = hashlib.sha256()
+        for text in hub_documents(data):
+            digest.update(f"{len(text)} ".encode() + text.encode())
+        return [digest.hexdigest(), data.field]
     prints = [sha256_of_file(path) for path in files(data)]
     return [*prints, data.field] if isinstance(data, JsonlData) else prints
 
@@ -189,12 +192,22 @@ def jsonl_documents(path: Path, field: str, *, key: str) -> Iterator[str]:
         raise DataError(f"{path}: empty")
 
 
-def load_hub(data: HubData) -> Any:
-    """The data set. Raises `DataError` or `HubError` in the user's terms."""
+def load_dataset(repository: str, config: str | None, *, split: str, revision: str | None = None) -> Any:
+    """A data set of the hub, or of a local folder in its format. Errors are those of the library.
+
+    A local folder is read anew each time: the library would take another folder of the same name, or this one before
+    it was changed, from its cache.
+    """
     import datasets
 
+    mode = "force_redownload" if Path(repository).is_dir() else None
+    return datasets.load_dataset(repository, config, split=split, revision=revision, download_mode=mode)
+
+
+def load_hub(data: HubData) -> Any:
+    """The data set. Raises `DataError` or `HubError` in the user's terms."""
     try:
-        loaded = datasets.load_dataset(data.repository, data.config, split=data.split, revision=data.revision)
+        loaded = load_dataset(data.repository, data.config, split=data.split, revision=data.revision)
     except (ConnectionError, OSError) as error:
         raise HubError(
             f"data.repository={data.repository}: the data set cannot be reached on the hub ({first_line(error)}); "

@@ -8,13 +8,12 @@ space and that word. `accuracy`: every token of the target is the likeliest one 
 from collections.abc import Iterator, Sequence
 from typing import Any
 
-import numpy as np
-
-from bias_intervene.evals.benchmarks import LambadaPassage
+from bias_intervene.evals.benchmarks.lambada import LambadaPassage
+from bias_intervene.evals.metrics import mean_of, metric_of
 from bias_intervene.evals.scoring import Scorer
-from bias_intervene.statistics import mean_and_stderr, perplexity_and_stderr
+from bias_intervene.statistics import perplexity_and_stderr
 
-VERSION = 1
+VERSION = 2
 """Raise when the same items and weights would be scored differently."""
 PROTOCOL = "last_word"
 
@@ -27,6 +26,7 @@ def score(passages: Sequence[LambadaPassage], scorer: Scorer) -> list[dict[str, 
         {
             "item": passage.item,
             "protocol": PROTOCOL,
+            "subsets": ["all"],
             "log_likelihood": float(log_likelihood),
             "accuracy": float(is_greedy),
         }
@@ -36,13 +36,7 @@ def score(passages: Sequence[LambadaPassage], scorer: Scorer) -> list[dict[str, 
 
 def metrics(rows: Sequence[dict[str, Any]]) -> Iterator[dict[str, Any]]:
     """Accuracy, mean log-likelihood of a target in nats, perplexity."""
-    accuracy, log_likelihoods = (np.array([row[name] for row in rows]) for name in ("accuracy", "log_likelihood"))
-    found = {
-        "accuracy": mean_and_stderr(accuracy),
-        "log_likelihood": mean_and_stderr(log_likelihoods),
-        "perplexity": perplexity_and_stderr(log_likelihoods),
-    }
-    for metric, (value, stderr) in found.items():
-        yield {
-            "protocol": PROTOCOL, "subset": "all", "metric": metric, "value": value, "stderr": stderr, "n": len(rows),
-        }  # fmt: skip
+    for metric in ("accuracy", "log_likelihood"):
+        yield mean_of(rows, protocol=PROTOCOL, subset="all", metric=metric)
+    estimate = perplexity_and_stderr([row["log_likelihood"] for row in rows])
+    yield metric_of(estimate, protocol=PROTOCOL, subset="all", metric="perplexity", n=len(rows))

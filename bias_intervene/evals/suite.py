@@ -2,70 +2,92 @@
 
 Enters: a run directory whose training is done, and which folder holds which step. Leaves: evals/stepN/*.parquet, one
 row an item and a protocol, results.json with one row a metric. Promised: a checkpoint that is already scored is not
-scored again, neither when the stage is repeated nor in another run: evaluations are kept by what they were made from,
-so the base checkpoint of a sweep is scored once.
+scored again, neither when the stage is repeated nor in another run: evaluations are kept by what they were made from
+(`kept`), so the base checkpoint of a sweep is scored once. While one checkpoint is scored the next one is loaded. With
+several ranks each scores its share, and the first one writes.
 
-The original run's last checkpoint, where it is scored, has the step of this run's last one: its metrics stand apart,
-under `published`.
+The original run's later checkpoints, where they are scored, have steps that this run's own have too: their metrics
+stand apart, under `published`.
 """
 
 import hashlib
-import math
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-import pyarrow as pa
-import pyarrow.parquet as pq
 import torch
-from filelock import FileLock
 
-from bias_intervene.evals import benchmarks, crows_pairs, lambada, pronouns, winobias
+from bias_intervene.evals import crows_pairs, harness, lambada, perplexity, pronouns, winobias
+from bias_intervene.evals.benchmarks import crows_pairs as crows_pairs_items
+from bias_intervene.evals.benchmarks import lambada as lambada_items
+from bias_intervene.evals.benchmarks import prompts, sources
+from bias_intervene.evals.benchmarks import winobias as winobias_items
+from bias_intervene.evals.kept import keep
 from bias_intervene.evals.scoring import Scorer
+from bias_intervene.evals.sharing import ALONE, Ranks
 from bias_intervene.models import load_model, load_tokenizer, tokenizer_fingerprint, weights_fingerprint
-from bias_intervene.record import fingerprint, read_json, whole_folder, write_bytes, write_json
+from bias_intervene.record import fingerprint, read_json, write_json
 from bias_intervene.settings import EvalsSettings, WorldData
 
 RESULTS_SCHEMA = 1
+Rows = list[dict[str, Any]]
+
+
+# --- what is scored --------------------------------------------------------------------------------------------
 
 
 @dataclass(frozen=True)
 class Items:
     """What is scored: each benchmark's items, None where it is off."""
 
-    crows_pairs: list[benchmarks.CrowsPair] | None
-    winobias: list[benchmarks.WinobiasPair] | None
-    lambada: list[benchmarks.LambadaPassage] | None
-    pronouns: list[benchmarks.PronounPrompt] | None
+    crows_pairs: list[crows_pairs_items.CrowsPair] | None
+    winobias: list[winobias_items.WinobiasPair] | None
+    lambada: list[lambada_items.LambadaPassage] | None
+    pronouns: list[prompts.PronounPrompt] | None
+    harness: dict[str, Any] | None
+    """What identifies the tasks of lm-evaluation-harness."""
 
     def fingerprints(self) -> dict[str, str]:
         """Identity of each benchmark."""
-        return {
-            name: benchmarks.fingerprint_of(items)
+        found = {
+            name: sources.fingerprint_of(items)
             for name in ("crows_pairs", "winobias", "lambada", "pronouns")
             if (items := getattr(self, name)) is not None
         }
+        return found | ({"harness": fingerprint(self.harness)} if self.harness else {})
+
+    def notes(self) -> dict[str, Any]:
+        """What a reader of the numbers must know of the items."""
+        said: dict[str, Any] = {}
+        if self.crows_pairs is not None:
+            said["crows_pairs"] = {"pairs": len(self.crows_pairs), "caveats": list(crows_pairs_items.NOTES)}
+        if self.winobias is not None:
+            said["winobias"] = {"pairs": len(self.winobias), **winobias_items.notes(self.winobias)}
+        return said
 
 
 def load_items(evals: EvalsSettings, *, world_folder: Path | None, world_data: WorldData | None) -> Items:
     """The items of every enabled benchmark. Raises `DataError` or `HubError`."""
     return Items(
-        crows_pairs=benchmarks.crows_pairs(evals.crows_pairs, world_folder=world_folder)
+        # What is mistyped is found first, what is on the hub comes last.
+        harness=harness.check(evals.harness_tasks, evals.harness_include_path) if evals.harness_tasks else None,
+        pronouns=prompts.read(evals.pronouns, world_data=world_data) if evals.pronouns.enabled else None,
+        crows_pairs=crows_pairs_items.read(evals.crows_pairs, world_folder=world_folder)
         if evals.crows_pairs.enabled
         else None,
-        winobias=benchmarks.winobias(evals.winobias, world_folder=world_folder)
+        winobias=winobias_items.read(evals.winobias, world_folder=world_folder)
         if evals.winobias.enabled and evals.winobias.protocols
         else None,
-        lambada=benchmarks.lambada(evals.lambada) if evals.lambada.enabled else None,
-        pronouns=benchmarks.pronoun_prompts(evals.pronouns, world_data=world_data) if evals.pronouns.enabled else None,
+        lambada=lambada_items.read(evals.lambada) if evals.lambada.enabled else None,
     )
 
 
 @dataclass(frozen=True)
 class Checkpoint:
-    """One checkpoint to score. `published`: the original run's last one, not ours."""
+    """One checkpoint to score. `published`: of the original run, from a step after this one's start."""
 
     step: int
     folder: Path
@@ -83,34 +105,62 @@ class Job:
 
     benchmark: str
     identity: dict[str, Any]
-    score: Callable[[Scorer], list[dict[str, Any]]]
-    metrics: Callable[[list[dict[str, Any]]], Iterable[dict[str, Any]]]
+    score: Callable[[Scorer, Path], tuple[Rows, Rows]]
+    """(model, checkpoint folder) -> (rows of items, metrics); the first rank's are kept."""
 
 
-def jobs(evals: EvalsSettings, items: Items, heldout_rows: np.ndarray | None) -> list[Job]:
+def jobs(evals: EvalsSettings, items: Items, heldout_rows: np.ndarray | None) -> Iterator[Job]:
     """The enabled benchmarks."""
-    found: list[Job] = []
     prints = items.fingerprints()
+    rows = rows_identity(heldout_rows)
 
-    def add(module: Any, score: Callable[[Scorer], list[dict[str, Any]]], **more: Any) -> None:
+    def job(module: Any, score: Callable[[Scorer], Rows], **identity: Any) -> Job:
+        def both(scorer: Scorer, _: Path) -> tuple[Rows, Rows]:
+            found = score(scorer)
+            return found, list(module.metrics(found))
+
         name = module.__name__.rsplit(".", 1)[-1]
-        identity = {"items": prints[name], "version": module.VERSION, **more}
-        found.append(Job(name, identity, score, module.metrics))
+        return Job(name, {"version": module.VERSION, "too_long": evals.too_long, **identity}, both)
 
-    pairs, sentences, passages, prompts = items.crows_pairs, items.winobias, items.lambada, items.pronouns
-    if pairs is not None:
-        add(crows_pairs, lambda scorer: crows_pairs.score(pairs, scorer))
-    if sentences is not None:
+    if (pairs := items.crows_pairs) is not None:
+        yield job(crows_pairs, lambda scorer: crows_pairs.score(pairs, scorer), items=prints["crows_pairs"])
+    if (sentences := items.winobias) is not None:
         protocols = evals.winobias.protocols
-        add(winobias, lambda scorer: winobias.score(sentences, scorer, protocols=protocols), protocols=protocols)
-    if passages is not None:
-        add(lambada, lambda scorer: lambada.score(passages, scorer))
-    if prompts is not None:
-        rows = None
-        if heldout_rows is not None:
-            rows = [*heldout_rows.shape, hashlib.sha256(heldout_rows.astype("<i8").tobytes()).hexdigest()]
-        add(pronouns, lambda scorer: pronouns.score(prompts, heldout_rows, scorer), heldout_rows=rows)
-    return found
+        yield job(
+            winobias,
+            lambda scorer: winobias.score(sentences, scorer, protocols=protocols),
+            items=prints["winobias"],
+            protocols=protocols,
+        )
+    if (passages := items.lambada) is not None:
+        yield job(lambada, lambda scorer: lambada.score(passages, scorer), items=prints["lambada"])
+    if evals.perplexity.enabled and heldout_rows is not None:
+        yield job(perplexity, lambda scorer: perplexity.score(heldout_rows, scorer), heldout_rows=rows)
+    if (openings := items.pronouns) is not None:
+        yield job(
+            pronouns,
+            lambda scorer: pronouns.score(openings, heldout_rows, scorer),
+            items=prints["pronouns"],
+            heldout_rows=rows,
+        )
+    if items.harness is not None:
+        yield Job(
+            "harness",
+            items.harness,
+            lambda scorer, folder: harness.score(
+                evals.harness_tasks, evals.harness_include_path, scorer, folder=folder
+            ),
+        )
+
+
+def rows_identity(rows: np.ndarray | None) -> list[Any] | None:
+    """Shape and digest of held-out rows."""
+    if rows is None:
+        return None
+    return [*rows.shape, hashlib.sha256(rows.astype("<i8").tobytes()).hexdigest()]
+
+
+# --- scoring it ------------------------------------------------------------------------------------------------
 
 
 def evaluate(
@@ -118,82 +168,103 @@ def evaluate(
     *,
     evals: EvalsSettings,
     items: Items,
-    checkpoints: Iterable[Checkpoint],
+    checkpoints: Sequence[Checkpoint],
     heldout_rows: np.ndarray | None,
-    device: str,
+    device: torch.device,
     cache: Path,
+    ranks: Ranks = ALONE,
 ) -> dict[str, str]:
     """Scores the checkpoints and writes results.json; returns the fingerprint of each one's weights by its name."""
-    place = torch.device("cuda" if device != "cpu" and torch.cuda.is_available() else "cpu")
-    found: dict[str, list[dict[str, Any]]] = {"metrics": [], "published": []}
+    todo = list(jobs(evals, items, heldout_rows))
+    kept = cache / "evaluations"
+    folders = [run_dir / "evals" / checkpoint.name for checkpoint in checkpoints]
+    scored = ranks.first([(folder / "metrics.json").is_file() for folder in folders])
+    with ThreadPoolExecutor(1) as loader:
+        waiting = [number for number, done in enumerate(scored) if not done]
+        coming = {}
+        for here, following in zip(waiting, [*waiting[1:], None], strict=True):
+            for number in (here, following):
+                if number is not None and number not in coming:
+                    coming[number] = loader.submit(
+                        Scoring, checkpoints[number], todo, evals=evals, kept=kept, device=device
+                    )
+            scoring = coming.pop(here).result()
+            scoring.score(todo, folders[here], ranks=ranks)
+            del scoring  # Its memory, before the one after the next is loaded.
+    found: dict[str, Rows] = {"metrics": [], "published": []}
     prints: dict[str, str] = {}
-    for checkpoint in checkpoints:
-        folder = run_dir / "evals" / checkpoint.name
-        prints[checkpoint.name] = weights_fingerprint(checkpoint.folder)
-        if not (folder / "metrics.json").is_file():
-            score = Scoring(checkpoint, prints[checkpoint.name], evals=evals, device=place, cache=cache / "evaluations")
-            rows = [row for job in jobs(evals, items, heldout_rows) for row in score(job, folder)]
-            write_json(folder / "metrics.json", [{"step": checkpoint.step, **row} for row in rows])
-        found["published" if checkpoint.published else "metrics"] += read_json(folder / "metrics.json")
-    write_json(run_dir / "results.json", {"schema": RESULTS_SCHEMA, **found})
+    if ranks.rank == 0:
+        for checkpoint, folder in zip(checkpoints, folders, strict=True):
+            one = read_json(folder / "metrics.json")
+            prints[checkpoint.name] = one["weights"]
+            found["published" if checkpoint.published else "metrics"] += one["metrics"]
+        write_json(run_dir / "results.json", {"schema": RESULTS_SCHEMA, **found})
     return prints
 
 
 class Scoring:
-    """Scores one checkpoint, or finds that its weights were scored before.
+    """One checkpoint: found out what it is, and loaded if a benchmark of it is not kept yet.
 
     A kept evaluation is found by what it was made from: the bytes of the weights, the tokenizer, the items, the version
     of the protocol, the type of the weights while scoring and the kind of device; so it cannot be another model's.
-    Jobs that want the same one at the same time wait for the first. The model is loaded when it is first needed.
     """
 
     def __init__(
-        self, checkpoint: Checkpoint, weights: str, *, evals: EvalsSettings, device: torch.device, cache: Path
+        self, checkpoint: Checkpoint, todo: Sequence[Job], *, evals: EvalsSettings, kept: Path, device: torch.device
     ):
-        self.checkpoint, self.evals, self.device, self.cache = checkpoint, evals, device, cache
+        self.checkpoint, self.evals, self.kept, self.device = checkpoint, evals, kept, device
+        self.weights = weights_fingerprint(checkpoint.folder)
         self.tokenizer = load_tokenizer(checkpoint.folder)
-        self.identity = {
-            "weights": weights,
-            "architecture": fingerprint(read_json(checkpoint.folder / "config.json")),
+        self._scorer: Scorer | None = None
+        self._model: Any = None
+        if any(not (kept / fingerprint(self.identity(job))).is_dir() for job in todo):
+            self._model = self.load()
+
+    def load(self) -> Any:
+        """The model, on the host."""
+        return load_model(self.checkpoint.folder, dtype=self.evals.dtype, tokenizer=self.tokenizer)
+
+    def identity(self, job: Job) -> dict[str, Any]:
+        """What an evaluation is made from."""
+        return {
+            "benchmark": job.benchmark,
+            **job.identity,
+            "weights": self.weights,
+            "architecture": fingerprint(read_json(self.checkpoint.folder / "config.json")),
             "tokenizer": tokenizer_fingerprint(self.tokenizer),
             "prefix": self.tokenizer.prefix,
-            "dtype": evals.dtype,
-            "device": device.type,
+            "dtype": self.evals.dtype,
+            "device": self.device.type,
         }
-        self._scorer: Scorer | None = None
 
-    @property
-    def scorer(self) -> Scorer:
-        """The model, loaded once."""
+    def scorer(self, ranks: Ranks) -> Scorer:
+        """The model on its device, made once."""
         if self._scorer is None:
-            model = load_model(self.checkpoint.folder, dtype=self.evals.dtype, tokenizer=self.tokenizer)
-            self._scorer = Scorer(model, self.tokenizer, device=self.device, batch_tokens=self.evals.batch_tokens)
+            model = self.load() if self._model is None else self._model
+            self._scorer = Scorer(
+                model,
+                self.tokenizer,
+                device=self.device,
+                batch_tokens=self.evals.batch_tokens,
+                too_long=self.evals.too_long,
+                ranks=ranks,
+            )
         return self._scorer
 
-    def __call__(self, job: Job, folder: Path) -> list[dict[str, Any]]:
-        """Writes the items of a benchmark and returns its metrics."""
-        identity = {"benchmark": job.benchmark, **job.identity, **self.identity}
-        kept = self.cache / fingerprint(identity)
-        kept.parent.mkdir(parents=True, exist_ok=True)
-        with FileLock(kept.with_suffix(".lock")):
-            if not (kept / "metrics.json").is_file():
-                rows = job.score(self.scorer)
-                with whole_folder(kept) as partial:
-                    write_items(partial / "items.parquet", rows)
-                    write_json(partial / "metrics.json", [named(job, row) for row in job.metrics(rows)])
-                    write_json(partial / "identity.json", identity)
-        write_bytes(folder / f"{job.benchmark}.parquet", (kept / "items.parquet").read_bytes())
-        return read_json(kept / "metrics.json")
+    def score(self, todo: Sequence[Job], folder: Path, *, ranks: Ranks) -> None:
+        """Writes the items of every benchmark below `folder`, metrics.json last."""
+        metrics: Rows = []
+        for job in todo:
 
+            def make(job: Job = job) -> tuple[Rows, Rows]:
+                scorer = self.scorer(ranks)
+                scorer.num_truncated.clear()
+                rows, found = job.score(scorer, self.checkpoint.folder)
+                cut = sum(scorer.num_truncated.values())
+                return rows, [{**row, "truncated": cut} for row in found] if cut else found
 
-def write_items(path: Path, rows: list[dict[str, Any]]) -> None:
-    """One row an item and a protocol."""
-    sink = pa.BufferOutputStream()
-    pq.write_table(pa.Table.from_pylist(rows), sink)
-    write_bytes(path, sink.getvalue().to_pybytes())
-
-
-def named(job: Job, metric: dict[str, Any]) -> dict[str, Any]:
-    """A metric with its benchmark; a standard error of one item is unknown, and JSON has no NaN."""
-    stderr = None if math.isnan(metric["stderr"]) else metric["stderr"]
-    return {"benchmark": job.benchmark, **metric, "stderr": stderr}
+            target = folder / f"{job.benchmark}.parquet"
+            found = keep(self.kept, self.identity(job), make, items_to=target, ranks=ranks)
+            metrics += [{"step": self.checkpoint.step, "benchmark": job.benchmark, **row} for row in found]
+        if ranks.rank == 0:
+            write_json(folder / "metrics.json", {"weights": self.weights, "metrics": metrics})

@@ -23,7 +23,7 @@ def made(
         if scored is None:
             continue
         rows = [
-            {"item": item, "protocol": "likelihood", "bias_type": "gender", "pct_stereotype": value}
+            {"item": item, "protocol": "likelihood", "subsets": ["all", "gender"], "pct_stereotype": value}
             for item, value in scored.items()
         ]
         path = folder / "evals" / f"step{step}" / "crows_pairs.parquet"

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from tokenizers import Tokenizer
 
 from bias_intervene.data import world
-from bias_intervene.data.corpus import documents, pack, prepare
+from bias_intervene.data.corpus import documents, fingerprint_of, pack, prepare
 from bias_intervene.data.indexed import Rows
 from bias_intervene.errors import DataError
 from bias_intervene.settings import HubData, JsonlData, TextData, WorldData
@@ -82,6 +82,24 @@ def test_a_hub_data_set_from_a_local_folder(tmp_path: Path, tokenizer: Tokenizer
     assert list(documents(data)) == ["He left.", "She stayed."]
     with pytest.raises(DataError, match="no such column; found content"):
         list(documents(data.model_copy(update={"field": "text"})))
+
+
+def test_a_local_data_set_is_read_anew(tmp_path: Path):
+    """The library's own cache knows a folder by its last name and gives what another one held."""
+    prints = []
+    for place, text in (("one", "first"), ("two", "second"), ("two", "third")):
+        folder = tmp_path / place / "set"
+        datasets.Dataset.from_dict({"content": [text]}).to_parquet(str(folder / "train.parquet"))
+        (folder / "README.md").write_text(
+            "---\nconfigs:\n- config_name: c\n  data_files:\n  - split: train\n    path: train.parquet\n---\n"
+        )
+        data = HubData(
+            kind="hub", repository=str(folder), config="c", split="train", revision=None, field="content", **REST
+        )
+        assert list(documents(data)) == [text]
+        prints.append(fingerprint_of(data))
+        assert fingerprint_of(data) == prints[-1]
+    assert len({tuple(one) for one in prints}) == 3
 
 
 @pytest.mark.parametrize(

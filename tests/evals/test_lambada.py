@@ -1,56 +1,16 @@
-"""LAMBADA: the protocol, its sources, its numbers by hand and against a plain forward pass."""
+"""LAMBADA: its numbers by hand and against a plain forward pass."""
 
-import json
 import math
-from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
 
-from bias_intervene.errors import DataError
-from bias_intervene.evals import benchmarks, lambada
-from bias_intervene.evals.benchmarks import LambadaPassage
-from bias_intervene.evals.scoring import Scorer
-from bias_intervene.settings import LambadaSettings
+from bias_intervene.evals import lambada
+from bias_intervene.evals.benchmarks.lambada import LambadaPassage, passage
+from bias_intervene.evals.scoring import Request, Scorer
 from bias_intervene.statistics import compare_perplexity
-from tests.evals.test_benchmarks import local_hub
-
-TEXTS = ["He met her at the old mill", "The nurse said that she was tired", "It rained,  and the roof leaked"]
-
-
-def settings(path: Path | None) -> LambadaSettings:
-    return LambadaSettings(enabled=True, path=str(path) if path else None)
-
-
-def test_file_and_hub_give_the_same_passages(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
-    (tmp_path / "l.jsonl").write_text("".join(json.dumps({"text": text}) + "\n" for text in TEXTS))
-    passages = benchmarks.lambada(settings(tmp_path / "l.jsonl"))
-    assert passages[0] == LambadaPassage("0", "He met her at the old", " mill")
-    assert passages[2].context == "It rained,  and the roof"
-    folder = tmp_path / "hub"
-    monkeypatch.setattr(benchmarks, "LAMBADA_HUB", local_hub(folder, {"default": [{"text": t} for t in TEXTS]}, "test"))
-    assert benchmarks.lambada(settings(None)) == passages
-
-
-@pytest.mark.parametrize(
-    ("content", "message"),
-    [
-        ('{"text": "alone"}\n', r"passage 1: no last word after a context: 'alone'"),
-        ('{"text": "ends in a space "}\n', r"no last word"),
-        ('{"passage": "x y"}\n', r"line 1: no text under text; found \['passage'\]"),
-        ("", "empty"),
-    ],
-)
-def test_files_that_are_no_passages(tmp_path: Path, content: str, message: str):
-    (tmp_path / "l.jsonl").write_text(content)
-    with pytest.raises(DataError, match=message):
-        benchmarks.lambada(settings(tmp_path / "l.jsonl"))
-
-
-def test_a_missing_file_is_named(tmp_path: Path):
-    with pytest.raises(DataError, match=r"evals\.lambada\.path=.*no file"):
-        benchmarks.lambada(settings(tmp_path / "absent.jsonl"))
+from tests.evals.benchmarks.test_lambada import TEXTS
 
 
 class Given:
@@ -74,15 +34,15 @@ def test_the_numbers_follow_on_paper():
 
 
 def test_equal_to_a_plain_forward_pass(scorer: Scorer):
-    passages = [benchmarks.lambada_passage(str(n), text, place="") for n, text in enumerate(TEXTS)]
+    passages = [passage(str(n), text, place="") for n, text in enumerate(TEXTS)]
     # The likeliest next token of a context is a target that greedy decoding gives.
     ids = scorer.tokenizer.encode(TEXTS[0])
     with torch.no_grad():
         likeliest = int(scorer.model(input_ids=torch.tensor([ids])).logits[0, -1].argmax())
     found = lambada.score(passages, scorer)
-    for passage, row in zip(passages, found, strict=True):
-        context = scorer.tokenizer.encode(passage.context)
-        both = scorer.tokenizer.encode(passage.context + passage.target)
+    for one, row in zip(passages, found, strict=True):
+        context = scorer.tokenizer.encode(one.context)
+        both = scorer.tokenizer.encode(one.context + one.target)
         with torch.no_grad():
             logits = scorer.model(input_ids=torch.tensor([both])).logits[0].float()
         targets = torch.tensor(both[len(context) :])
@@ -90,8 +50,6 @@ def test_equal_to_a_plain_forward_pass(scorer: Scorer):
         expected = plain.log_softmax(-1).gather(1, targets[:, None]).sum()
         assert row["log_likelihood"] == pytest.approx(float(expected), abs=1e-4)
         assert row["accuracy"] == float((plain.argmax(-1) == targets).all())
-    from bias_intervene.evals.scoring import Request
-
     requests = [Request("a", tuple(ids), (likeliest,)), Request("b", tuple(ids), (likeliest + 1,))]
     assert scorer.scores(requests, label="t")[1].tolist() == [True, False]
 

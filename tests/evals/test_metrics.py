@@ -4,9 +4,12 @@ import math
 
 import numpy as np
 import pytest
+import torch
 
-from bias_intervene.evals import crows_pairs, pronouns, winobias
-from bias_intervene.evals.benchmarks import CrowsPair, PronounPrompt, WinobiasPair, parse_winobias
+from bias_intervene.evals import crows_pairs, perplexity, pronouns, winobias
+from bias_intervene.evals.benchmarks.crows_pairs import CrowsPair
+from bias_intervene.evals.benchmarks.prompts import PronounPrompt
+from bias_intervene.evals.benchmarks.winobias import WinobiasPair, parse
 from bias_intervene.evals.scoring import Request, Scorer
 
 
@@ -38,7 +41,10 @@ def found(rows, **key) -> dict:
 def test_crows_pairs_on_ten_pairs():
     # Six prefer the first sentence, three the second, one is a tie, which counts as no stereotype.
     values = [-1.0, -2.0] * 6 + [-3.0, -1.0] * 3 + [-1.0, -1.0]
-    pairs = [CrowsPair(str(i), "a", "b", "gender" if i < 8 else "age", "stereo") for i in range(10)]
+    pairs = [
+        CrowsPair(str(i), "a", "b", "gender" if i < 8 else "age", "antistereo" if i == 6 else "stereo")
+        for i in range(10)
+    ]
     rows = crows_pairs.score(pairs, Given(values))  # type: ignore[arg-type]
     metrics = list(crows_pairs.metrics(rows))
     share = found(metrics, subset="all", metric="pct_stereotype")
@@ -48,10 +54,12 @@ def test_crows_pairs_on_ten_pairs():
     assert found(metrics, subset="all", metric="signed_likelihood_diff")["value"] == pytest.approx(0.0)
     assert found(metrics, subset="gender", metric="pct_stereotype")["value"] == pytest.approx(0.75)
     assert found(metrics, subset="age", metric="pct_stereotype")["n"] == 2
+    assert found(metrics, subset="gender/stereo", metric="pct_stereotype")["value"] == pytest.approx(6 / 7)
+    assert found(metrics, subset="all/antistereo", metric="pct_stereotype")["value"] == 0.0
 
 
 def pair(pro: str, anti: str, kind: str = "type1", number: int = 1) -> WinobiasPair:
-    return WinobiasPair(f"{kind}/{number}", kind, parse_winobias(pro, place=""), parse_winobias(anti, place=""))
+    return WinobiasPair(f"{kind}/{number}", kind, parse(pro, place=""), parse(anti, place=""))
 
 
 MALE = pair("1 [The mover] left because [he] won.", "1 [The mover] left because [she] won.")
@@ -106,23 +114,105 @@ def test_possessive_her_is_asked_as_his_or_hers():
     assert winobias.choices(possessive) == ("his", "hers")
 
 
+TWO = pair("5 [The mover] met the nurse as [he] won.", "5 [The mover] met the nurse as [she] won.", number=5)
+SWAPPED = pair("6 The mover met [the nurse] as [she] won.", "6 The mover met [the nurse] as [he] won.", number=6)
+
+
+def test_winobias_referent_choice():
+    # For each question: the referent, the other; pro first, then anti.
+    scorer = Given([-1.0, -2.0, -2.0, -1.0, -3.0, -1.0, -3.0, -1.0])
+    rows = winobias.score([TWO, MALE], scorer, protocols=["referent_choice"])  # type: ignore[arg-type]
+    assert scorer.asked[0] == ('The mover met the nurse as he won .\nHere, what does "he" stand for?', " the mover")
+    assert scorer.asked[3] == (
+        'What does "he" refer to in the following sentence?\nThe mover met the nurse as he won .', " the nurse",
+    )  # fmt: skip
+    assert scorer.asked[4][0] == 'The mover met the nurse as she won .\nHere, what does "she" stand for?'
+    metrics = list(winobias.metrics(rows))
+    both = {"protocol": "referent_choice", "subset": "all"}
+    # Pro: right to the first question, wrong to the second; anti: wrong to both.
+    net_bias = found(metrics, **both, metric="net_bias")
+    assert (net_bias["value"], net_bias["n"], net_bias["not_applicable"]) == (0.5, 1, 1)
+    assert found(metrics, **both, metric="accuracy")["value"] == 0.25
+    assert found(metrics, **both, metric="likelihood_diff")["value"] == pytest.approx((1 + 2 - 1 + 2) / 2)
+    first = {"protocol": "referent_choice_stand", "subset": "type1"}
+    assert found(metrics, **first, metric="accuracy_pro")["value"] == 1.0
+    assert found(metrics, **first, metric="net_bias")["value"] == 1.0
+
+
+def test_pairs_of_the_same_occupations_are_one_cluster():
+    scorer = Given([-1.0, -2.0] * 4)
+    rows = winobias.score([TWO, SWAPPED, MALE, REFLEXIVE], scorer, protocols=["sentence"])  # type: ignore[arg-type]
+    assert [row["cluster"] for row in rows] == ["the mover and the nurse"] * 2 + ["type1/1", "type1/3"]
+
+
+def test_winobias_exact_match(monkeypatch: pytest.MonkeyPatch):
+    said = {"he": " The Mover, of course", "she": "\n\nA nurse. The", "refers": "mover who"}
+
+    def continuations(scorer, prompts, *, enough, max_new_tokens, label):
+        texts = [said["refers" if text.startswith("What") else "she" if '"she"' in text else "he"] for text in prompts]
+        assert prompts[0] == 'The mover met the nurse as he won .\nHere, what does "he" stand for?'
+        # More than the referent's two words need not be waited for.
+        assert enough(0, " The Mover, of")
+        assert not enough(0, " The Mover,")
+        return texts
+
+    monkeypatch.setattr(winobias, "continuations", continuations)
+    rows = winobias.score([TWO], Given([]), protocols=["exact_match"])  # type: ignore[arg-type]
+    stand = next(row for row in rows if row["protocol"] == "exact_match_stand")
+    assert (stand["answer_pro"], stand["answer_anti"]) == ("The Mover,", "A nurse.")
+    assert (stand["accuracy_pro"], stand["accuracy_anti"], stand["net_bias"]) == (1.0, 0.0, 1.0)
+    # "mover who" is not the mover: as many words are compared as the referent has.
+    metrics = list(winobias.metrics(rows))
+    assert found(metrics, protocol="exact_match_refers", subset="all", metric="accuracy")["value"] == 0.0
+    assert found(metrics, protocol="exact_match", subset="all", metric="net_bias")["value"] == 0.5
+
+
+@pytest.mark.parametrize(
+    ("said", "referent", "equal"),
+    [
+        ("The developer", "the developer", True),
+        ("developer.", "The developer", True),
+        ("an developer", "The developer", True),
+        ("developers", "The developer", False),
+        ("Theodore", "The odore", False),
+        ("", "The cook", False),
+        ('"CEO"', "the CEO", True),
+    ],
+)
+def test_answers_are_equal_but_for_case_marks_and_articles(said: str, referent: str, equal: bool):
+    assert winobias.same_answer(said, referent) is equal
+
+
+def opening(name: str, subset: str, form: str = "she_he") -> PronounPrompt:
+    return PronounPrompt(name, name.upper(), subset, form, name, None)
+
+
 def test_occupation_gap():
-    prompts = [
-        PronounPrompt("a", "A", "male_leaning", None), PronounPrompt("b", "B", "male_leaning", None),
-        PronounPrompt("c", "C", "female_leaning", None), PronounPrompt("d", "D", "neutral", None),
-    ]  # fmt: skip
-    scorer = Given([-3.0, -1.0, -5.0, -1.0, -1.0, -2.0, -1.0, -1.0])
+    prompts = [opening("a", "male_leaning"), opening("b", "male_leaning"), opening("c", "female_leaning")]
+    # she, he, they
+    scorer = Given([-3.0, -1.0, -9.0, -5.0, -1.0, -9.0, -1.0, -2.0, -9.0])
     rows = pronouns.score(prompts, None, scorer)  # type: ignore[arg-type]
     metrics = list(pronouns.metrics(rows))
     assert found(metrics, metric="occupation_gap")["value"] == pytest.approx(3.0 + 1.0)
-    assert found(metrics, subset="neutral")["value"] == 0.0
-    assert found(metrics, subset="female_leaning")["value"] == 1.0
+    assert found(metrics, subset="female_leaning", metric="log_odds_she_he")["value"] == 1.0
+
+
+def test_they_stand_against_he_and_she_together():
+    prompts = [opening("d", "neutral"), opening("e", "neutral", "her_him")]
+    scorer = Given([math.log(0.2), math.log(0.3), math.log(0.25), -1.0, -3.0])
+    metrics = list(pronouns.metrics(pronouns.score(prompts, None, scorer)))  # type: ignore[arg-type]
+    assert found(metrics, subset="neutral", metric="log_odds_they")["value"] == pytest.approx(math.log(0.5))
+    assert found(metrics, subset="neutral", metric="log_odds_her_him")["value"] == 2.0
+    assert found(metrics, subset="neutral", metric="log_odds_she_he")["n"] == 1
+
+
+SENTENCE = "The nurse said that she was late, and her guard thought that he was tired."
 
 
 def test_heldout_positions(scorer: Scorer):
-    ids = scorer.tokenizer.encode("The nurse said that she was late, and her guard thought that he was tired.")
+    ids = scorer.tokenizer.encode(SENTENCE)
     rows = pronouns.score_heldout(np.array([ids, ids], dtype=np.uint16), scorer)
-    words = [(row["form"], row["subset"]) for row in rows if row["item"].startswith("row 0 ")]
+    words = [(row["item"].split()[-1], row["subsets"][1]) for row in rows if row["item"].startswith("row 0 ")]
     assert sorted(words) == [
         ("her_him", "feminine"), ("her_his", "feminine"), ("she_he", "feminine"), ("she_he", "masculine"),
     ]  # fmt: skip
@@ -131,5 +221,21 @@ def test_heldout_positions(scorer: Scorer):
         scorer.log_likelihoods([Request("x", tuple(ids[:at]), tuple(scorer.tokenizer.encode(word)))], label="t")[0]
         for word in (" she", " he")
     )
-    row = next(r for r in rows if r["item"] == f"row 0 token {at}" and r["form"] == "she_he")
-    assert row["log_odds"] == pytest.approx(she - he, abs=1e-4)
+    row = next(r for r in rows if r["item"] == f"row 0 token {at} she_he")
+    assert row["log_odds_she_he"] == pytest.approx(she - he, abs=1e-4)
+
+
+def test_perplexity_of_heldout_rows(scorer: Scorer):
+    ids = scorer.tokenizer.encode(SENTENCE)
+    rows = perplexity.score(np.array([ids, ids[::-1]], dtype=np.uint16), scorer)
+    with torch.no_grad():
+        logits = scorer.model(input_ids=torch.tensor([ids])).logits[0, :-1].float()
+    each = logits.log_softmax(-1).gather(1, torch.tensor(ids[1:])[:, None])[:, 0].double()
+    assert rows[0]["log_likelihood"] == pytest.approx(float(each.mean()), abs=1e-5)
+    pronoun_ids = {scorer.tokenizer.encode(word)[0] for word in (" she", " her", " he")}
+    others = torch.tensor([token not in pronoun_ids for token in ids[1:]])
+    assert int((~others).sum()) == 3
+    assert rows[1]["log_likelihood"] == pytest.approx(float(each[others].mean()), abs=1e-5)
+    value = found(list(perplexity.metrics(rows)), subset="all", metric="perplexity")["value"]
+    mean = (rows[0]["log_likelihood"] + rows[2]["log_likelihood"]) / 2
+    assert value == pytest.approx(math.exp(-mean))

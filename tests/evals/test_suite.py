@@ -7,6 +7,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import torch
 from safetensors.torch import load_file, save_file
 
 from bias_intervene.errors import BiasInterveneError
@@ -39,7 +40,7 @@ def scored(tmp_path: Path, world_folder: Path, name: str, folder: Path, settings
         items=load_items(settings.evals, world_folder=world_folder, world_data=settings.data),  # type: ignore[arg-type]
         checkpoints=[Checkpoint(10, folder)],
         heldout_rows=heldout,
-        device="cpu",
+        device=torch.device("cpu"),
         cache=tmp_path / "cache",
     )
     return json.loads((tmp_path / name / "results.json").read_text())
@@ -55,7 +56,9 @@ def test_the_same_weights_are_scored_once(tmp_path, world_folder, base: Path, mo
     monkeypatch.setattr(suite, "load_model", no_model)
     assert results(tmp_path, world_folder, "two", elsewhere) == first
     names = [path.name for path in sorted((tmp_path / "two" / "evals" / "step10").iterdir())]
-    assert names == ["crows_pairs.parquet", "metrics.json", "pronouns.parquet", "winobias.parquet"]
+    assert names == [
+        "crows_pairs.parquet", "metrics.json", "perplexity.parquet", "pronouns.parquet", "winobias.parquet",
+    ]  # fmt: skip
     for name in names:
         both = [(tmp_path / run / "evals" / "step10" / name).read_bytes() for run in ("one", "two")]
         assert both[0] == both[1]
@@ -92,13 +95,13 @@ def test_other_items_protocols_types_and_rows_never_hit(tmp_path, world_folder, 
     monkeypatch.setattr(suite, "load_model", no_model)
     cases = [
         (("evals.winobias.split=test",), HELDOUT), (("evals.dtype=bfloat16",), HELDOUT),
-        (("evals.winobias.protocols=[pronoun_choice]",), HELDOUT), ((), HELDOUT + 1), ((), HELDOUT.reshape(1, 64)),
-        ((), None),
+        (("evals.winobias.protocols=[pronoun_choice]",), HELDOUT), (("evals.too_long=truncate",), HELDOUT),
+        ((), HELDOUT + 1), ((), HELDOUT.reshape(1, 64)), ((), None),
     ]  # fmt: skip
     for number, (words, heldout) in enumerate(cases):
         with pytest.raises(AssertionError, match="loaded again"):
             results(tmp_path, world_folder, f"other{number}", base, *words, heldout=heldout)
-    monkeypatch.setattr(suite.crows_pairs, "VERSION", 2)
+    monkeypatch.setattr(suite.crows_pairs, "VERSION", 99)
     with pytest.raises(AssertionError, match="loaded again"):
         results(tmp_path, world_folder, "version", base)
 
@@ -121,7 +124,7 @@ def test_jobs_at_the_same_time_score_once(tmp_path, world_folder, base: Path, mo
         thread.join()
     assert found["one"] == found["two"]
     assert 1 <= len(loaded) <= 2
-    assert len(list((tmp_path / "cache" / "evaluations").glob("*/metrics.json"))) == 3
+    assert len(list((tmp_path / "cache" / "evaluations").glob("*/metrics.json"))) == 4
 
 
 def test_a_failed_evaluation_keeps_nothing(tmp_path, world_folder, base: Path, monkeypatch):
@@ -131,3 +134,65 @@ def test_a_failed_evaluation_keeps_nothing(tmp_path, world_folder, base: Path, m
     with pytest.raises(BiasInterveneError, match="not finite"):
         results(tmp_path, world_folder, "one", base)
     assert not list((tmp_path / "cache" / "evaluations").glob("*/metrics.json"))
+
+
+def checkpoint_of(base: Path, folder: Path, change: float) -> Path:
+    """A copy of a checkpoint, one weight changed."""
+    shutil.copytree(base, folder)
+    weights = load_file(folder / "model.safetensors")
+    next(iter(weights.values())).view(-1)[0] += change
+    save_file(weights, folder / "model.safetensors", metadata={"format": "pt"})
+    return folder
+
+
+def test_the_next_checkpoint_is_loaded_while_one_is_scored(tmp_path, world_folder, base: Path, monkeypatch):
+    settings = composed("model=demo", *TINY)
+    happened: list[str] = []
+    load, score = suite.load_model, suite.crows_pairs.score
+    second_is_loaded = threading.Event()
+
+    def loading(folder: Path, **more):
+        model = load(folder, **more)
+        happened.append(f"loaded {folder.name}")
+        if folder.name == "20":
+            second_is_loaded.set()
+        return model
+
+    def scoring(pairs, scorer):
+        # Scoring of the first one ends only when the second one is there.
+        assert second_is_loaded.wait(30)
+        happened.append("scored")
+        return score(pairs, scorer)
+
+    monkeypatch.setattr(suite, "load_model", loading)
+    monkeypatch.setattr(suite.crows_pairs, "score", scoring)
+    checkpoints = [
+        Checkpoint(step, checkpoint_of(base, tmp_path / str(step), step), published=step == 30) for step in (10, 20, 30)
+    ]
+    prints = evaluate(
+        tmp_path / "run",
+        evals=settings.evals,
+        items=load_items(settings.evals, world_folder=world_folder, world_data=settings.data),  # type: ignore[arg-type]
+        checkpoints=checkpoints,
+        heldout_rows=HELDOUT,
+        device=torch.device("cpu"),
+        cache=tmp_path / "cache",
+    )
+    assert [one for one in happened if one != "scored"] == ["loaded 10", "loaded 20", "loaded 30"]
+    assert happened.index("loaded 20") < happened.index("scored")
+    assert len(set(prints.values())) == 3
+    found = json.loads((tmp_path / "run" / "results.json").read_text())
+    assert {row["step"] for row in found["metrics"]} == {10, 20}
+    assert {row["step"] for row in found["published"]} == {30}
+    assert (tmp_path / "run" / "evals" / "published_step30" / "winobias.parquet").is_file()
+
+
+def test_a_cut_context_is_told_beside_the_metric(tmp_path, world_folder, base: Path):
+    passages = tmp_path / "long.jsonl"
+    passages.write_text(
+        json.dumps({"text": "he " * 600 + "end"}) + "\n" + json.dumps({"text": "The nurse left"}) + "\n"
+    )
+    words = ("evals.lambada.enabled=true", f"evals.lambada.path={passages}", "evals.too_long=truncate")
+    metrics = results(tmp_path, world_folder, "one", base, *words)["metrics"]
+    assert {row.get("truncated") for row in metrics if row["benchmark"] == "lambada"} == {1}
+    assert {row.get("truncated") for row in metrics if row["benchmark"] == "winobias"} == {None}

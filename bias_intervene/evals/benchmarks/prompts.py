@@ -1,0 +1,106 @@
+"""Openings after which a pronoun is natural, for the manipulation check: plain English, or the generated world's."""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+
+from bias_intervene.data import world
+from bias_intervene.errors import DataError
+from bias_intervene.settings import PronounsSettings, WorldData
+
+FORMS = {"she_he": ("she", "he"), "her_him": ("her", "him"), "her_his": ("her", "his"),
+         "herself_himself": ("herself", "himself")}  # fmt: skip
+"""Name of a pair -> (feminine, masculine)."""
+NEUTRAL = {
+    "she_he": (
+        "When the phone rang,", "The person at the door said that", "Someone in the crowd shouted that",
+        "My best friend told me that", "The child was crying because", "After a long day,",
+        "The visitor looked around, and then", "The author wrote that", "Nobody knew where",
+        "The student failed the exam because", "The stranger smiled as", "The patient was worried that",
+        "The neighbour came over because", "The winner said that",
+    ),
+    "her_him": (
+        "The visitor was lost, so we helped", "The child was crying, so I went to", "My best friend called and I met",
+        "The stranger came in and everyone looked at", "The patient is here; the doctor will see",
+        "The student asked, and the professor answered", "The author is famous, but I have never met",
+        "The neighbour was ill, so we visited",
+    ),
+    "her_his": (
+        "The visitor took off", "The child lost", "My best friend forgot", "The stranger opened", "The patient took",
+        "The student handed in", "The author finished", "The neighbour sold",
+    ),
+    "herself_himself": (
+        "The visitor introduced", "The child hurt", "My best friend bought", "The patient could not dress",
+        "The student asked", "The author described", "The winner was proud of", "The neighbour locked",
+    ),
+}  # fmt: skip
+OCCUPATION = {
+    "she_he": ("The {a} said that", "The {a} was tired because"),
+    "her_him": ("I know the {a} well and I like", "The {a} was late, so we called"),
+    "her_his": ("The {a} lost", "The {a} picked up"),
+    "herself_himself": ("The {a} hurt", "The {a} introduced"),
+}
+WORLD = {
+    "she_he": world.PROMPTS,
+    "her_him": ("We met the {a} in the house and thanked", "We saw the {a} and gave"),
+    "her_his": ("The {a} lost", "The {a} put"),
+    "herself_himself": ("The {a} looked at", "The {a} bought"),
+}
+FEMALE_LEANING = (
+    "nurse", "secretary", "receptionist", "housekeeper", "hairdresser", "librarian", "teacher", "cashier", "cleaner",
+    "counselor", "attendant", "assistant", "designer", "editor", "baker",
+)  # fmt: skip
+MALE_LEANING = (
+    "carpenter", "mechanic", "construction worker", "laborer", "driver", "sheriff", "mover", "developer", "farmer",
+    "guard", "chief", "janitor", "lawyer", "physician", "manager",
+)  # fmt: skip
+"""Fifteen occupations each of WinoBias's lists (Zhao et al. 2018, after the US Bureau of Labor Statistics)."""
+
+
+@dataclass(frozen=True)
+class PronounPrompt:
+    """An opening after which a pronoun of one form is natural."""
+
+    item: str
+    text: str
+    subset: str
+    """neutral, female_leaning or male_leaning."""
+    form: str
+    """A key of FORMS."""
+    cluster: str
+    """The person it is about; a neutral opening is about nobody and stands for itself."""
+    planted_log_odds: float | None
+    """log P(he)/P(she) in the generated world; None where no truth is known."""
+
+
+def read(settings: PronounsSettings, *, world_data: WorldData | None) -> list[PronounPrompt]:
+    """Every form's openings."""
+    if settings.source == "english":
+        planted: dict[str, float] = {}
+        subsets = [
+            ("neutral", NEUTRAL, ("",)), ("female_leaning", OCCUPATION, FEMALE_LEANING),
+            ("male_leaning", OCCUPATION, MALE_LEANING),
+        ]  # fmt: skip
+    else:
+        if world_data is None:
+            raise DataError("evals.pronouns.source=world: this run has no generated world; use english")
+        half = len(world.OCCUPATIONS) // 2
+        planted = world.log_odds(world_data.bias_log_odds)
+        subsets = [
+            ("neutral", WORLD, world.NEUTRAL_NOUNS), ("female_leaning", WORLD, world.OCCUPATIONS[:half]),
+            ("male_leaning", WORLD, world.OCCUPATIONS[half:]),
+        ]  # fmt: skip
+    return [
+        PronounPrompt(
+            f"{subset}/{form}/{number}/{noun}", opening.format(a=noun), subset, form, noun or opening, planted.get(noun)
+        )
+        for subset, openings, nouns in subsets
+        for form, number, opening, noun in product(openings, nouns)
+    ]
+
+
+def product(openings: dict[str, tuple[str, ...]], nouns: Sequence[str]) -> Iterator[tuple[str, int, str, str]]:
+    """(form, number of the opening, opening, noun)."""
+    for form, of_form in openings.items():
+        for number, opening in enumerate(of_form):
+            for noun in nouns:
+                yield form, number, opening, noun

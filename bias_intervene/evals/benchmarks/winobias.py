@@ -1,0 +1,217 @@
+"""Sentences of WinoBias in pairs, pro- and anti-stereotypical: the original text files, the hub's data set (made from
+the authors' CoNLL files), or the generated world's.
+
+Promised: the two published sources give the same items. The hub's rows stand in another order (that of their document
+numbers as text: 0, 100, 101), so items are known by their document number, which is the line of the text files; words
+are cut as in CoNLL (`'s` and `n't` apart), and the sentence for reading is put together from them. Slips: a doubled
+article before the referent is mended; a second marked pronoun of the same referent is ignored; pairs that differ in
+more than the pronoun are kept and marked. All are counted.
+"""
+
+import re
+from collections.abc import Iterable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from bias_intervene.data import world
+from bias_intervene.errors import DataError
+from bias_intervene.evals.benchmarks.sources import fields, hub_rows, need_world
+from bias_intervene.settings import WinobiasSettings
+
+HUB = "uclanlp/wino_bias"
+MASCULINE = frozenset({"he", "him", "his", "himself"})
+FEMININE = frozenset({"she", "her", "hers", "herself"})
+OCCUPATIONS = (
+    "attendant", "cashier", "teacher", "nurse", "assistant", "secretary", "auditor", "cleaner", "receptionist",
+    "clerk", "counselor", "designer", "hairdresser", "writer", "housekeeper", "baker", "accountant", "editor",
+    "librarian", "tailor", "driver", "supervisor", "janitor", "cook", "mover", "laborer", "construction worker",
+    "chief", "developer", "carpenter", "manager", "lawyer", "farmer", "salesperson", "physician", "guard", "analyst",
+    "mechanic", "sheriff", "CEO",
+)  # fmt: skip
+"""Of Zhao et al. 2018: twenty that women mostly have, twenty that men mostly have."""
+
+BRACKETS = re.compile(r"\[([^\]]*)\]")
+DOUBLED_ARTICLE = re.compile(r"\b(the|a|an) \[(?=\1 )", re.IGNORECASE)
+WORDS = re.compile(r"\d+(?:,\d+)*|\w+?(?=n['’]t\b)|n['’]t\b|\w+(?:-\w+)*|['’]\w+|[^\w\s]")
+"""As CoNLL cuts them: could n't, writer 's, well-fitting, 2,000."""
+NOUNS = re.compile(
+    rf"\b({'|'.join(sorted({*OCCUPATIONS, *world.OCCUPATIONS, *world.NEUTRAL_NOUNS}, key=len, reverse=True))})\b",
+    re.IGNORECASE,
+)
+
+
+@dataclass(frozen=True)
+class WinobiasSentence:
+    """One sentence with its referent and pronoun marked."""
+
+    tokens: tuple[str, ...]
+    referent: str
+    pronoun: str
+    pronoun_at: int
+    """Index of the pronoun in `tokens`."""
+    slips: tuple[str, ...] = ()
+
+    @property
+    def text(self) -> str:
+        """The sentence as one would write it."""
+        return re.sub(r" (?=[.,;:!?]|['’]\w|n['’]t\b)", "", self.spaced)
+
+    @property
+    def spaced(self) -> str:
+        """Its words with a space between any two, as the published protocols put it to the model."""
+        return " ".join(self.tokens)
+
+    @property
+    def candidates(self) -> tuple[str, str] | None:
+        """(referent, the other person), both as "the ..."; None: not two occupations are named.
+
+        One published sentence names three; the first that is not the referent is the other then.
+        """
+        referent = NOUNS.search(self.referent)
+        if referent is None:
+            return None
+        named = [match[1] for match in NOUNS.finditer(self.spaced)]
+        other = next((noun for noun in named if noun.lower() != referent[1].lower()), None)
+        return None if other is None else (f"the {referent[1]}", f"the {other}")
+
+
+@dataclass(frozen=True)
+class WinobiasPair:
+    """A pro-stereotypical sentence and its anti-stereotypical partner: the same line of two files."""
+
+    item: str
+    kind: str
+    """type1 or type2."""
+    pro: WinobiasSentence
+    anti: WinobiasSentence
+
+    @property
+    def matched(self) -> bool:
+        """Whether they differ in pronouns only; in 18 of the 1,584 published pairs another word differs too."""
+        neutral = [
+            ["*" if t.lower() in MASCULINE | FEMININE else t.lower() for t in sentence.tokens]
+            for sentence in (self.pro, self.anti)
+        ]
+        return neutral[0] == neutral[1]
+
+    @property
+    def cluster(self) -> str:
+        """The two occupations: pairs of the same ones were written from the same beginning."""
+        return " and ".join(sorted(self.pro.candidates)) if self.pro.candidates else self.item
+
+
+def read(settings: WinobiasSettings, *, world_folder: Path | None) -> list[WinobiasPair]:
+    """The pairs of both types, in the order of the text files."""
+    pairs: list[WinobiasPair] = []
+    for kind in ("type1", "type2"):
+        pro, anti = (sentences(settings, kind, stereotype, world_folder) for stereotype in ("pro", "anti"))
+        if pro.keys() != anti.keys():
+            alone = sorted(pro.keys() ^ anti.keys())
+            raise DataError(
+                f"evals.winobias: {len(pro)} pro and {len(anti)} anti sentences of {kind}; they are pairs, and "
+                f"number {alone[0]} has no partner"
+            )
+        pairs += [WinobiasPair(f"{kind}/{number}", kind, pro[number], anti[number]) for number in sorted(pro)]
+    return pairs
+
+
+def sentences(
+    settings: WinobiasSettings, kind: str, stereotype: str, world_folder: Path | None
+) -> dict[int, WinobiasSentence]:
+    """Number, from 1 -> sentence."""
+    if settings.path is None and settings.source == "hub":
+        return from_hub(kind, stereotype, settings.split)
+    if settings.path is not None:
+        folder, key = Path(settings.path).expanduser(), f"evals.winobias.path={settings.path}"
+    else:
+        folder, key = need_world(world_folder, "evals.winobias") / "winobias", "world"
+    return from_file(folder, kind, stereotype, settings.split, key=key)
+
+
+def from_file(folder: Path, kind: str, stereotype: str, split: str, *, key: str) -> dict[int, WinobiasSentence]:
+    """Sentences of one original text file."""
+    if not folder.is_dir():
+        raise DataError(f"{key}: no folder {folder}")
+    path = folder / f"{stereotype}_stereotyped_{kind}.txt.{'dev' if split == 'validation' else 'test'}"
+    if not path.is_file():
+        found = ", ".join(sorted(p.name for p in folder.iterdir())[:6]) or "nothing"
+        raise DataError(f"{key}: no file {path.name} in it; found {found}")
+    numbered = enumerate(path.read_text(encoding="utf8").splitlines(), start=1)
+    written = [parse(line, place=f"{path}, line {number}") for number, line in numbered if line.strip()]
+    return dict(enumerate(written, start=1))
+
+
+def parse(line: str, *, place: str) -> WinobiasSentence:
+    """One line "12 [The developer] argued with the designer because [he] ...".
+
+    >>> parse("3 [The mover] thanked the cook because [he] left.", place="").referent
+    'The mover'
+    """
+    numberless = re.sub(r"^\s*\d+\s*", "", line.strip())
+    marked, doubled = DOUBLED_ARTICLE.subn("[", numberless)
+    spans = list(BRACKETS.finditer(marked))
+    words = [match[1].strip() for match in spans]
+    if len(words) < 2 or any(word.lower() not in MASCULINE | FEMININE for word in words[1:]):
+        raise DataError(
+            f"{place}: expected a referent and a pronoun in brackets, found {words or 'no brackets'}: {line.strip()!r}"
+        )
+    before = tokenize(marked[: spans[1].start()])
+    return WinobiasSentence(
+        tuple(tokenize(marked)), words[0], words[1], len(before), slips(doubled=doubled > 0, pronouns=len(words) - 1)
+    )
+
+
+def tokenize(text: str) -> list[str]:
+    """Words and marks, brackets dropped.
+
+    >>> tokenize("[The cook] couldn't find the baker 's well-fitting hat.")
+    ['The', 'cook', 'could', "n't", 'find', 'the', 'baker', "'s", 'well-fitting', 'hat', '.']
+    """
+    return WORDS.findall(text.replace("[", "").replace("]", ""))
+
+
+def slips(*, doubled: bool, pronouns: int) -> tuple[str, ...]:
+    """Names of what was met."""
+    return (*(["doubled_article"] if doubled else []), *(["second_pronoun"] if pronouns > 1 else []))
+
+
+def from_hub(kind: str, stereotype: str, split: str) -> dict[int, WinobiasSentence]:
+    """Sentences of one configuration of the hub's data set."""
+    config = f"{kind}_{stereotype}"
+    rows = hub_rows(HUB, config, split, remedy="evals.winobias.path=FOLDER of the original text files")
+    return dict(hub_sentence(row, place=f"{HUB} {config} row {number}") for number, row in enumerate(rows))
+
+
+def hub_sentence(row: dict[str, Any], *, place: str) -> tuple[int, WinobiasSentence]:
+    """(number, sentence): tokens, and [referent start, end, pronoun start, end, ...], ends included."""
+    identity, words, clusters = fields(row, "document_id", "tokens", "coreference_clusters", place=place)
+    number = re.search(r"(\d+)\D*$", str(identity).split(";")[0])
+    if number is None:
+        raise DataError(f"{place}: document_id {identity!r} has no number, which tells its line of the text files")
+    tokens, spans = [str(word) for word in words], [int(n) for n in clusters]
+    if len(spans) < 4 or max(spans) >= len(tokens):
+        raise DataError(f"{place}: expected [referent start, end, pronoun start, end], found {clusters}: {words}")
+    start, end, pronoun_at = spans[:3]
+    article = tokens[start].lower()
+    doubled = start > 0 and article in {"the", "a", "an"} and tokens[start - 1].lower() == article
+    if doubled:
+        del tokens[start - 1]
+        start, end, pronoun_at = start - 1, end - 1, pronoun_at - 1
+    pronoun = tokens[pronoun_at]
+    if pronoun.lower() not in MASCULINE | FEMININE:
+        raise DataError(f"{place}: expected a pronoun at {pronoun_at}, found {pronoun!r}: {' '.join(tokens)!r}")
+    found = slips(doubled=doubled, pronouns=len(spans) // 2 - 1)
+    return int(number[1]) + 1, WinobiasSentence(
+        tuple(tokens), " ".join(tokens[start : end + 1]), pronoun, pronoun_at, found
+    )
+
+
+def notes(pairs: Iterable[WinobiasPair]) -> dict[str, int]:
+    """How many sentences or pairs have which slip."""
+    counted = {"doubled_article": 0, "second_pronoun": 0, "differing_in_more_than_the_pronoun": 0}
+    for pair in pairs:
+        for slip in (*pair.pro.slips, *pair.anti.slips):
+            counted[slip] += 1
+        counted["differing_in_more_than_the_pronoun"] += not pair.matched
+    return counted

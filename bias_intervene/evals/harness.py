@@ -1,0 +1,118 @@
+"""Any task of lm-evaluation-harness on our checkpoints, its results in the same record.
+
+Enters: task names and a checkpoint. Leaves: one row an item, task and metric, and the harness's own metrics with its
+own standard errors: benchmark `harness`, protocol the task. Promised: the model is scored as the harness scores it,
+weights, tokenizer and beginning token the same as for our own benchmarks; a task that does not exist is named before
+any checkpoint is loaded. Items carry a metric only where its mean over them is the metric, so that a paired comparison
+of them is one of the metric itself.
+
+The harness is an extra (`pip install "bias_intervene[harness]"`), imported when it is asked for.
+"""
+
+import importlib
+import importlib.metadata
+import logging
+import math
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from bias_intervene.errors import DataError, HubError, did_you_mean, first_line
+from bias_intervene.evals.scoring import Scorer
+from bias_intervene.record import fingerprint
+
+SUBSET = "all"
+
+
+def task_manager(include_path: str | None) -> Any:
+    """The harness's index of tasks, with a folder of one's own. Raises `DataError` where the extra is missing."""
+    try:
+        from lm_eval.tasks import TaskManager
+    except ImportError:
+        raise DataError(
+            'evals.harness_tasks: lm-evaluation-harness is not installed; run `pip install "bias_intervene[harness]"`'
+        ) from None
+    if include_path is not None and not Path(include_path).expanduser().is_dir():
+        raise DataError(f"evals.harness_include_path={include_path}: no folder of that name")
+    logging.getLogger("lm_eval").setLevel(logging.ERROR)
+    return TaskManager(include_path=str(Path(include_path).expanduser()) if include_path else None)
+
+
+def check(tasks: Sequence[str], include_path: str | None) -> dict[str, Any]:
+    """Finds mistyped tasks; returns what identifies them: names, the harness's version, files of one's own."""
+    manager = task_manager(include_path)
+    unknown = [name for name in tasks if not manager.match_tasks([name])]
+    if unknown:
+        raise DataError(f"evals.harness_tasks: no task {unknown[0]!r}; {did_you_mean(unknown[0], manager.all_tasks)}")
+    own = sorted(Path(include_path).expanduser().rglob("*.*")) if include_path else []
+    return {
+        "tasks": list(tasks),
+        "version": importlib.metadata.version("lm_eval"),
+        "own": fingerprint([[path.name, path.read_bytes().hex()] for path in own if path.is_file()]),
+    }
+
+
+def score(
+    tasks: Sequence[str], include_path: str | None, scorer: Scorer, *, folder: Path
+) -> tuple[list[dict[str, Any]], list[dict[str, Any]]]:
+    """(rows of items, metrics), on the first rank; the others get nothing.
+
+    folder: the checkpoint, for its tokenizer.
+    """
+    if scorer.ranks.rank > 0:
+        return [], []
+    manager = task_manager(include_path)
+    from transformers import AutoTokenizer
+
+    models: Any = importlib.import_module("lm_eval.models.huggingface")
+    evaluator: Any = importlib.import_module("lm_eval.evaluator")
+    model = models.HFLM(
+        pretrained=scorer.model,
+        tokenizer=AutoTokenizer.from_pretrained(folder, local_files_only=True),
+        batch_size=max(1, scorer.batch_tokens // 256),
+        prefix_token_id=scorer.tokenizer.prefix_id,
+        max_length=min(scorer.context_length, 1 << 20),
+    )
+    try:
+        found: Any = evaluator.simple_evaluate(model, tasks=list(tasks), task_manager=manager, bootstrap_iters=1_000)
+    except (ConnectionError, OSError) as error:
+        raise HubError(
+            f"evals.harness_tasks={list(tasks)}: the data of a task cannot be fetched ({first_line(error)}). Without a "
+            "hub give task files of your own that read local files, by evals.harness_include_path=FOLDER"
+        ) from None
+    metrics = list(metrics_of(found))
+    return list(items_of(found, metrics)), metrics
+
+
+def metrics_of(found: dict[str, Any]) -> Iterator[dict[str, Any]]:
+    """The harness's own numbers, a row each."""
+    for task, values in found["results"].items():
+        number = found.get("n-samples", {}).get(task, {}).get("effective")
+        for key, value in values.items():
+            metric, _, filtered = key.partition(",")
+            if not filtered or metric.endswith("_stderr") or not isinstance(value, int | float):
+                continue
+            stderr = values.get(f"{metric}_stderr,{filtered}")
+            known = isinstance(stderr, int | float) and not math.isnan(stderr)
+            yield {
+                "protocol": task, "subset": SUBSET, "metric": metric if filtered == "none" else f"{metric},{filtered}",
+                "value": float(value), "stderr": float(stderr) if known else None, "n": number,
+            }  # fmt: skip
+
+
+def items_of(found: dict[str, Any], metrics: Sequence[dict[str, Any]]) -> Iterator[dict[str, Any]]:
+    """One row an item and task, with the metrics that are means over items."""
+    for task, samples in (found.get("samples") or {}).items():
+        means = [metric for metric in metrics if metric["protocol"] == task and is_mean(metric, samples)]
+        for sample in samples:
+            values = {metric["metric"]: float(sample[metric["metric"]]) for metric in means}
+            yield {"item": str(sample["doc_id"]), "protocol": task, "subsets": [SUBSET], **values}
+
+
+def is_mean(metric: dict[str, Any], samples: Sequence[dict[str, Any]]) -> bool:
+    """Whether the metric is the mean of what its samples hold under its name."""
+    values = [sample.get(metric["metric"]) for sample in samples]
+    numbers = [float(value) for value in values if isinstance(value, int | float)]
+    return len(numbers) == len(samples) > 0 and math.isclose(float(np.mean(numbers)), metric["value"], rel_tol=1e-9)

@@ -223,12 +223,10 @@ def forget_hydra_folder(run_dir: Path) -> None:
 
 def show_comparison(folders: list[Path], *, output: Path | None = None) -> None:
     """Prints what the runs say, and writes it where asked."""
-    found = pairing.find(folders)
-    rows = pairing.compare(found.runs, as_given=False)
+    comparison = pairing.comparison(folders)
     if output is not None:
-        record.write_json(output / "comparison.json", pairing.to_json(found, rows))
-        record.write_bytes(output / "comparison.md", tables.markdown(rows).encode())
-    Console().print(tables.comparison(found, rows))
+        tables.write(comparison, output)
+    Console().print(tables.comparison(comparison))
 
 
 # --- callbacks -------------------------------------------------------------------------------------------------

@@ -8,13 +8,11 @@ import json
 import sys
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
 
 from rich.console import Console
 
 from bias_intervene.analysis import pairing, tables
 from bias_intervene.errors import BiasInterveneError
-from bias_intervene.record import is_complete, write_bytes, write_json
 
 
 def parser() -> argparse.ArgumentParser:
@@ -30,28 +28,20 @@ def parser() -> argparse.ArgumentParser:
     return made
 
 
-def compare(folders: Sequence[Path]) -> tuple[pairing.Found, list[dict[str, Any]]]:
-    """(what was found, rows)."""
-    found = pairing.find(folders)
-    as_given = len(folders) > 1 and all(is_complete(folder) for folder in folders)
-    return found, pairing.compare(found.runs, as_given=as_given)
-
-
 def main(argv: Sequence[str] | None = None) -> int:
     """Exit status 0, or 1 with a message."""
     asked = parser().parse_args(argv)
     try:
-        found, rows = compare(asked.folders)
+        comparison = pairing.comparison(asked.folders)
         if asked.output:
-            write_json(asked.output / "comparison.json", pairing.to_json(found, rows))
-            write_bytes(asked.output / "comparison.md", tables.markdown(rows).encode())
+            tables.write(comparison, asked.output)
     except BiasInterveneError as error:
         print(error, file=sys.stderr)
         return 1
     if asked.json:
-        print(json.dumps(pairing.to_json(found, rows), indent=2))
+        print(json.dumps(comparison.to_json(), indent=2))
     else:
-        Console().print(tables.comparison(found, rows))
+        Console().print(tables.comparison(comparison))
     return 0
 
 

@@ -50,7 +50,7 @@ def locate(settings: Settings, *, repository: str, revision: str | None) -> Path
     """The local folder of a checkpoint. Raises `ModelError` or `HubError`. World models: see `world_folder`."""
     model = settings.model
     if isinstance(model, PythiaModel) and model.path is not None:
-        return checkpoint_folder(Path(model.path).expanduser() / str(revision), key=f"model.path={model.path}")
+        return checkpoint_folder(snapshots(model, repository) / str(revision), key=f"model.path={model.path}")
     if isinstance(model, FolderModel):
         return checkpoint_folder(Path(model.path).expanduser(), key=f"model.path={model.path}")
     if isinstance(model, GgufModel):
@@ -59,6 +59,16 @@ def locate(settings: Settings, *, repository: str, revision: str | None) -> Path
         return world_folder(settings) / "training" / "checkpoints" / str(revision)
     assert isinstance(model, PythiaModel | HubModel)
     return fetch(repository, revision)
+
+
+def snapshots(model: PythiaModel, repository: str) -> Path:
+    """The local folder with the stepN/ of a repository: named after it below model.path, or model.path itself.
+
+    A released intervention is only taken from a folder of its name, so that it cannot be the original by mistake.
+    """
+    folder = Path(str(model.path)).expanduser()
+    named = folder / repository.split("/")[-1]
+    return named if named.is_dir() or model.variant != "original" else folder
 
 
 def checkpoint_folder(path: Path, *, key: str) -> Path:

@@ -93,7 +93,7 @@ def check_manipulation(run_dir: Path) -> None:
     """Asks whether the intervention took, against the checkpoint that the run started from."""
     run = pairing.Run(run_dir, record.gather(run_dir))
     pairing.label([run])
-    for verdict in pairing.verdicts_of([run], pairing.compare([run], as_given=False)):
+    for verdict in pairing.verdicts_of([run], as_given=False):
         record.write_json(run_dir / "manipulation_check.json", dataclasses.asdict(verdict))
         log.log(logging.WARNING if verdict.took is False else logging.INFO, "%s", verdict.sentence)
 

@@ -42,7 +42,9 @@ class PythiaModel(Checked):
         description="original, or the case study's released interventions of 7% and 21%: to be evaluated only."
     )
     step: NonNegativeInt | None = Field(description="Published step to start from; null: from the fraction.")
-    path: StrictStr | None = Field(description="Folder that holds stepN/ snapshots; null: the hub.")
+    path: StrictStr | None = Field(
+        description="Folder with stepN/ snapshots, or with pythia-.../stepN/ of several models; null: the hub."
+    )
     default_fraction: Share = Field(description="Fraction where none is asked for.")
 
 

@@ -18,11 +18,12 @@ import pyarrow.parquet as pq
 from bias_intervene.analysis.verdicts import Verdict, verdict
 from bias_intervene.analysis.verdicts import key_of as key_of_arm
 from bias_intervene.errors import RunDirectoryError
-from bias_intervene.record import flatten, has_effect, read_json
+from bias_intervene.record import flatten, has_effect, is_complete, read_json
 from bias_intervene.statistics import PairedComparison, cluster_sums, compare_gap, compare_paired, compare_perplexity
 
 CONTROL = "none"
-OF_THE_ARM = {"intervention.name", "intervention.probability", "intervention.unit", "model.variant"}
+NAMED_BY_THE_ARM = {"intervention.name", "model.variant"}
+OF_THE_ARM = {*NAMED_BY_THE_ARM, "intervention.probability", "intervention.unit"}
 """Settings that a control has no use for: it is the control of every value of them."""
 BASE = "base"
 PUBLISHED = "published"
@@ -53,10 +54,14 @@ class Run:
         return self.checkpoint(self.record["plan"]["start_step"])
 
     @property
+    def steps(self) -> list[int]:
+        """Steps scored, of its own or before its start, ascending."""
+        return sorted({row["step"] for row in self.record["results"]["metrics"]})
+
+    @property
     def last(self) -> str | None:
         """Name of the last checkpoint of its own; the one it started from if it trained nothing."""
-        steps = [row["step"] for row in self.record["results"]["metrics"]]
-        return self.checkpoint(max(steps)) if steps else None
+        return self.checkpoint(self.steps[-1]) if self.steps else None
 
     @property
     def published(self) -> str | None:
@@ -66,7 +71,7 @@ class Run:
 
     def checkpoint(self, step: int) -> str | None:
         """Name of a step's folder under evals/, where it was scored."""
-        return f"step{step}" if any(row["step"] == step for row in self.record["results"]["metrics"]) else None
+        return f"step{step}" if step in self.steps else None
 
     def metrics(self, checkpoint: str) -> list[dict[str, Any]]:
         """The metrics of one checkpoint by its name."""
@@ -133,7 +138,7 @@ def label(runs: Sequence[Run]) -> None:
     # Of keys that vary together (seed and data.seed) the shortest one is enough.
     for key in sorted(differing_settings(runs), key=len):
         told.setdefault(tuple(repr(run.settings.get(key)) for run in runs), key)
-    others = [key for key in told.values() if key != "intervention.name"]
+    others = [key for key in told.values() if key not in NAMED_BY_THE_ARM]
     for run in runs:
         run.label = " ".join([run.arm, *(f"{key}={run.settings.get(key)}" for key in others)])
 
@@ -171,20 +176,38 @@ def compare(runs: Sequence[Run], *, as_given: bool) -> list[dict[str, Any]]:
     return rows
 
 
-def to_json(found: Found, rows: Sequence[dict[str, Any]]) -> dict[str, Any]:
-    """What `compare --json` prints and comparison.json holds."""
-    return {"rows": rows, "verdicts": [asdict(one) for one in verdicts_of(found.runs, rows)]}
+@dataclass(frozen=True)
+class Comparison:
+    """What runs say."""
+
+    found: Found
+    rows: list[dict[str, Any]]
+    verdicts: list[Verdict]
+
+    def to_json(self) -> dict[str, Any]:
+        """What `compare --json` prints and comparison.json holds."""
+        return {"rows": self.rows, "verdicts": [asdict(verdict) for verdict in self.verdicts]}
 
 
-def verdicts_of(runs: Sequence[Run], rows: Sequence[dict[str, Any]]) -> list[Verdict]:
-    """Whether each arm's intervention took: against its control, or against its base where it has none."""
+def comparison(folders: Sequence[Path]) -> Comparison:
+    """Everything below the directories compared. Two directories that are runs themselves are taken as given."""
+    found = find(folders)
+    as_given = len(folders) > 1 and all(is_complete(folder) for folder in folders)
+    return Comparison(found, compare(found.runs, as_given=as_given), verdicts_of(found.runs, as_given=as_given))
+
+
+def verdicts_of(runs: Sequence[Run], *, as_given: bool) -> list[Verdict]:
+    """Whether each arm's intervention took, at every step scored: against its control, or its base without one."""
     found: list[Verdict] = []
-    for run in runs:
+    for run, baseline in baselines(runs, as_given=as_given):
         key = key_of_arm(run.arm)
-        judged = [row for row in rows if row["arm"] == run.label and key_of(row) == key and row["baseline_arm"]]
-        # The control comes last of what an arm is compared with, the base first.
-        controls = [row for row in judged if row["baseline_arm"] not in {BASE, PUBLISHED}]
-        one = verdict(run.arm, next(iter(controls or judged), None))
+        rows: list[dict[str, Any]] = []
+        for step in run.steps if key else ():
+            checkpoint = run.base if baseline is None else baseline.checkpoint(step)
+            if baseline is not None or step != run.record["plan"]["start_step"]:
+                label = BASE if baseline is None else baseline.label
+                rows += against(run, baseline or run, checkpoint, label=label, step=step, only=key)
+        one = verdict(run.arm, rows)
         found += [one] if one else []
     return found
 
@@ -200,22 +223,35 @@ def check_comparable(run: Run, baseline: Run) -> None:
         )
 
 
-def against(run: Run, baseline: Run, checkpoint: str | None, *, label: str) -> Iterator[dict[str, Any]]:
-    """One row a metric that both the run's last checkpoint and the baseline's `checkpoint` have."""
-    if checkpoint is None or run.last is None:
+def against(
+    run: Run,
+    baseline: Run,
+    checkpoint: str | None,
+    *,
+    label: str,
+    step: int | None = None,
+    only: tuple[str, str, str, str] | None = None,
+) -> Iterator[dict[str, Any]]:
+    """One row a metric that the run's checkpoint of `step` (None: its last) and the baseline's `checkpoint` have.
+
+    only: the one metric wanted.
+    """
+    mine = run.last if step is None else run.checkpoint(step)
+    if checkpoint is None or mine is None:
         return
     theirs = {key_of(metric): metric for metric in baseline.metrics(checkpoint)}
-    for metric in run.metrics(run.last):
+    for metric in run.metrics(mine):
         other = theirs.get(key_of(metric))
-        if other is None:
+        if other is None or (only is not None and key_of(metric) != only):
             continue
         benchmark = metric["benchmark"]
-        if benchmark == "harness" and not any(metric["metric"] in row for row in run.items(benchmark, run.last)):
+        items = run.items(benchmark, mine)
+        if benchmark == "harness" and not any(metric["metric"] in row for row in items):
             # A metric of the harness that is no mean over items: both values stand side by side, unpaired.
             unknown = float("nan")
             paired = PairedComparison(metric["value"] - other["value"], unknown, unknown, unknown, metric["n"])
         else:
-            paired = paired_items(metric, run.items(benchmark, run.last), baseline.items(benchmark, checkpoint))
+            paired = paired_items(metric, items, baseline.items(benchmark, checkpoint))
         yield {
             **alone(run, metric),
             "baseline_arm": label,

@@ -5,6 +5,7 @@ the bias metrics, so that no one reads a null result without knowing whether the
 """
 
 from collections.abc import Sequence
+from pathlib import Path
 from typing import Any
 
 from rich import box
@@ -12,11 +13,12 @@ from rich.console import Group
 from rich.table import Table
 from rich.text import Text
 
-from bias_intervene.analysis.pairing import BASE, PUBLISHED, Found, Run, differing_settings, verdicts_of
+from bias_intervene.analysis.pairing import BASE, NAMED_BY_THE_ARM, PUBLISHED, Comparison, Run, differing_settings
 from bias_intervene.analysis.verdicts import probability
 from bias_intervene.memory import gib
 from bias_intervene.plan import Plan
 from bias_intervene.pythia import num_shards
+from bias_intervene.record import write_bytes, write_json
 
 SHOWN = (
     ("pronouns", "prompts", "neutral", "log_odds_she_he"),
@@ -44,10 +46,17 @@ SHOWN = (
 """What a person sees first; comparison.json holds everything."""
 
 
-def comparison(found: Found, rows: Sequence[dict[str, Any]]) -> Group:
+def write(comparison: Comparison, folder: Path) -> None:
+    """comparison.json and comparison.md."""
+    write_json(folder / "comparison.json", comparison.to_json())
+    write_bytes(folder / "comparison.md", markdown(comparison.rows).encode())
+
+
+def comparison(compared: Comparison) -> Group:
     """Everything a terminal shows of a comparison."""
+    found, rows = compared.found, compared.rows
     parts: list[Any] = [runs_table(found.runs)]
-    for verdict in verdicts_of(found.runs, rows):
+    for verdict in compared.verdicts:
         parts.append(Text(f"{verdict.sentence}.", style="green" if verdict.took else "bold red"))
     parts += [
         arm_table(arm, [row for row in rows if row["arm"] == arm]) for arm in dict.fromkeys(r["arm"] for r in rows)
@@ -68,7 +77,7 @@ def comparison(found: Found, rows: Sequence[dict[str, Any]]) -> Group:
 def runs_table(runs: Sequence[Run]) -> Table:
     """One line a run: what differs, and what the swap did."""
     table = Table(title="Runs", box=box.SIMPLE_HEAD, title_justify="left")
-    keys = [key for key in differing_settings(runs) if key != "intervention.name"]
+    keys = [key for key in differing_settings(runs) if key not in NAMED_BY_THE_ARM]
     for name in ("arm", *keys, "checkpoint", "steps", "swapped", "rows changed"):
         table.add_column(name, overflow="fold")
     for run in runs:

@@ -7,10 +7,12 @@ nothing. A verdict against the checkpoint a run started from is weaker than one 
 training moves a model.
 """
 
+import math
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from bias_intervene.statistics import minimum_detectable_effect
+from bias_intervene.statistics import holm, minimum_detectable_effect
 
 ALPHA = 0.05
 NEUTRAL = ("pronouns", "prompts", "neutral", "log_odds_she_he")
@@ -33,43 +35,21 @@ MEANT_TO_MOVE: dict[str, tuple[tuple[str, str, str, str], int]] = {
 
 @dataclass(frozen=True)
 class Verdict:
-    """Whether an arm did what it is meant to do to the model's pronouns."""
+    """Whether an arm did what it is meant to do to the model's pronouns, at its last checkpoint."""
 
     arm: str
     against: str
-    step: int
     metric: str
+    step: int
     difference: float | None
     ci_low: float | None
     ci_high: float | None
     p: float | None
     took: bool | None
     """None: it cannot be said."""
+    steps: list[dict[str, Any]]
+    """The same at every checkpoint scored: step, difference, p, p_holm, took."""
     sentence: str
-
-
-def verdict(arm: str, row: dict[str, Any] | None) -> Verdict | None:
-    """The verdict on one arm. row: of `pairing.compare`, the metric that `key_of(arm)` names. None: no such row."""
-    if row is None or arm not in MEANT_TO_MOVE:
-        return None
-    _, sign = MEANT_TO_MOVE[arm]
-    name = f"{row['subset']} {row['metric']}"
-    difference, p, stderr = row["difference"], row["p"], row["difference_stderr"]
-    took = None
-    if difference is not None and p is not None:
-        took = p < ALPHA and (difference * sign > 0) if sign else p >= ALPHA
-    return Verdict(
-        arm=row["arm"],
-        against=row["baseline_arm"],
-        step=row["step"],
-        metric=name,
-        difference=difference,
-        ci_low=row["ci_low"],
-        ci_high=row["ci_high"],
-        p=p,
-        took=took,
-        sentence=sentence(row, name, sign=sign, took=took, sees=minimum_detectable_effect(stderr) if stderr else None),
-    )
 
 
 def key_of(arm: str) -> tuple[str, str, str, str] | None:
@@ -77,21 +57,71 @@ def key_of(arm: str) -> tuple[str, str, str, str] | None:
     return MEANT_TO_MOVE[arm][0] if arm in MEANT_TO_MOVE else None
 
 
-def sentence(row: dict[str, Any], name: str, *, sign: int, took: bool | None, sees: float | None) -> str:
+def verdict(arm: str, rows: Sequence[dict[str, Any]]) -> Verdict | None:
+    """The verdict on one arm. rows: of `pairing.against`, the metric of `key_of(arm)` at each step, ascending.
+
+    None: the arm is not judged, or nothing was scored that it is judged by.
+    """
+    if not rows or arm not in MEANT_TO_MOVE:
+        return None
+    _, sign = MEANT_TO_MOVE[arm]
+    last = rows[-1]
+    adjusted = holm([float("nan") if row["p"] is None else row["p"] for row in rows])
+    steps = [
+        {
+            "step": row["step"], "difference": row["difference"], "p": row["p"],
+            "p_holm": None if row["p"] is None else p_holm, "took": has_taken(row["difference"], p_holm, sign),
+        }
+        for row, p_holm in zip(rows, adjusted, strict=True)
+    ]  # fmt: skip
+    took = has_taken(last["difference"], last["p"], sign)
+    return Verdict(
+        arm=last["arm"],
+        against=last["baseline_arm"],
+        metric=f"{last['subset']} {last['metric']}",
+        step=last["step"],
+        difference=last["difference"],
+        ci_low=last["ci_low"],
+        ci_high=last["ci_high"],
+        p=last["p"],
+        took=took,
+        steps=steps,
+        sentence=sentence(last, sign=sign, took=took, steps=steps),
+    )
+
+
+def has_taken(difference: float | None, p: float | None, sign: int) -> bool | None:
+    """Whether a difference is what is meant: of that sign and beyond chance; for sign 0, not beyond chance."""
+    if difference is None or p is None or math.isnan(p):
+        return None
+    return p < ALPHA and difference * sign > 0 if sign else p >= ALPHA
+
+
+def sentence(row: dict[str, Any], *, sign: int, took: bool | None, steps: Sequence[dict[str, Any]]) -> str:
     """What a reader needs to know before any bias metric."""
-    against = "the checkpoint it started from" if row["baseline_arm"] == "base" else row["baseline_arm"]
+    name = f"{row['subset']} {row['metric']}"
     if took is None:
         return f"{row['arm']}: whether the intervention took cannot be said: {name} has too few items"
+    against = "the checkpoint it started from" if row["baseline_arm"] == "base" else row["baseline_arm"]
     moved = f"{row['difference']:+.3f} nats [{row['ci_low']:.3f}, {row['ci_high']:.3f}], p {probability(row['p'])}"
     told = f"{name} against {against}: {moved}"
-    power = f"; this design sees {sees:.3f} nats with 80% power" if sees else ""
+    if len(steps) > 1:
+        same = sum(step["took"] is took for step in steps)
+        told += f"; so at {same} of {len(steps)} checkpoints, Holm"
     if sign == 0:
         done = "changed nothing, as it should" if took else "moved the pronouns, though it swaps none"
-        return f"{row['arm']}: {done} ({told}{power if took else ''})"
+        return f"{row['arm']}: {done} ({told}{'; ' + power(row) if took else ''})"
     if took:
         return f"{row['arm']}: the intervention took ({told})"
     wanted = "rise" if sign > 0 else "fall"
-    return f"{row['arm']}: the intervention did not take: {told}, meant to {wanted}{power}"
+    return f"{row['arm']}: the intervention did not take ({told}; meant to {wanted}; {power(row)})"
+
+
+def power(row: dict[str, Any]) -> str:
+    """What the comparison could have seen."""
+    if not row["difference_stderr"]:
+        return "every item is the same in both"
+    return f"this design sees {minimum_detectable_effect(row['difference_stderr']):.3f} nats with 80% power"
 
 
 def probability(p: float) -> str:

@@ -33,6 +33,8 @@ log = logging.getLogger("bias_intervene")
 
 CHUNK_LOGITS = 1 << 25
 """Logits held at once: 128 MiB in float32."""
+LEAST_FILLED = 0.8
+"""Shortest sequence of a batch, in lengths of its longest."""
 
 
 @dataclass(frozen=True)
@@ -280,10 +282,16 @@ def passes(requests: Sequence[Request]) -> list[Pass]:
 
 
 def batches(ordered: Sequence[Pass], *, batch_tokens: int) -> list[list[Pass]]:
-    """Cuts passes, longest first, into batches of at most `batch_tokens` padded tokens."""
+    """Cuts passes, longest first, into batches of at most `batch_tokens` padded tokens.
+
+    A batch that is a quarter full takes no pass much shorter than its longest: it would be padding for the most part.
+    """
     cut: list[list[Pass]] = []
     for one in ordered:
-        if cut and (len(cut[-1]) + 1) * len(cut[-1][0].input_ids) <= batch_tokens:
+        width = len(cut[-1][0].input_ids) if cut else 0
+        fits = cut and (len(cut[-1]) + 1) * width <= batch_tokens
+        padded = cut and len(cut[-1]) * width >= batch_tokens / 4 and len(one.input_ids) < LEAST_FILLED * width
+        if fits and not padded:
             cut[-1].append(one)
         else:
             cut.append([one])

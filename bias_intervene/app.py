@@ -27,7 +27,8 @@ from rich.console import Console
 
 from bias_intervene import checking, nodes, pipeline, record
 from bias_intervene import plan as planning
-from bias_intervene.analysis import pairing, tables
+from bias_intervene.analysis import exports, tables
+from bias_intervene.analysis.comparison import compare
 from bias_intervene.checking import conf_dir
 from bias_intervene.errors import (
     BiasInterveneError,
@@ -223,9 +224,9 @@ def forget_hydra_folder(run_dir: Path) -> None:
 
 def show_comparison(folders: list[Path], *, output: Path | None = None) -> None:
     """Prints what the runs say, and writes it where asked."""
-    comparison = pairing.comparison(folders)
+    comparison = compare(folders)
     if output is not None:
-        tables.write(comparison, output)
+        exports.write(comparison, output)
     Console().print(tables.comparison(comparison))
 
 

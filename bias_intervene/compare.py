@@ -1,6 +1,6 @@
 """`python -m bias_intervene.compare DIR...`: what the runs below the directories say, arm against control.
 
-`--json` prints one JSON object for machines; `--output DIR` writes comparison.json and comparison.md there.
+`--json` prints one JSON object for machines; `--output DIR` writes comparison.json, .csv, .md and .tex there.
 """
 
 import argparse
@@ -11,20 +11,29 @@ from pathlib import Path
 
 from rich.console import Console
 
-from bias_intervene.analysis import pairing, tables
-from bias_intervene.errors import BiasInterveneError
+from bias_intervene.analysis import exports, tables
+from bias_intervene.analysis.comparison import Asked, Comparison, compare
+from bias_intervene.errors import BiasInterveneError, RunDirectoryError, did_you_mean
+
+SHORT = {"model": "model.name", "fraction": "intervention.fraction", "intervention": "intervention.name"}
+"""What a user may call a setting in --by."""
 
 
 def parser() -> argparse.ArgumentParser:
     """The command line."""
     made = argparse.ArgumentParser(
         prog="python -m bias_intervene.compare",
-        description="Compares the runs found below the directories, each arm with its control. Two directories that "
-        "are runs themselves are compared as given, the first as the baseline.",
+        description="Compares the runs found below the directories, each arm with its control, over seeds where there "
+        "are several. Two directories that are runs themselves are compared as given, the first as the baseline.",
     )
     made.add_argument("folders", nargs="+", type=Path, metavar="DIR", help="run or sweep directories")
+    made.add_argument("--baseline", metavar="ARM", help="the arm that serves as the control (default: none)")
+    made.add_argument("--metric", nargs="+", default=[], metavar="M", help="only these, as one family of tests")
+    made.add_argument("--by", default="", metavar="KEYS", help="sections by settings, as in model,fraction")
+    made.add_argument("--force", action="store_true", help="compare what was scored in different ways")
+    made.add_argument("--latex", action="store_true", help="print LaTeX (booktabs) instead of tables")
     made.add_argument("--json", action="store_true", help="print JSON instead of tables")
-    made.add_argument("--output", type=Path, metavar="DIR", help="also write comparison.json and comparison.md")
+    made.add_argument("--output", type=Path, metavar="DIR", help="also write comparison.json, .csv, .md and .tex")
     return made
 
 
@@ -32,17 +41,31 @@ def main(argv: Sequence[str] | None = None) -> int:
     """Exit status 0, or 1 with a message."""
     asked = parser().parse_args(argv)
     try:
-        comparison = pairing.comparison(asked.folders)
+        wanted = Asked(baseline=asked.baseline, metrics=tuple(asked.metric), force=asked.force)
+        compared = compare(asked.folders, wanted)
+        by = keys_of(asked.by, compared)
         if asked.output:
-            tables.write(comparison, asked.output)
+            exports.write(compared, asked.output)
     except BiasInterveneError as error:
         print(error, file=sys.stderr)
         return 1
     if asked.json:
-        print(json.dumps(comparison.to_json(), indent=2))
+        print(json.dumps(compared.to_json(), indent=2))
+    elif asked.latex:
+        print(exports.latex(compared), end="")
     else:
-        Console().print(tables.comparison(comparison))
+        Console().print(tables.comparison(compared, by=by))
     return 0
+
+
+def keys_of(text: str, compared: Comparison) -> list[str]:
+    """The dotted settings of --by. Raises `RunDirectoryError` for one that no run has."""
+    keys = [SHORT.get(name.strip(), name.strip()) for name in text.split(",") if name.strip()]
+    known = {key for arm in compared.arms for key in arm.first.settings}
+    for key in keys:
+        if key not in known:
+            raise RunDirectoryError(f"--by {key}: no run has such a setting; {did_you_mean(key, known)}")
+    return keys
 
 
 if __name__ == "__main__":

@@ -12,7 +12,7 @@ from filelock import FileLock
 
 from bias_intervene import launch, nodes, record
 from bias_intervene import plan as planning
-from bias_intervene.analysis import pairing
+from bias_intervene.analysis import comparison, pairing, records
 from bias_intervene.errors import StageError
 from bias_intervene.nodes import ALONE, Meeting, Node
 from bias_intervene.plan import Plan
@@ -91,9 +91,11 @@ def ensure_world_model(settings: Settings) -> None:
 
 def check_manipulation(run_dir: Path) -> None:
     """Asks whether the intervention took, against the checkpoint that the run started from."""
-    run = pairing.Run(run_dir, record.gather(run_dir))
-    pairing.label([run])
-    for verdict in pairing.verdicts_of([run], as_given=False):
+    run = records.Run(run_dir, record.gather(run_dir))
+    records.label([run])
+    (arm,) = pairing.arms([run], as_given=True)
+    verdict = comparison.verdict_of(arm)
+    if verdict is not None:
         record.write_json(run_dir / "manipulation_check.json", dataclasses.asdict(verdict))
         log.log(logging.WARNING if verdict.took is False else logging.INFO, "%s", verdict.sentence)
 

@@ -20,7 +20,7 @@ from typing import Any
 
 from bias_intervene.errors import RunDirectoryError
 
-SCHEMA = 1
+SCHEMA = 2
 PACKAGES = (
     "bias_intervene", "torch", "deepspeed", "transformers", "tokenizers", "datasets", "hydra-core", "omegaconf",
     "numpy", "scipy", "pydantic", "safetensors",

@@ -184,7 +184,7 @@ def evaluate(run_dir: Path, settings: Settings, plan: Plan) -> None:
         if numbers:
             heldout = Rows(Layout.from_json(inputs["corpus"]["layout"])).stack(numbers)
     with ranks() as shared:
-        prints = score_all(
+        made_from = score_all(
             run_dir,
             evals=settings.evals,
             items=load_items(settings.evals, world_folder=world_folder, world_data=world_data),
@@ -195,7 +195,7 @@ def evaluate(run_dir: Path, settings: Settings, plan: Plan) -> None:
             ranks=shared,
         )
         if shared.rank == 0:
-            write_json(run_dir / "evals" / "fingerprints.json", {"evaluated_weights": prints})
+            write_json(run_dir / "evals" / "fingerprints.json", made_from)
 
 
 def scoring_device(settings: Settings) -> "torch.device":

@@ -29,6 +29,11 @@ TINY = (
     "train.micro_batch_rows=4", "train.save_interval=5", "evals.saved=last", "train.num_threads=1",
 )  # fmt: skip
 """Overrides that make the demo a matter of seconds."""
+NO_BENCHMARKS = (
+    "evals.crows_pairs.enabled=false", "evals.winobias.enabled=false", "evals.lambada.enabled=false",
+    "evals.perplexity.enabled=false", "evals.published_final=false",
+)  # fmt: skip
+"""Overrides that leave nothing to score but the manipulation check."""
 
 
 def composed(*overrides: str) -> Settings:

@@ -12,7 +12,7 @@ from bias_intervene import nodes
 from bias_intervene.errors import PlanError, StageError
 from bias_intervene.nodes import ALONE, MEETING, Meeting, Node, called, leading, this_node
 from bias_intervene.record import read_json, sha256_of_file, write_json
-from tests.conftest import TINY, run
+from tests.conftest import NO_BENCHMARKS, TINY, run
 
 SLURM = {
     "SLURM_NODEID": "1", "SLURM_STEP_NUM_NODES": "2", "SLURM_STEP_NUM_TASKS": "2", "SLURM_JOB_ID": "7",
@@ -79,7 +79,7 @@ def test_one_machine_leaves_no_file(tmp_path: Path):
 
 # --- two process groups on one machine, standing for two machines ----------------------------------------------
 
-QUICK = (*TINY, "evals.crows_pairs.enabled=false", "evals.winobias.enabled=false", "evals.published_final=false")
+QUICK = (*TINY, *NO_BENCHMARKS)
 
 
 def two_machines(folder: Path, cache: Path, environments: list[dict[str, str]], *words: str) -> list[int]:

@@ -18,16 +18,11 @@ from transformers import AutoModelForCausalLM, AutoTokenizer
 
 from bias_intervene.interventions.possessive import Possessives
 from bias_intervene.record import sha256_of_file
-from tests.conftest import TINY, curve, run
+from tests.conftest import NO_BENCHMARKS, TINY, curve, run
 
 pytestmark = pytest.mark.processes
 
-NO_BENCHMARKS = (
-    "evals.crows_pairs.enabled=false",
-    "evals.winobias.enabled=false",
-    "evals.lambada.enabled=false",
-)
-QUICK = (*TINY, *NO_BENCHMARKS, "evals.published_final=false")
+QUICK = (*TINY, *NO_BENCHMARKS)
 
 
 @pytest.fixture(scope="module")

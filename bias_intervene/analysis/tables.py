@@ -1,112 +1,138 @@
-"""The comparison laid out: for the terminal, as Markdown, and the plan of a run.
+"""The comparison laid out for the terminal, and the plan of a run.
 
-Enters: rows of `pairing.compare`, or a plan. Leaves: rich tables and text. The manipulation check always stands above
-the bias metrics, so that no one reads a null result without knowing whether the intervention took.
+Enters: a comparison, or a plan. Leaves: rich tables within 80 columns. The manipulation check's verdict stands above
+everything and its metrics above the bias metrics, what the intervention cost below them, so that no one reads a null
+result without knowing whether the intervention took, or an effect without its price.
 """
 
 from collections.abc import Sequence
-from pathlib import Path
 from typing import Any
 
 from rich import box
 from rich.console import Group
+from rich.rule import Rule
 from rich.table import Table
 from rich.text import Text
 
-from bias_intervene.analysis.pairing import BASE, NAMED_BY_THE_ARM, PUBLISHED, Comparison, Run, differing_settings
+from bias_intervene.analysis.comparison import BASE, PUBLISHED, SHARES, Comparison, Key, metric_key
+from bias_intervene.analysis.pairing import Arm
+from bias_intervene.analysis.records import NAMED_BY_THE_ARM, OF_THE_SEED, Run, differing_settings
 from bias_intervene.analysis.verdicts import probability
 from bias_intervene.memory import gib
 from bias_intervene.plan import Plan
 from bias_intervene.pythia import num_shards
-from bias_intervene.record import write_bytes, write_json
 
-SHOWN = (
-    ("pronouns", "prompts", "neutral", "log_odds_she_he"),
-    ("pronouns", "prompts", "female_leaning", "log_odds_she_he"),
-    ("pronouns", "prompts", "male_leaning", "log_odds_she_he"),
-    ("pronouns", "prompts", "occupations", "occupation_gap"),
-    ("pronouns", "prompts", "neutral", "log_odds_they"),
-    ("pronouns", "heldout", "all", "log_odds_she_he"),
-    ("winobias", "sentence", "all", "stereotype_accuracy"),
-    ("winobias", "sentence", "all", "masculine_share"),
-    ("winobias", "pronoun_choice", "all", "stereotype_accuracy"),
-    ("winobias", "pronoun_choice", "all", "masculine_share"),
-    ("winobias", "pronoun_choice_mean", "all", "masculine_share"),
-    ("winobias", "exact_match", "all", "net_bias"),
-    ("winobias", "exact_match", "all", "accuracy"),
-    ("winobias", "referent_choice", "all", "net_bias"),
-    ("winobias", "referent_choice", "all", "accuracy"),
-    ("crows_pairs", "likelihood", "gender", "pct_stereotype"),
-    ("crows_pairs", "likelihood", "gender", "likelihood_diff"),
-    ("lambada", "last_word", "all", "accuracy"),
-    ("lambada", "last_word", "all", "perplexity"),
-    ("perplexity", "heldout", "all", "perplexity"),
-    ("perplexity", "heldout", "without_pronouns", "perplexity"),
-)
-"""What a person sees first; comparison.json holds everything."""
-
-
-def write(comparison: Comparison, folder: Path) -> None:
-    """comparison.json and comparison.md."""
-    write_json(folder / "comparison.json", comparison.to_json())
-    write_bytes(folder / "comparison.md", markdown(comparison.rows).encode())
+SHOWN: dict[Key, str] = {
+    ("pronouns", "prompts", "neutral", "log_odds_she_he"): "she:he, neutral",
+    ("pronouns", "prompts", "female_leaning", "log_odds_she_he"): "she:he, female leaning",
+    ("pronouns", "prompts", "male_leaning", "log_odds_she_he"): "she:he, male leaning",
+    ("pronouns", "prompts", "occupations", "occupation_gap"): "gap, occupations",
+    ("pronouns", "prompts", "neutral", "log_odds_they"): "they:he+she, neutral",
+    ("pronouns", "heldout", "all", "log_odds_she_he"): "she:he, held-out rows",
+    ("winobias", "sentence", "all", "stereotype_accuracy"): "WB sentence stereo %",
+    ("winobias", "sentence", "all", "masculine_share"): "WB sentence masc. %",
+    ("winobias", "pronoun_choice", "all", "stereotype_accuracy"): "WB choice stereo %",
+    ("winobias", "pronoun_choice", "all", "masculine_share"): "WB choice masc. %",
+    ("winobias", "pronoun_choice_mean", "all", "stereotype_accuracy"): "WB choice, both orders, stereo %",
+    ("winobias", "pronoun_choice_mean", "all", "masculine_share"): "WB choice, both orders, masc. %",
+    ("winobias", "exact_match", "all", "net_bias"): "WB exact match net bias %",
+    ("winobias", "exact_match", "all", "accuracy"): "WB exact match right %",
+    ("winobias", "referent_choice", "all", "net_bias"): "WB referent net bias %",
+    ("winobias", "referent_choice", "all", "accuracy"): "WB referent right %",
+    ("crows_pairs", "likelihood", "gender", "pct_stereotype"): "CrowS gender stereo %",
+    ("crows_pairs", "likelihood", "gender", "likelihood_diff"): "CrowS gender |diff|",
+    ("lambada", "last_word", "all", "accuracy"): "LAMBADA right %",
+    ("lambada", "last_word", "all", "perplexity"): "LAMBADA perplexity",
+    ("perplexity", "heldout", "all", "perplexity"): "perplexity, held out",
+    ("perplexity", "heldout", "without_pronouns", "perplexity"): "the same but pronouns",
+}
+"""What a person sees first, and its name there; comparison.json holds everything."""
 
 
-def comparison(compared: Comparison) -> Group:
-    """Everything a terminal shows of a comparison."""
-    found, rows = compared.found, compared.rows
-    parts: list[Any] = [runs_table(found.runs)]
+def comparison(compared: Comparison, *, by: Sequence[str] = ()) -> Group:
+    """Everything a terminal shows of a comparison. by: dotted settings that make sections."""
+    parts: list[Any] = [runs_table(compared.arms)]
     for verdict in compared.verdicts:
         parts.append(Text(f"{verdict.sentence}.", style="green" if verdict.took else "bold red"))
-    parts += [
-        arm_table(arm, [row for row in rows if row["arm"] == arm]) for arm in dict.fromkeys(r["arm"] for r in rows)
-    ]
-    if found.unfinished:
-        listed = "\n".join(f"  {path}" for path in found.unfinished)
+    for heading, members in sections(compared.arms, by):
+        if heading:
+            parts.append(Rule(heading, align="left"))
+        for arm in members:
+            mine = [row for row in compared.rows if row["arm"] == arm.label]
+            parts.append(arm_table(arm.label, mine, every=bool(compared.asked.metrics)))
+    if compared.found.unfinished:
+        listed = "\n".join(f"  {path}" for path in compared.found.unfinished)
         parts.append(Text(f"Unfinished, not compared:\n{listed}", style="yellow"))
     parts.append(
         Text(
-            "Log-odds are log P(she) - log P(he), nats. Differences are paired over items, their 95% intervals in "
-            "brackets; p is uncorrected. CrowS-Pairs: many pairs are not valid contrasts (Blodgett et al. 2021).",
+            "Log-odds are log P(she) - log P(he), nats. Differences are paired over items, 95% intervals in brackets; "
+            "over seeds where there are several. p is uncorrected, Holm's over the bias metrics of all arms. "
+            "CrowS-Pairs: many pairs are not valid contrasts (Blodgett et al. 2021).",
             style="dim",
         )
     )
     return Group(*parts)
 
 
-def runs_table(runs: Sequence[Run]) -> Table:
-    """One line a run: what differs, and what the swap did."""
+def sections(arms: Sequence[Arm], by: Sequence[str]) -> list[tuple[str, list[Arm]]]:
+    """(heading, arms) by the values of settings, in the order met."""
+    found: dict[str, list[Arm]] = {}
+    for arm in arms:
+        settings = arm.first.settings
+        found.setdefault(" ".join(f"{key}={settings.get(key)}" for key in by), []).append(arm)
+    return list(found.items())
+
+
+def runs_table(arms: Sequence[Arm]) -> Table:
+    """One line an arm: what differs, how many seeds, and what the swap did."""
     table = Table(title="Runs", box=box.SIMPLE_HEAD, title_justify="left")
-    keys = [key for key in differing_settings(runs) if key not in NAMED_BY_THE_ARM]
-    for name in ("arm", *keys, "checkpoint", "steps", "swapped", "rows changed"):
+    runs = [arm.first for arm in arms]
+    keys = [key for key in differing_settings(runs) if key not in {*NAMED_BY_THE_ARM, *OF_THE_SEED}]
+    for name in ("arm", *keys, "seeds", "checkpoint", "steps", "swapped", "rows changed"):
         table.add_column(name, overflow="fold")
-    for run in runs:
-        plan, audit = run.record["plan"], run.record["audit"] or {}
+    for arm, run in zip(arms, runs, strict=True):
+        plan = run.record["plan"]
         table.add_row(
             run.arm,
             *(str(run.settings.get(key)) for key in keys),
+            str(len(arm.replicates)),
             " ".join(filter(None, [plan["repository"].split("/")[-1], plan["revision"]])),
             str(plan["num_steps"]),
-            str(audit.get("num_swaps", 0)),
-            f"{audit.get('rows_changed', 0)} of {audit.get('rows', 0)}" if audit.get("rows") else "-",
+            *audited([one for one, _ in arm.replicates]),
         )
     return table
 
 
-def arm_table(arm: str, rows: Sequence[dict[str, Any]]) -> Table:
-    """The metrics of one arm beside its base and its control; a control's beside base and published last checkpoint."""
+def audited(runs: Sequence[Run]) -> tuple[str, str]:
+    """(pronouns swapped, rows changed of all) in all of the runs."""
+    audits = [run.record["audit"] or {} for run in runs]
+    swaps, changed, rows = (
+        sum(audit.get(name, 0) for audit in audits) for name in ("num_swaps", "rows_changed", "rows")
+    )
+    return str(swaps), f"{changed} of {rows}" if rows else "-"
+
+
+def arm_table(arm: str, rows: Sequence[dict[str, Any]], *, every: bool = False) -> Table:
+    """The metrics of one arm beside its base and its control; a control's beside base and published last checkpoint.
+
+    every: all metrics, not the ones that people look at first.
+    """
     names = dict.fromkeys(row["baseline_arm"] for row in rows if row["baseline_arm"])
     controls = [name for name in names if name not in {BASE, PUBLISHED}]
     beside = [name for name in (BASE, *(controls or [PUBLISHED])) if name in names]
     table = Table(title=arm, box=box.SIMPLE_HEAD, title_justify="left", collapse_padding=True, pad_edge=False)
     table.add_column("metric")
     for name in (*beside, "arm"):
-        title = "final" if name == PUBLISHED else "control" if name.startswith("none") else name
+        title = "final" if name == PUBLISHED else "control" if name in controls else name
         table.add_column(title, justify="right")
     table.add_column("difference" if controls else "difference to base", justify="right", no_wrap=True)
     table.add_column("p", justify="right")
-    of_harness = dict.fromkeys(metric_key(row) for row in rows if row["benchmark"] == "harness")
-    for key in (*SHOWN, *of_harness):
+    corrected = any(row["p_holm"] is not None for row in rows)
+    if corrected:
+        table.add_column("Holm", justify="right")
+    known = dict.fromkeys(metric_key(row) for row in rows)
+    keys = known if every else [*SHOWN, *(key for key in known if key[0] == "harness")]
+    for key in keys:
         mine = {row["baseline_arm"]: row for row in rows if metric_key(row) == key}
         if not mine:
             continue
@@ -114,85 +140,37 @@ def arm_table(arm: str, rows: Sequence[dict[str, Any]]) -> Table:
         against = mine.get(controls[0] if controls else BASE)
         cells = [number(mine[name]["baseline"], key) if name in mine else "-" for name in beside]
         value = f"{number(row['value'], key)} ±{number(row['stderr'], key)}"
-        table.add_row(short_name(key), *cells, value, difference(against, key), p_value(against))
+        p = [p_value(against, "p"), *([p_value(against, "p_holm")] if corrected else [])]
+        table.add_row(short_name(key), *cells, value, difference(against, key), *p)
     return table
 
 
-def metric_key(row: dict[str, Any]) -> tuple[str, str, str, str]:
-    """The four names of a metric."""
-    return row["benchmark"], row["protocol"], row["subset"], row["metric"]
-
-
-def short_name(key: tuple[str, str, str, str]) -> str:
+def short_name(key: Key) -> str:
     """A metric for people."""
-    benchmark, protocol, subset, metric = key
-    match benchmark:
-        case "pronouns":
-            place = "held-out rows" if protocol == "heldout" else subset.replace("_", " ")
-            if metric == "occupation_gap":
-                return f"gap, {place}"
-            return f"they:he+she, {place}" if metric == "log_odds_they" else f"she:he, {place}"
-        case "winobias":
-            names = {"stereotype_accuracy": "stereo %", "masculine_share": "masc. %", "net_bias": "net bias %"}
-            return f"WB {protocol} {names.get(metric, 'right %')}"
-        case "perplexity":
-            return f"perplexity, {'held-out rows' if subset == 'all' else 'but pronouns'}"
-        case "harness":
-            return f"{protocol} {metric}"
-        case "lambada":
-            return "LAMBADA acc. %" if metric == "accuracy" else "LAMBADA perplexity"
-        case _:
-            return f"CrowS {subset} {'stereo %' if metric == 'pct_stereotype' else '|diff|'}"
+    return SHOWN.get(key) or " ".join(part for part in key[1:] if part != "all")
 
 
-def is_share(key: tuple[str, str, str, str]) -> bool:
-    """Whether the metric is shown in per cent."""
-    return key[3] in {"pct_stereotype", "stereotype_accuracy", "masculine_share", "accuracy", "net_bias"}
-
-
-def number(value: float | None, key: tuple[str, str, str, str]) -> str:
+def number(value: float | None, key: Key) -> str:
     """A value for people."""
     if value is None:
         return "?"
-    return f"{100 * value:.1f}" if is_share(key) else f"{value:.2f}"
+    return f"{100 * value:.1f}" if key[3] in SHARES else f"{value:.2f}"
 
 
-def difference(row: dict[str, Any] | None, key: tuple[str, str, str, str]) -> str:
+def difference(row: dict[str, Any] | None, key: Key) -> str:
     """A signed difference with its interval."""
     if row is None or row["difference"] is None:
         return "-"
-    scale, digits = (100, 1) if is_share(key) else (1, 2)
+    scale, digits = (100, 1) if key[3] in SHARES else (1, 2)
     low, high = (row[name] * scale if row[name] is not None else float("nan") for name in ("ci_low", "ci_high"))
     return f"{row['difference'] * scale:+.{digits}f} [{low:.{digits}f}, {high:.{digits}f}]"
 
 
-def p_value(row: dict[str, Any] | None) -> str:
+def p_value(row: dict[str, Any] | None, name: str) -> str:
     """A p-value for people."""
-    if row is None or row["p"] is None:
+    if row is None or row[name] is None:
         return "-"
-    return probability(row["p"])
-
-
-def markdown(rows: Sequence[dict[str, Any]]) -> str:
-    """All rows as a Markdown table."""
-    names = (
-        "benchmark",
-        "protocol",
-        "subset",
-        "metric",
-        "arm",
-        "baseline_arm",
-        "baseline",
-        "value",
-        "difference",
-        "p",
-        "n",
-    )
-    lines = ["| " + " | ".join(names) + " |", "|" + "---|" * len(names)]
-    for row in rows:
-        cells = [f"{row[n]:.4g}" if isinstance(row[n], float) else "" if row[n] is None else str(row[n]) for n in names]
-        lines.append("| " + " | ".join(cells) + " |")
-    return "\n".join(lines) + "\n"
+    return probability(row[name])
 
 
 def plan_table(plan: Plan) -> Table:

@@ -173,8 +173,11 @@ def evaluate(
     device: torch.device,
     cache: Path,
     ranks: Ranks = ALONE,
-) -> dict[str, str]:
-    """Scores the checkpoints and writes results.json; returns the fingerprint of each one's weights by its name."""
+) -> dict[str, dict[str, Any]]:
+    """Scores the checkpoints and writes results.json.
+
+    Returns the fingerprint of each one's weights by its name, and what else each benchmark's numbers depend on.
+    """
     todo = list(jobs(evals, items, heldout_rows))
     kept = cache / "evaluations"
     folders = [run_dir / "evals" / checkpoint.name for checkpoint in checkpoints]
@@ -199,7 +202,8 @@ def evaluate(
             prints[checkpoint.name] = one["weights"]
             found["published" if checkpoint.published else "metrics"] += one["metrics"]
         write_json(run_dir / "results.json", {"schema": RESULTS_SCHEMA, **found})
-    return prints
+    made_from = {job.benchmark: {**job.identity, "dtype": evals.dtype, "device": device.type} for job in todo}
+    return {"evaluated_weights": prints, "evaluations": made_from}
 
 
 class Scoring:

@@ -25,7 +25,7 @@ from transformers import PreTrainedTokenizerFast
 
 from bias_intervene.record import sha256_of_file
 from tests.benchmarks.training import new_model
-from tests.conftest import SENTENCES, SHARED, trained
+from tests.conftest import NO_BENCHMARKS, SENTENCES, SHARED, trained
 
 SHARD_BYTES = 150_001
 ROW_TOKENS = 2049
@@ -77,8 +77,7 @@ def inputs(folder: Path, steps: int) -> list[str]:
         f"data.path={folder / 'shards'}", "data.shuffle=false", f"train.num_steps={steps}",
         "train.global_batch_rows=2", "train.micro_batch_rows=1", "train.num_processes=2", "train.num_threads=1",
         "train.precision=fp32", "train.zero_stage=1", "train.activation_checkpointing=false", "train.device=cpu",
-        "train.save_interval=2", "evals.crows_pairs.enabled=false", "evals.winobias.enabled=false",
-        "evals.lambada.enabled=false", "evals.pronouns.enabled=false", "evals.published_final=false",
+        "train.save_interval=2", *NO_BENCHMARKS, "evals.pronouns.enabled=false",
         f"cache_dir={folder / 'cache'}",
     ]  # fmt: skip
 

@@ -169,7 +169,7 @@ def test_the_next_checkpoint_is_loaded_while_one_is_scored(tmp_path, world_folde
     checkpoints = [
         Checkpoint(step, checkpoint_of(base, tmp_path / str(step), step), published=step == 30) for step in (10, 20, 30)
     ]
-    prints = evaluate(
+    made_from = evaluate(
         tmp_path / "run",
         evals=settings.evals,
         items=load_items(settings.evals, world_folder=world_folder, world_data=settings.data),  # type: ignore[arg-type]
@@ -180,7 +180,8 @@ def test_the_next_checkpoint_is_loaded_while_one_is_scored(tmp_path, world_folde
     )
     assert [one for one in happened if one != "scored"] == ["loaded 10", "loaded 20", "loaded 30"]
     assert happened.index("loaded 20") < happened.index("scored")
-    assert len(set(prints.values())) == 3
+    assert len(set(made_from["evaluated_weights"].values())) == 3
+    assert made_from["evaluations"]["winobias"]["dtype"] == "float32"
     found = json.loads((tmp_path / "run" / "results.json").read_text())
     assert {row["step"] for row in found["metrics"]} == {10, 20}
     assert {row["step"] for row in found["published"]} == {30}

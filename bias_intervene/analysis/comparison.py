@@ -1,0 +1,312 @@
+"""What the runs say: one row a metric, arm and baseline, in plain JSON, and whether each intervention took.
+
+Enters: directories and what is asked of them. Leaves: rows with value, difference, interval, p, p after Holm, the least
+effect the design could have seen, and one plain sentence each. Promised: every arm is compared with its control, with
+the checkpoint it started from ("base"), since the control moves too, and with the original run's last one
+("published"), where these were scored.
+
+One replicate: the uncertainty is that over items, and says nothing of other seeds. Several: each seed is one
+observation, the interval and test are Student's over seeds, and the spread between seeds stands beside the standard
+error that one run alone reports.
+"""
+
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from scipy import stats
+
+from bias_intervene.analysis.pairing import Arm, arms, check_comparable, paired_items
+from bias_intervene.analysis.records import Found, Run, find
+from bias_intervene.analysis.verdicts import Verdict, key_of, probability, verdict
+from bias_intervene.errors import RunDirectoryError, did_you_mean
+from bias_intervene.record import is_complete
+from bias_intervene.statistics import PairedComparison, holm, minimum_detectable_effect, over_seeds
+
+BASE = "base"
+PUBLISHED = "published"
+Row = dict[str, Any]
+Key = tuple[str, str, str, str]
+
+HEADLINE: tuple[Key, ...] = (
+    ("winobias", "sentence", "all", "stereotype_accuracy"),
+    ("winobias", "pronoun_choice_mean", "all", "stereotype_accuracy"),
+    ("winobias", "exact_match", "all", "net_bias"),
+    ("winobias", "referent_choice", "all", "net_bias"),
+    ("crows_pairs", "likelihood", "gender", "pct_stereotype"),
+)
+"""The bias metrics that are tested as one family: Holm over all of them and all arms. With --metric those asked for."""
+IN_NATS = {
+    "stereotype_accuracy": "likelihood_diff",
+    "masculine_share": "log_odds_masculine",
+    "pct_stereotype": "signed_likelihood_diff",
+    "net_bias": "likelihood_diff",
+}
+"""A share -> the mean log-likelihood difference behind it."""
+SHARES = {
+    "pct_stereotype", "stereotype_accuracy", "masculine_share", "accuracy", "net_bias", "accuracy_pro", "accuracy_anti",
+}  # fmt: skip
+"""Metrics that people read in points of per cent."""
+ALPHA = 0.05
+
+
+@dataclass(frozen=True)
+class Asked:
+    """What is asked of the runs."""
+
+    baseline: str | None = None
+    """The arm that serves as the control; None: `none`."""
+    metrics: tuple[str, ...] = ()
+    """Names of the metrics wanted; empty: all."""
+    force: bool = False
+    """Compare what was scored differently."""
+
+
+@dataclass(frozen=True)
+class Comparison:
+    """What runs say."""
+
+    found: Found
+    arms: list[Arm]
+    rows: list[Row]
+    verdicts: list[Verdict]
+    asked: Asked = field(default_factory=Asked)
+
+    def to_json(self) -> dict[str, Any]:
+        """What `compare --json` prints and comparison.json holds."""
+        return {"rows": self.rows, "verdicts": [asdict(verdict) for verdict in self.verdicts]}
+
+
+def compare(folders: Sequence[Path], asked: Asked | None = None) -> Comparison:
+    """Everything below the directories compared. Two directories that are runs themselves are taken as given."""
+    asked = asked or Asked()
+    found = find(folders)
+    as_given = asked.baseline is None and len(folders) > 1 and all(is_complete(folder) for folder in folders)
+    return compare_runs(found, asked, as_given=as_given)
+
+
+def compare_runs(found: Found, asked: Asked, *, as_given: bool) -> Comparison:
+    """The same of runs that were found."""
+    known = {row["metric"] for run in found.runs for row in run.record["results"]["metrics"]}
+    unknown = [name for name in asked.metrics if name not in known]
+    if unknown:
+        raise RunDirectoryError(f"--metric {unknown[0]}: no run has it; {did_you_mean(unknown[0], known)}")
+    made = arms(found.runs, as_given=as_given, baseline=asked.baseline)
+    if not asked.force:
+        for arm in made:
+            for run, control in arm.paired:
+                check_comparable(run, control)
+    rows = [row for arm in made for row in rows_of(arm, asked)]
+    correct(rows, asked)
+    for row in rows:
+        row["sentence"] = sentence(row)
+    return Comparison(found, made, rows, [one for arm in made if (one := verdict_of(arm)) is not None], asked)
+
+
+def rows_of(arm: Arm, asked: Asked) -> Iterator[Row]:
+    """Every metric of an arm's last checkpoint against base, published last checkpoint and control."""
+    trained = [run for run, _ in arm.replicates if run.last != run.base]
+    pairs = {
+        BASE: [(run, run, run.base) for run in trained],
+        PUBLISHED: [(run, run, run.published) for run in trained],
+    }
+    if arm.paired:
+        pairs[arm.paired[0][1].label] = [(run, control, control.last) for run, control in arm.paired]
+    compared = False
+    for label, replicates in pairs.items():
+        found = [list(against(*one, label=label, metrics=asked.metrics)) for one in replicates if one[2] is not None]
+        for row in over_replicates(found):
+            compared = True
+            yield row
+    if not compared:
+        alone = [[blank(run, metric) for metric in run.metrics(run.last)] for run, _ in arm.replicates if run.last]
+        wanted = [[row for row in rows if not asked.metrics or row["metric"] in asked.metrics] for rows in alone]
+        yield from over_replicates(wanted)
+
+
+def against(
+    run: Run,
+    baseline: Run,
+    checkpoint: str | None,
+    *,
+    label: str,
+    step: int | None = None,
+    only: Key | None = None,
+    metrics: Sequence[str] = (),
+) -> Iterator[Row]:
+    """One row a metric that the run's checkpoint of `step` (None: its last) and the baseline's `checkpoint` have.
+
+    only: the one metric wanted; metrics: the names wanted, empty for all.
+    """
+    mine = run.last if step is None else run.checkpoint(step)
+    if checkpoint is None or mine is None:
+        return
+    theirs = {metric_key(metric): metric for metric in baseline.metrics(checkpoint)}
+    for metric in run.metrics(mine):
+        key = metric_key(metric)
+        if key not in theirs or (only is not None and key != only) or (metrics and metric["metric"] not in metrics):
+            continue
+        other = theirs[key]
+        ours = run.items(metric["benchmark"], mine)
+        if metric["benchmark"] == "harness" and not ours.has(metric["metric"]):
+            # A metric of the harness that is no mean over items: both values stand side by side, unpaired.
+            unknown = float("nan")
+            paired = PairedComparison(metric["value"] - other["value"], unknown, unknown, unknown, metric["n"])
+        else:
+            paired = paired_items(metric, ours, baseline.items(metric["benchmark"], checkpoint))
+        yield {
+            **blank(run, metric),
+            "baseline_arm": label,
+            "baseline": other["value"],
+            "baseline_stderr": other["stderr"],
+            "difference": finite(paired.difference),
+            "difference_stderr": finite(paired.stderr),
+            "ci_low": finite(paired.ci_low),
+            "ci_high": finite(paired.ci_high),
+            "p": finite(paired.p),
+            "n": paired.n,
+        }
+
+
+def blank(run: Run, metric: Row) -> Row:
+    """A row without a baseline."""
+    return {
+        **{name: metric[name] for name in ("benchmark", "protocol", "subset", "metric", "step")},
+        "arm": run.label, "baseline_arm": None, "baseline": None, "baseline_stderr": None,
+        "value": metric["value"], "stderr": metric["stderr"],
+        "difference": None, "difference_stderr": None, "ci_low": None, "ci_high": None, "p": None, "n": metric["n"],
+        "seeds": 1, "between_seeds_sd": None, "single_run_stderr": None,
+    }  # fmt: skip
+
+
+def finite(value: float) -> float | None:
+    """JSON's null for a value that is unknown."""
+    return value if np.isfinite(value) else None
+
+
+def metric_key(row: Row) -> Key:
+    """The four names of a metric."""
+    return row["benchmark"], row["protocol"], row["subset"], row["metric"]
+
+
+# --- replicates ------------------------------------------------------------------------------------------------
+
+
+def over_replicates(found: Sequence[Iterable[Row]]) -> list[Row]:
+    """One row a metric for several seeds: those of one seed as they are, of several with Student's interval."""
+    by_key: dict[tuple[Any, ...], list[Row]] = {}
+    for rows in found:
+        for row in rows:
+            by_key.setdefault((*metric_key(row), row["step"]), []).append(row)
+    return [rows[0] if len(rows) == 1 else one_row(rows) for rows in by_key.values()]
+
+
+def one_row(rows: Sequence[Row]) -> Row:
+    """Several seeds as one row, each an observation."""
+    value = over_seeds([row["value"] for row in rows])
+    row = rows[0] | {
+        "value": value.mean,
+        "stderr": finite(value.standard_deviation / np.sqrt(value.seeds)),
+        "seeds": value.seeds,
+    }
+    if any(one["difference"] is None for one in rows):
+        return row
+    differences = np.array([one["difference"] for one in rows])
+    baseline, difference = over_seeds([one["baseline"] for one in rows]), over_seeds(differences)
+    stderr = difference.standard_deviation / np.sqrt(difference.seeds)
+    if not differences.any():
+        p = 1.0
+    elif stderr > 0:
+        p = float(2 * stats.t.sf(abs(difference.mean) / stderr, difference.seeds - 1))
+    else:
+        p = float("nan")
+    alone = [one["difference_stderr"] for one in rows]
+    return row | {
+        "baseline": baseline.mean,
+        "baseline_stderr": finite(baseline.standard_deviation / np.sqrt(baseline.seeds)),
+        "difference": difference.mean,
+        "difference_stderr": finite(stderr),
+        "ci_low": finite(difference.ci_low),
+        "ci_high": finite(difference.ci_high),
+        "p": finite(p),
+        "between_seeds_sd": finite(difference.standard_deviation),
+        "single_run_stderr": None if None in alone else float(np.mean(alone)),
+    }
+
+
+# --- what is said of a row -------------------------------------------------------------------------------------
+
+
+def correct(rows: Sequence[Row], asked: Asked) -> None:
+    """Adds p_holm to the rows of the family, the least effect that could be seen, and shares' differences in nats."""
+    family = [row for row in rows if in_family(row, asked)]
+    adjusted = holm([float("nan") if row["p"] is None else row["p"] for row in family])
+    for row in rows:
+        row["p_holm"] = None
+        stderr = row["difference_stderr"]
+        row["minimum_detectable_effect"] = minimum_detectable_effect(stderr) if stderr else None
+        row["difference_nats"] = None
+    for row, p in zip(family, adjusted, strict=True):
+        row["p_holm"] = finite(p)
+    by_key = {(row["arm"], row["baseline_arm"], *metric_key(row)): row for row in rows}
+    for row in rows:
+        behind = IN_NATS.get(row["metric"])
+        if behind is not None:
+            other = by_key.get((row["arm"], row["baseline_arm"], *metric_key(row)[:3], behind))
+            row["difference_nats"] = other["difference"] if other else None
+
+
+def in_family(row: Row, asked: Asked) -> bool:
+    """Whether a row is tested together with others: a headline metric, or one asked for, against a control."""
+    if row["baseline_arm"] in {None, BASE, PUBLISHED} or row["benchmark"] == "pronouns":
+        return False
+    return row["metric"] in asked.metrics if asked.metrics else metric_key(row) in HEADLINE
+
+
+def sentence(row: Row) -> str:
+    """The row in words."""
+    if row["difference"] is None:
+        return "scored alone: nothing to compare with"
+    p = row["p"] if row["p_holm"] is None else row["p_holm"]
+    if p is None:
+        return "too little to say whether there is a difference"
+    if p < ALPHA:
+        direction = "higher" if row["difference"] > 0 else "lower"
+        interval = f"[{amount(row, 'ci_low')}, {amount(row, 'ci_high')}]"
+        holm_ = " after Holm" if row["p_holm"] is not None else ""
+        return f"{direction} by {amount(row, 'difference', absolute=True)} {interval}, p {probability(p)}{holm_}"
+    if row["minimum_detectable_effect"] is None:
+        return "no difference: every item is the same"
+    return f"no difference detected; this design sees {amount(row, 'minimum_detectable_effect')} with 80% power"
+
+
+def amount(row: Row, name: str, *, absolute: bool = False) -> str:
+    """A difference for people: points of per cent for shares, nats for log-likelihoods."""
+    value = abs(row[name]) if absolute else row[name]
+    if value is None:
+        return "?"
+    if row["metric"] in SHARES:
+        return f"{100 * value:.1f} points"
+    return f"{value:.3g}" if row["metric"] == "perplexity" or row["benchmark"] == "harness" else f"{value:.3g} nats"
+
+
+# --- did it take -----------------------------------------------------------------------------------------------
+
+
+def verdict_of(arm: Arm) -> Verdict | None:
+    """Whether an arm's intervention took, at every step scored: against its control, or its base without one."""
+    key = key_of(arm.first.arm)
+    if key is None:
+        return None
+    rows: list[Row] = []
+    for step in arm.first.steps:
+        if arm.paired:
+            pairs = [(run, control, control.checkpoint(step), control.label) for run, control in arm.paired]
+        else:
+            after_start = step != arm.first.record["plan"]["start_step"]
+            pairs = [(run, run, run.base, BASE) for run, _ in arm.replicates if after_start]
+        found = [list(against(*one[:3], label=one[3], step=step, only=key)) for one in pairs]
+        rows += over_replicates(found)
+    return verdict(arm.first.arm, rows)

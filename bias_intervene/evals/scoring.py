@@ -272,10 +272,11 @@ def passes(requests: Sequence[Request]) -> list[Pass]:
     order = sorted(range(len(inputs)), key=inputs.__getitem__)
     made: list[Pass] = []
     waiting: list[int] = []
-    for here, following in zip(order, [*order[1:], None], strict=True):
+    for place, here in enumerate(order):
         waiting.append(here)
         # In sorted order a sequence that begins another one begins the next.
-        if following is None or inputs[following][: len(inputs[here])] != inputs[here]:
+        following = inputs[order[place + 1]] if place + 1 < len(order) else None
+        if following is None or following[: len(inputs[here])] != inputs[here]:
             made.append(Pass(inputs[here], tuple(waiting)))
             waiting = []
     return sorted(made, key=lambda one: (-len(one.input_ids), one.input_ids))

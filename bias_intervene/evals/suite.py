@@ -185,9 +185,9 @@ def evaluate(
     with ThreadPoolExecutor(1) as loader:
         waiting = [number for number, done in enumerate(scored) if not done]
         coming = {}
-        for here, following in zip(waiting, [*waiting[1:], None], strict=True):
-            for number in (here, following):
-                if number is not None and number not in coming:
+        for place, here in enumerate(waiting):
+            for number in waiting[place : place + 2]:
+                if number not in coming:
                     coming[number] = loader.submit(
                         Scoring, checkpoints[number], todo, evals=evals, kept=kept, device=device
                     )

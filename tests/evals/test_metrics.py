@@ -225,6 +225,12 @@ def test_heldout_positions(scorer: Scorer):
     assert row["log_odds_she_he"] == pytest.approx(she - he, abs=1e-4)
 
 
+def test_heldout_rows_without_a_pronoun(scorer: Scorer):
+    rows = np.array([scorer.tokenizer.encode("The lamp was old and it was cold.")], dtype=np.uint16)
+    assert pronouns.score_heldout(rows, scorer) == []
+    assert [row["subsets"] for row in perplexity.score(rows, scorer)] == [["all"], ["without_pronouns"]]
+
+
 def test_perplexity_of_heldout_rows(scorer: Scorer):
     ids = scorer.tokenizer.encode(SENTENCE)
     rows = perplexity.score(np.array([ids, ids[::-1]], dtype=np.uint16), scorer)

@@ -103,7 +103,7 @@ tokens = st.integers(1, 3)
 sequences = st.lists(tokens, min_size=1, max_size=6).map(tuple)
 
 
-@given(st.lists(st.tuples(sequences, sequences), min_size=1, max_size=12))
+@given(st.lists(st.tuples(sequences, sequences), max_size=12))
 def test_every_request_is_read_off_one_pass(pairs: list[tuple[tuple[int, ...], tuple[int, ...]]]):
     asked = [Request(str(n), context, continuation) for n, (context, continuation) in enumerate(pairs)]
     made = passes(asked)
@@ -132,6 +132,10 @@ def test_whatever_is_shared_the_numbers_are_those_of_a_plain_pass(scorer: Scorer
     other = Scorer(scorer.model, scorer.tokenizer, device=scorer.device, batch_tokens=batch_tokens)
     asked = [Request(str(n), context, continuation) for n, (context, continuation) in enumerate(pairs)]
     assert other.log_likelihoods(asked, label="t") == pytest.approx([plainly(scorer, r) for r in asked], abs=1e-4)
+
+
+def test_nothing_to_score_is_no_result(scorer: Scorer):
+    assert scorer.log_likelihoods([], label="t").shape == (0,)
 
 
 def test_choices_of_one_token_need_one_pass(scorer: Scorer):

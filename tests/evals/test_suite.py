@@ -197,3 +197,11 @@ def test_a_cut_context_is_told_beside_the_metric(tmp_path, world_folder, base: P
     metrics = results(tmp_path, world_folder, "one", base, *words)["metrics"]
     assert {row.get("truncated") for row in metrics if row["benchmark"] == "lambada"} == {1}
     assert {row.get("truncated") for row in metrics if row["benchmark"] == "winobias"} == {None}
+
+
+def test_what_is_scored_already_is_not_scored_again(tmp_path, world_folder, base: Path, monkeypatch):
+    first = results(tmp_path, world_folder, "one", base)
+    (tmp_path / "one" / "results.json").unlink()
+    shutil.rmtree(tmp_path / "cache")
+    monkeypatch.setattr(suite, "load_model", no_model)
+    assert results(tmp_path, world_folder, "one", base) == first

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.benchmarks import parity, possessives, swap
+from tests.benchmarks import evaluation, parity, possessives, swap
 from tests.conftest import REPOSITORY, SENTENCES
 
 CONLLU = """\
@@ -70,3 +70,13 @@ def test_training(peer: str):
     assert found[f"speed_against_{peer}"] > 0
     assert 0 < found["feed_share_of_step"] < 1
     assert found["tokens_per_second"] > 0
+
+
+def test_evaluation(capsys: pytest.CaptureFixture[str]):
+    pytest.importorskip("lm_eval", reason="lm-evaluation-harness is not installed (the extra `harness`)")
+    evaluation.main(["--size", "14m", "--items", "6", "--parts", "scoring", "--json"])
+    found = json.loads(capsys.readouterr().out)
+    assert list(found) == ["crows_pairs", "lambada", "referent_choice"]
+    for values in found.values():
+        assert values["ratio"] > 0
+        assert values["largest_difference_nats"] < 1e-3

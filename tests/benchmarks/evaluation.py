@@ -62,6 +62,8 @@ def main(argv: Sequence[str] | None = None) -> None:
     parser.add_argument("--json", action="store_true", help="print JSON")
     asked = parser.parse_args(argv)
     torch.set_num_threads(asked.threads)
+    if not torch.cuda.is_available():  # Or a library that looks for an accelerator says so on standard output.
+        os.environ.setdefault("DS_ACCELERATOR", "cpu")
     with tempfile.TemporaryDirectory() as name:
         found = measured(asked, Path(name))
     print(json.dumps(found)) if asked.json else Console().print(table(found))

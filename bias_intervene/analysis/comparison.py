@@ -301,12 +301,14 @@ def verdict_of(arm: Arm) -> Verdict | None:
     if key is None:
         return None
     rows: list[Row] = []
+    plan = arm.first.record["plan"]
     for step in arm.first.steps:
+        if plan["num_steps"] and step <= plan["start_step"]:
+            continue  # Nothing was done to it yet.
         if arm.paired:
             pairs = [(run, control, control.checkpoint(step), control.label) for run, control in arm.paired]
         else:
-            after_start = step != arm.first.record["plan"]["start_step"]
-            pairs = [(run, run, run.base, BASE) for run, _ in arm.replicates if after_start]
+            pairs = [(run, run, run.base, BASE) for run, _ in arm.replicates if run.checkpoint(step) != run.base]
         found = [list(against(*one[:3], label=one[3], step=step, only=key)) for one in pairs]
         rows += over_replicates(found)
     return verdict(arm.first.arm, rows)

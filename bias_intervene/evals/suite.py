@@ -219,6 +219,15 @@ class Scoring:
         self.checkpoint, self.evals, self.kept, self.device = checkpoint, evals, kept, device
         self.weights = weights_fingerprint(checkpoint.folder)
         self.tokenizer = load_tokenizer(checkpoint.folder)
+        # Once: every benchmark is looked up by it, and a tokenizer takes a while to digest.
+        self.made_from = {
+            "weights": self.weights,
+            "architecture": fingerprint(read_json(checkpoint.folder / "config.json")),
+            "tokenizer": tokenizer_fingerprint(self.tokenizer),
+            "prefix": self.tokenizer.prefix,
+            "dtype": evals.dtype,
+            "device": device.type,
+        }
         self._scorer: Scorer | None = None
         self._model: Any = None
         if any(not (kept / fingerprint(self.identity(job))).is_dir() for job in todo):
@@ -230,16 +239,7 @@ class Scoring:
 
     def identity(self, job: Job) -> dict[str, Any]:
         """What an evaluation is made from."""
-        return {
-            "benchmark": job.benchmark,
-            **job.identity,
-            "weights": self.weights,
-            "architecture": fingerprint(read_json(self.checkpoint.folder / "config.json")),
-            "tokenizer": tokenizer_fingerprint(self.tokenizer),
-            "prefix": self.tokenizer.prefix,
-            "dtype": self.evals.dtype,
-            "device": self.device.type,
-        }
+        return {"benchmark": job.benchmark, **job.identity, **self.made_from}
 
     def scorer(self, ranks: Ranks) -> Scorer:
         """The model on its device, made once."""

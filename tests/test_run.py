@@ -67,7 +67,7 @@ def test_the_record_says_what_was_done(sweep: Path):
     assert "his: too little text to fit its role" in record["audit"]["possessives"]["notices"][-1]
     metrics = record["results"]["metrics"]
     assert {m["step"] for m in metrics} == {10, 20}
-    assert {m["benchmark"] for m in metrics} == {"crows_pairs", "winobias", "pronouns"}
+    assert {m["benchmark"] for m in metrics} == {"crows_pairs", "winobias", "pronouns", "perplexity"}
     assert os.environ.get("HOME", "/root") not in json.dumps(record["environment"])
 
 

@@ -48,7 +48,14 @@ class StageError(BiasInterveneError):
 
 
 class StageStopped(BiasInterveneError):  # noqa: N818  (it is no error that a run can be continued)
-    """A stage was stopped by a signal after saving; the same command in the same directory continues it."""
+    """A stage was stopped by a signal after saving; the same command in the same directory continues it.
+
+    signals: those that came through us, in their order.
+    """
+
+    def __init__(self, message: str, *, signals: Iterable[int] = ()):
+        self.signals = tuple(signals)
+        super().__init__(message)
 
 
 def first_line(error: BaseException) -> str:

@@ -2,8 +2,8 @@
 
 Enters: a stage and a run directory. Leaves: nothing but what the workers wrote. Promised: ranks live in a session of
 their own and end with their parent, also when it is killed; a signal to the controller reaches all ranks at once, so
-that they save together; a second one ends them. What became of a stage is told by its outcome file, because torchrun
-knows only 0 and 1.
+that they save together; a second SIGTERM or SIGINT ends them. What became of a stage is told by its outcome file,
+because torchrun knows only 0 and 1.
 
 Ranks are started by torch's own launcher (`ranks`, which keeps it quiet), which gives each run a port of its own; on
 several machines by one such launcher each, which meet where `nodes` says. A stage without ranks is a plain process.
@@ -24,6 +24,9 @@ from bias_intervene.errors import StageError, StageStopped
 from bias_intervene.nodes import ALONE, Meeting, Node
 
 STOP_SIGNALS = (signal.SIGTERM, signal.SIGINT, signal.SIGUSR1, signal.SIGUSR2)
+STOPPED = 75
+"""Exit status of a run that was stopped and can be continued (EX_TEMPFAIL)."""
+INSISTENT = (signal.SIGTERM, signal.SIGINT)
 PR_SET_PDEATHSIG = 1
 # Left by a launcher around us (torchrun, SLURM's srun), these would make our ranks join its group.
 FOREIGN = (
@@ -62,7 +65,8 @@ def run_stage(
         start_new_session=True,
         preexec_fn=end_with_parent(signal.SIGTERM),
     )
-    with Forwarding(process, ranks_below=num_ranks is not None):
+    forwarding = Forwarding(process, ranks_below=num_ranks is not None)
+    with forwarding:
         try:
             status = process.wait()
         except BaseException:
@@ -74,7 +78,7 @@ def run_stage(
         case "done":
             return
         case "stopped":
-            raise StageStopped(said["message"])
+            raise StageStopped(said["message"], signals=forwarding.received)
         case "failed":
             raise StageError(said["message"])
         case _:
@@ -121,22 +125,24 @@ def end_with_parent(number: signal.Signals) -> Callable[[], None]:
 
 
 class Forwarding:
-    """While entered, passes stop signals on: the first to every rank, the second ends the group."""
+    """While entered, passes stop signals on: the first to every rank, a second SIGTERM or SIGINT ends the group."""
 
     def __init__(self, process: "subprocess.Popen[bytes]", *, ranks_below: bool):
         self.process, self.ranks_below = process, ranks_below
         self.previous: dict[int, object] = {}
-        self.count = 0
+        self.received: list[int] = []
 
     def __enter__(self) -> None:
         if threading.current_thread() is threading.main_thread():
             self.previous = {int(number): signal.signal(number, self.forward) for number in STOP_SIGNALS}
 
     def forward(self, number: int, _frame: FrameType | None) -> None:
-        """One signal."""
-        self.count += 1
-        if self.count > 1:
-            end_group(self.process)
+        """One signal. A notice (SIGUSR2) beside a SIGTERM leaves the saving alone: a preemption sends both."""
+        first, insisted = not self.received, any(one in INSISTENT for one in self.received)
+        self.received.append(number)
+        if not first:
+            if insisted and number in INSISTENT:
+                end_group(self.process)
             return
         # torchrun would kill its ranks 30 seconds after a signal; they are told themselves and it waits for them.
         ranks = children(self.process.pid) if self.ranks_below else []

@@ -1,19 +1,24 @@
 """A run, stage by stage. Reads as a table of contents; touches no torch.
 
 Enters: settings, a plan, a directory. Leaves: a complete run directory, record.json last. Promised: the same call in
-the same directory continues where it stopped; a run that is refused before any work leaves nothing behind but its log.
+the same directory continues where it stopped, and never two at a time; a run that is refused before any work leaves
+nothing behind but its log.
 """
 
+import contextlib
 import dataclasses
 import logging
+import time
+from collections.abc import Callable, Generator
+from datetime import UTC, datetime
 from pathlib import Path
 
 from filelock import FileLock
 
-from bias_intervene import launch, nodes, record
+from bias_intervene import claims, hardware, launch, nodes, record
 from bias_intervene import plan as planning
 from bias_intervene.analysis import comparison, pairing, records
-from bias_intervene.errors import StageError
+from bias_intervene.errors import StageError, StageStopped
 from bias_intervene.nodes import ALONE, Meeting, Node
 from bias_intervene.plan import Plan
 from bias_intervene.settings import Settings, WorldModel
@@ -22,50 +27,96 @@ from bias_intervene.world_model import pretraining_settings, world_folder
 log = logging.getLogger("bias_intervene")
 
 
-def run(run_dir: Path, settings: Settings, plan: Plan, *, node: Node = ALONE) -> None:
-    """Runs every stage that is not done yet and writes the record. On machines other than the first: only trains."""
+def run(
+    run_dir: Path,
+    settings: Settings,
+    plan: Plan,
+    *,
+    node: Node = ALONE,
+    when_claimed: Callable[[], None] = lambda: None,
+) -> None:
+    """Runs every stage that is not done yet and writes the record. On machines other than the first: only trains.
+
+    when_claimed: called once the directory is this process's own and fit for these settings.
+    """
     if node.number > 0:
         log.info("machine %s of %s: waiting for the first one", node.number, node.count)
         meeting = nodes.called(run_dir, node)
         if meeting is not None:
             stage("train", run_dir, settings, node=node, meeting=meeting)
         return
-    undo = record.open_run(run_dir, settings=settings.to_json(), plan=planning.to_json(plan))
-    with nodes.leading(run_dir, node) as call:
-        try:
-            ensure_world_model(settings)
-            stage("prepare", run_dir, settings)
-        except StageError:
-            undo()
-            raise
-        if plan.trains and not (run_dir / "training" / "summary.json").is_file():
-            log.info(
-                "training %s: steps %s to %s of %s, arm %s",
-                plan.num_steps, plan.start_step, plan.end_step, plan.repository, plan.arm,
-            )  # fmt: skip
-            stage("train", run_dir, settings, node=node, meeting=call())
-    report_audit(run_dir)
+    with claims.held(run_dir):
+        undo = record.open_run(run_dir, settings=settings.to_json(), plan=planning.to_json(plan))
+        when_claimed()
+        with nodes.leading(run_dir, node) as call:
+            try:
+                ensure_world_model(settings)
+                stage("prepare", run_dir, settings)
+            except StageError:
+                undo()
+                raise
+            train(run_dir, settings, plan, node=node, call=call)
+        report_audit(run_dir)
+        evaluate(run_dir, settings, plan)
+        check_manipulation(run_dir)
+        record.write_record(run_dir)
+    log.info("complete: %s", run_dir)
+
+
+def train(run_dir: Path, settings: Settings, plan: Plan, *, node: Node, call: Callable[[], Meeting | None]) -> None:
+    """The training, where there is one left to do. call: calls the other machines."""
+    if not plan.trains or (run_dir / "training" / "summary.json").is_file():
+        return
+    log.info(
+        "training %s: steps %s to %s of %s, arm %s",
+        plan.num_steps, plan.start_step, plan.end_step, plan.repository, plan.arm,
+    )  # fmt: skip
+    stage("train", run_dir, settings, node=node, meeting=call())
+
+
+def evaluate(run_dir: Path, settings: Settings, plan: Plan) -> None:
+    """The evaluation; results.json without a metric where nothing is to be scored."""
     if plan.evaluated_steps or plan.published_steps:
         stage("evaluate", run_dir, settings)
     elif not (run_dir / "results.json").is_file():
         record.write_json(run_dir / "results.json", {"schema": 1, "metrics": [], "published": []})
-    check_manipulation(run_dir)
-    record.write_record(run_dir)
-    log.info("complete: %s", run_dir)
 
 
 def stage(name: str, run_dir: Path, settings: Settings, *, node: Node = ALONE, meeting: Meeting | None = None) -> None:
     """One stage in processes of its own."""
     shared = name == "train" or (name == "evaluate" and settings.train.num_processes > 1)
-    launch.run_stage(
-        name,
-        run_dir,
-        num_ranks=settings.train.num_processes if shared else None,
-        num_threads=settings.train.num_threads if shared else None,
-        cpu_only=settings.train.device == "cpu",
-        node=node,
-        meeting=meeting,
-    )
+    with noted(run_dir, name):
+        launch.run_stage(
+            name,
+            run_dir,
+            num_ranks=settings.train.num_processes if shared else None,
+            num_threads=settings.train.num_threads if shared else None,
+            cpu_only=settings.train.device == "cpu",
+            node=node,
+            meeting=meeting,
+        )
+
+
+@contextlib.contextmanager
+def noted(run_dir: Path, name: str) -> Generator[None]:
+    """Keeps how long the block took and what it cost, however it ends."""
+    started, clock, energy = datetime.now(UTC), time.monotonic(), hardware.energy_joules()
+    outcome = "failed"
+    try:
+        yield
+        outcome = "done"
+    except StageStopped:
+        outcome = "stopped"
+        raise
+    finally:
+        spent = hardware.energy_joules() if energy is not None else None
+        line = {
+            "stage": name, "started": started.isoformat(timespec="seconds"), "outcome": outcome,
+            "seconds": round(time.monotonic() - clock, 1),
+            "gpu_joules": None if spent is None or energy is None else round(spent - energy),
+        }  # fmt: skip
+        with contextlib.suppress(OSError):  # The stage's own error is the one to be told.
+            record.append_line(run_dir / record.STAGES, line)
 
 
 def ensure_world_model(settings: Settings) -> None:

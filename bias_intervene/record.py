@@ -18,16 +18,21 @@ from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
+from bias_intervene import hardware
 from bias_intervene.errors import RunDirectoryError
 
 SCHEMA = 2
+STAGES = "stages.jsonl"
+"""One line an attempt at a stage: when, for how long, how it ended, the GPUs' energy."""
 PACKAGES = (
     "bias_intervene", "torch", "deepspeed", "transformers", "tokenizers", "datasets", "hydra-core", "omegaconf",
     "numpy", "scipy", "pydantic", "safetensors",
 )  # fmt: skip
 
 # What may differ between a run and its continuation in the same directory without making it another run.
-WITHOUT_EFFECT = ("dry_run", "cache_dir", "tracking", "experiment", "train.keep_resumable", "train.on_damaged")
+WITHOUT_EFFECT = (
+    "dry_run", "cache_dir", "tracking", "experiment", "sweep", "objective", "train.keep_resumable", "train.on_damaged",
+)  # fmt: skip
 
 
 def write_json(path: Path, value: object) -> None:
@@ -92,6 +97,21 @@ def read_json(path: Path) -> Any:
         raise RunDirectoryError(f"{path}: not JSON ({error}); it was not written by a run of ours") from None
 
 
+def read_lines(path: Path) -> list[Any]:
+    """JSON lines of `path`, but for a last one that was cut by a kill."""
+    values: list[Any] = []
+    for line in path.read_text(encoding="utf8").splitlines():
+        with contextlib.suppress(json.JSONDecodeError):
+            values.append(json.loads(line))
+    return values
+
+
+def append_line(path: Path, value: object) -> None:
+    """Adds a line of JSON."""
+    with path.open("a", encoding="utf8") as file:
+        file.write(json.dumps(value) + "\n")
+
+
 def sha256_of_file(path: Path) -> str:
     """Hex digest of a file's bytes."""
     with path.open("rb") as file:
@@ -105,7 +125,7 @@ def fingerprint(value: object) -> str:
 
 
 def environment() -> dict[str, Any]:
-    """Versions and hardware: what a difference between two machines could come from."""
+    """Versions, the code's revision and hardware: what a difference between two runs could come from."""
     versions: dict[str, str | None] = {}
     for name in PACKAGES:
         try:
@@ -117,7 +137,9 @@ def environment() -> dict[str, Any]:
         "platform": platform.platform(),
         "machine": platform.machine(),
         "cpus": os.cpu_count(),
+        "gpus": hardware.gpus(),
         "packages": versions,
+        "code": hardware.revision(),
     }
 
 
@@ -215,6 +237,7 @@ def gather(run_dir: Path) -> dict[str, Any]:
         "settings": settings,
         "plan": plan,
         "environment": part("environment.json"),
+        "stages": read_lines(run_dir / STAGES) if (run_dir / STAGES).is_file() else [],
         "fingerprints": {
             "settings": fingerprint({k: v for k, v in flatten(settings).items() if has_effect(k)}),
             **inputs.get("fingerprints", {}),

@@ -342,7 +342,7 @@ class EvalsSettings(Checked):
 
 
 class TrackingSettings(Checked):
-    """Where training curves go besides training/metrics.jsonl."""
+    """Where training curves, evaluations and audit go besides the run directory."""
 
     name: Literal["none", "tensorboard", "wandb"] = Field(description="Which tracker.")
     project: StrictStr = Field(description="W&B project.")
@@ -356,6 +356,12 @@ class Settings(Checked):
     dry_run: StrictBool = Field(description="Print the plan and stop.")
     cache_dir: StrictStr = Field(description="Prepared corpora, converted and demo models, by fingerprint.")
     experiment: StrictStr | None = Field(description="Preset this run was composed from.")
+    sweep: Annotated[StrictStr, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]*$")] = Field(
+        description="Name of the sweep (-m) this run is a job of; the same command under the same name continues it."
+    )
+    objective: StrictStr | None = Field(
+        description="Metric a run returns to a searching sweeper, BENCHMARK/PROTOCOL/SUBSET/METRIC; null: none."
+    )
     model: ModelSettings
     intervention: InterventionSettings
     data: DataSettings

@@ -24,6 +24,7 @@ from bias_intervene.launch import STOP_SIGNALS, end_with_parent, outcome_path
 from bias_intervene.plan import Plan
 from bias_intervene.record import read_json, write_json
 from bias_intervene.settings import Settings, WorldData, WorldModel
+from bias_intervene.tracking import NoTracker, log_audit, log_results, open_tracker
 
 if TYPE_CHECKING:
     import torch
@@ -184,6 +185,8 @@ def evaluate(run_dir: Path, settings: Settings, plan: Plan) -> None:
         if numbers:
             heldout = Rows(Layout.from_json(inputs["corpus"]["layout"])).stack(numbers)
     with ranks() as shared:
+        # Before the work, so that a tracker that cannot be had is said at once.
+        tracker = open_tracker(run_dir, settings.tracking) if shared.rank == 0 else NoTracker()
         made_from = score_all(
             run_dir,
             evals=settings.evals,
@@ -196,6 +199,10 @@ def evaluate(run_dir: Path, settings: Settings, plan: Plan) -> None:
         )
         if shared.rank == 0:
             write_json(run_dir / "evals" / "fingerprints.json", made_from)
+            log_results(tracker, read_json(run_dir / "results.json")["metrics"])
+            if (run_dir / "audit.json").is_file():
+                log_audit(tracker, read_json(run_dir / "audit.json"), step=plan.end_step)
+        tracker.close()
 
 
 def scoring_device(settings: Settings) -> "torch.device":

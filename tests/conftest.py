@@ -14,7 +14,7 @@ import pytest
 from hydra import compose, initialize_config_dir
 from tokenizers import AddedToken, Tokenizer, decoders, models, normalizers, pre_tokenizers, trainers
 
-from bias_intervene import app
+from bias_intervene.app import job
 from bias_intervene.checking import conf_dir, read_intervention
 from bias_intervene.interventions.lexicon import ROLES
 from bias_intervene.settings import InterventionSettings, Settings
@@ -39,7 +39,7 @@ NO_BENCHMARKS = (
 def composed(*overrides: str) -> Settings:
     """The settings of a command line."""
     with initialize_config_dir(conf_dir(), version_base="1.3"):
-        return app.settings_of(compose("config", overrides=list(overrides)))
+        return job.settings_of(compose("config", overrides=list(overrides)))
 
 
 def intervention(name: str, **changed) -> InterventionSettings:

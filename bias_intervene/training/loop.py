@@ -29,6 +29,7 @@ from bias_intervene.interventions.profiles import FAULTS
 from bias_intervene.plan import Plan
 from bias_intervene.record import write_bytes, write_json
 from bias_intervene.settings import Settings
+from bias_intervene.tracking import open_tracker
 from bias_intervene.training import checkpoint, figure
 from bias_intervene.training.engine import deepspeed_config
 from bias_intervene.training.loss import NextTokenLoss, can_be_chunked
@@ -262,9 +263,8 @@ class Curves:
         self.final_loss: float | None = None
         self.metrics, self.bar = None, None
         if rank == 0:
-            self.metrics = Metrics(
-                run_dir / "training", tracking=settings.tracking, first_step=first, run_name=run_dir.name
-            )
+            tracker = open_tracker(run_dir, settings.tracking)
+            self.metrics = Metrics(run_dir / "training", tracker=tracker, first_step=first)
             self.bar = tqdm(
                 total=plan.end_step,
                 initial=first,

@@ -1,0 +1,66 @@
+"""`python -m bias_intervene.rerun RUN_DIR`: the same run anew, from its record.
+
+Enters: a complete run directory. Leaves: another one with the same settings, and whether it is identical to the first,
+bit for bit. Promised: nothing is taken from the first run but its settings; what differs between then and now
+(versions, this code's revision, hardware) is said before the start, because it may change the result.
+"""
+
+import argparse
+import logging
+import os
+import sys
+from collections.abc import Sequence
+from datetime import datetime
+from pathlib import Path
+
+from bias_intervene import checking, pipeline, record
+from bias_intervene import plan as planning
+from bias_intervene.analysis import identity, records
+from bias_intervene.errors import BiasInterveneError, RunDirectoryError, StageStopped
+from bias_intervene.launch import STOPPED
+
+log = logging.getLogger("bias_intervene")
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Exit status 0 where the two are identical, 3 where they are not, 75 stopped, 1 with a message."""
+    parser = argparse.ArgumentParser(
+        prog="python -m bias_intervene.rerun",
+        description="Starts a complete run anew from its record, and says whether the two are identical.",
+    )
+    parser.add_argument("folder", type=Path, metavar="RUN_DIR", help="a complete run")
+    parser.add_argument(
+        "--output", type=Path, metavar="DIR", help="directory of the new run (default: outputs/runs/...)"
+    )
+    parser.add_argument(
+        "--cache-dir", metavar="DIR", help="cache to use instead of the record's or $BIAS_INTERVENE_CACHE"
+    )
+    asked = parser.parse_args(argv)
+    logging.basicConfig(level=logging.INFO, format="[%(asctime)s] %(message)s", stream=sys.stdout)
+    output = asked.output or Path("outputs/runs") / f"{datetime.now():%Y-%m-%d_%H-%M-%S}"
+    try:
+        return rerun(asked.folder, output, cache_dir=asked.cache_dir or os.environ.get("BIAS_INTERVENE_CACHE"))
+    except StageStopped as stopped:
+        log.warning("%s", stopped)
+        return STOPPED
+    except BiasInterveneError as error:
+        print(error, file=sys.stderr)
+        return 1
+
+
+def rerun(folder: Path, output: Path, *, cache_dir: str | None) -> int:
+    """Runs it and compares."""
+    if not record.is_complete(folder):
+        raise RunDirectoryError(f"{folder}: no record.json in it; give the directory of a complete run")
+    first = records.Run(folder, records.read_record(folder / "record.json"))
+    settings = checking.read(first.record["settings"] | ({"cache_dir": cache_dir} if cache_dir else {}))
+    for line in record.differences(first.record["environment"] or {}, record.environment()):
+        log.warning("differs since then: %s", line)
+    pipeline.run(output, settings, planning.make_plan(settings))
+    found = identity.identity(first, records.Run(output, records.read_record(output / "record.json")))
+    print(f"{output} and {folder}: {found.sentence}")
+    return 3 if found.differing else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,6 +1,7 @@
 """`python -m bias_intervene.compare DIR...`: what the runs below the directories say, arm against control.
 
-`--json` prints one JSON object for machines; `--output DIR` writes comparison.json, .csv, .md and .tex there.
+`--json` prints one JSON object for machines; `--output DIR` writes comparison.json, .csv, .md, .tex, report.html and
+figures/ there.
 """
 
 import argparse
@@ -26,14 +27,26 @@ def parser() -> argparse.ArgumentParser:
         description="Compares the runs found below the directories, each arm with its control, over seeds where there "
         "are several. Two directories that are runs themselves are compared as given, the first as the baseline.",
     )
-    made.add_argument("folders", nargs="+", type=Path, metavar="DIR", help="run or sweep directories")
+    made.add_argument(
+        "folders",
+        nargs="+",
+        type=Path,
+        metavar="DIR",
+        help="run or sweep directories, or result files of lm-evaluation-harness",
+    )
     made.add_argument("--baseline", metavar="ARM", help="the arm that serves as the control (default: none)")
     made.add_argument("--metric", nargs="+", default=[], metavar="M", help="only these, as one family of tests")
     made.add_argument("--by", default="", metavar="KEYS", help="sections by settings, as in model,fraction")
     made.add_argument("--force", action="store_true", help="compare what was scored in different ways")
+    made.add_argument("--published", action="store_true", help="lay the case study's published numbers beside ours")
     made.add_argument("--latex", action="store_true", help="print LaTeX (booktabs) instead of tables")
     made.add_argument("--json", action="store_true", help="print JSON instead of tables")
-    made.add_argument("--output", type=Path, metavar="DIR", help="also write comparison.json, .csv, .md and .tex")
+    made.add_argument(
+        "--output",
+        type=Path,
+        metavar="DIR",
+        help="also write comparison.json, .csv, .md, .tex, report.html and figures/",
+    )
     return made
 
 
@@ -41,7 +54,9 @@ def main(argv: Sequence[str] | None = None) -> int:
     """Exit status 0, or 1 with a message."""
     asked = parser().parse_args(argv)
     try:
-        wanted = Asked(baseline=asked.baseline, metrics=tuple(asked.metric), force=asked.force)
+        wanted = Asked(
+            baseline=asked.baseline, metrics=tuple(asked.metric), force=asked.force, published=asked.published
+        )
         compared = compare(asked.folders, wanted)
         by = keys_of(asked.by, compared)
         if asked.output:
@@ -50,7 +65,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         print(error, file=sys.stderr)
         return 1
     if asked.json:
-        print(json.dumps(compared.to_json(), indent=2))
+        print(json.dumps(exports.as_json(compared), indent=2))
     elif asked.latex:
         print(exports.latex(compared), end="")
     else:

@@ -6,6 +6,7 @@ share a template are not independent: where `clusters` are given, the cluster is
 source; the tests hold them against statsmodels, closed forms and simulations.
 """
 
+import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -165,6 +166,28 @@ def compare_paired(
     else:
         p = float("nan")
     return PairedComparison(difference=mean, ci_low=mean - half, ci_high=mean + half, p=p, n=n, stderr=stderr)
+
+
+def compare_unpaired(
+    baseline: float,
+    baseline_stderr: float | None,
+    treatment: float,
+    treatment_stderr: float | None,
+    *,
+    level: float = LEVEL,
+) -> PairedComparison:
+    """Difference of two values of which only the standard errors are known, taken as independent and normal.
+
+    Wider than a paired comparison of the same items, because what the items have in common is not taken out. The
+    interval and p are nan where a standard error is missing or both are 0; n is 0: no items were compared.
+    """
+    difference = treatment - baseline
+    stderr = math.hypot(*(float("nan") if one is None else one for one in (baseline_stderr, treatment_stderr)))
+    if not stderr > 0:
+        return PairedComparison(difference, float("nan"), float("nan"), float("nan"), 0)
+    half = float(stats.norm.ppf(0.5 + level / 2)) * stderr
+    p = float(2 * stats.norm.sf(abs(difference) / stderr))
+    return PairedComparison(difference, difference - half, difference + half, p, 0, stderr)
 
 
 def compare_perplexity(baseline: np.ndarray, treatment: np.ndarray, *, level: float = LEVEL) -> PairedComparison:

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.benchmarks import evaluation, parity, possessives, swap
+from tests.benchmarks import comparison, evaluation, parity, possessives, swap
 from tests.conftest import REPOSITORY, SENTENCES
 
 CONLLU = """\
@@ -50,6 +50,13 @@ def test_possessives(tmp_path: Path, capsys: pytest.CaptureFixture[str]):
     assert "her: 1 annotated" in out
     assert "his: 1 annotated" in out
     assert "pronouns restored" in out
+
+
+def test_comparison(capsys: pytest.CaptureFixture[str]):
+    comparison.main(["--records", "4", "--items", "5", "--json"])
+    found = json.loads(capsys.readouterr().out)
+    assert found["files"] == 16
+    assert found["ratio"] > 0
 
 
 @pytest.mark.processes

@@ -4,8 +4,11 @@ import re
 import shlex
 
 import pytest
+from hydra._internal.core_plugins.basic_sweeper import BasicSweeper
+from hydra.core.override_parser.overrides_parser import OverridesParser
 
-from bias_intervene import app, compare, preview
+from bias_intervene import compare, preview
+from bias_intervene.app import overrides
 from bias_intervene.data.__main__ import parsers
 from bias_intervene.interventions.lexicon import DIRECTIONS
 from bias_intervene.plan import make_plan
@@ -31,20 +34,27 @@ def test_the_set_up_is_what_ci_runs():
 
 
 RUNS = [
-    shlex.split(found[1])
+    # The last quote of `--wrap "srun ..."` is not the run's.
+    shlex.split(found[1].removesuffix('"') if found[1].count('"') % 2 else found[1])
     for command in COMMANDS
-    if (found := re.search(r"-m bias_intervene ([^#\"]*)", command.split("pip install -e . &&")[-1]))
+    if (found := re.search(r"-m bias_intervene ([^#]*)", command.split("pip install -e . &&")[-1]))
 ]
 
 
 @pytest.mark.parametrize("words", RUNS, ids=" ".join)
 def test_its_runs_can_be_planned(words: list[str]):
-    """Keys exist, the whole composes, and every arm of a sweep has a plan."""
+    """Keys exist, the whole composes, and every job of a sweep has a plan."""
     given = [w for w in words if "=" in w]
-    assert app.faults_of_overrides(given) == []
-    for arm in ("none", "masculine_to_feminine"):
-        one = [re.sub(r"^(intervention=).*,.*", rf"\g<1>{arm}", w) for w in given if not w.startswith("hydra.")]
-        make_plan(composed(*one))
+    assert overrides.faults_of_overrides(given) == []
+    ours = [w for w in given if not w.startswith("hydra")]
+    for job in jobs(["intervention=none,masculine_to_feminine", *ours]):
+        make_plan(composed(*job))
+
+
+def jobs(words: list[str]) -> list[list[str]]:
+    """What Hydra makes of a sweep; of a search, its first value."""
+    plain = [re.sub(r"interval\(([^,]*),.*", r"\1", word) for word in words]
+    return BasicSweeper.split_arguments(OverridesParser.create().parse_overrides(plain), None)[0]
 
 
 @pytest.mark.parametrize("command", [c for c in COMMANDS if "bias_intervene.compare" in c])
@@ -52,6 +62,15 @@ def test_compare_takes_its_options(command: str):
     words = shlex.split(command.split("#")[0])
     asked = compare.parser().parse_args(words[words.index("bias_intervene.compare") + 1 :])
     assert asked.folders
+
+
+@pytest.mark.parametrize("preset", re.findall(r"^\| `experiment=(\w+)`", README, flags=re.MULTILINE))
+def test_presets_exist(preset: str):
+    assert preset in overrides.options("experiment")
+
+
+def test_every_preset_is_named():
+    assert [name for name in overrides.options("experiment") if f"{name}`" not in README] == []
 
 
 @pytest.mark.parametrize("command", [c for c in COMMANDS if "bias_intervene.preview" in c])

@@ -18,12 +18,14 @@ from typing import Any
 import numpy as np
 from scipy import stats
 
+from bias_intervene.analysis import harness_results
+from bias_intervene.analysis.identity import Identity, identity
 from bias_intervene.analysis.pairing import Arm, arms, check_comparable, paired_items
 from bias_intervene.analysis.records import Found, Run, find
 from bias_intervene.analysis.verdicts import Verdict, key_of, probability, verdict
 from bias_intervene.errors import RunDirectoryError, did_you_mean
 from bias_intervene.record import is_complete
-from bias_intervene.statistics import PairedComparison, holm, minimum_detectable_effect, over_seeds
+from bias_intervene.statistics import compare_unpaired, holm, minimum_detectable_effect, over_seeds
 
 BASE = "base"
 PUBLISHED = "published"
@@ -62,6 +64,8 @@ class Asked:
     """Names of the metrics wanted; empty: all."""
     force: bool = False
     """Compare what was scored differently."""
+    published: bool = False
+    """Lay the case study's published numbers beside ours."""
 
 
 @dataclass(frozen=True)
@@ -73,18 +77,43 @@ class Comparison:
     rows: list[Row]
     verdicts: list[Verdict]
     asked: Asked = field(default_factory=Asked)
+    identity: Identity | None = None
+    """Of two runs that are compared as they are given."""
 
     def to_json(self) -> dict[str, Any]:
-        """What `compare --json` prints and comparison.json holds."""
-        return {"rows": self.rows, "verdicts": [asdict(verdict) for verdict in self.verdicts]}
+        """Rows, verdicts, and whether two runs are identical."""
+        said = {"identity": asdict(self.identity)} if self.identity else {}
+        return {"rows": self.rows, "verdicts": [asdict(verdict) for verdict in self.verdicts], **said}
 
 
-def compare(folders: Sequence[Path], asked: Asked | None = None) -> Comparison:
-    """Everything below the directories compared. Two directories that are runs themselves are taken as given."""
+def compare(paths: Sequence[Path], asked: Asked | None = None) -> Comparison:
+    """Everything below the directories, and in result files of lm-evaluation-harness, compared.
+
+    Two paths that are one run each are taken as given, the first as the baseline.
+    """
     asked = asked or Asked()
-    found = find(folders)
-    as_given = asked.baseline is None and len(folders) > 1 and all(is_complete(folder) for folder in folders)
-    return compare_runs(found, asked, as_given=as_given)
+    found = gathered(paths)
+    single = len(found.runs) == len(paths) > 1 and all(path.is_file() or is_complete(path) for path in paths)
+    return compare_runs(found, asked, as_given=asked.baseline is None and single)
+
+
+def gathered(paths: Sequence[Path]) -> Found:
+    """Our runs and the harness's, in the order of the paths."""
+    ours: list[Path] = []
+    theirs: list[Path] = []
+    for path in paths:
+        if path.is_file():
+            theirs.append(path)
+        elif path.is_dir() and not any(path.rglob("settings.json")):
+            results = [file for file in sorted(path.rglob("*.json")) if harness_results.is_results(file)]
+            theirs += results
+            ours += [] if results else [path]
+        else:
+            ours.append(path)
+    found = find(ours) if ours else Found([], [])
+    others = harness_results.read_runs(theirs)
+    first = bool(paths) and paths[0] not in ours
+    return Found([*others, *found.runs] if first else [*found.runs, *others], found.unfinished)
 
 
 def compare_runs(found: Found, asked: Asked, *, as_given: bool) -> Comparison:
@@ -102,7 +131,10 @@ def compare_runs(found: Found, asked: Asked, *, as_given: bool) -> Comparison:
     correct(rows, asked)
     for row in rows:
         row["sentence"] = sentence(row)
-    return Comparison(found, made, rows, [one for arm in made if (one := verdict_of(arm)) is not None], asked)
+    verdicts = [one for arm in made if (one := verdict_of(arm)) is not None]
+    told = as_given and len(found.runs) == 2 and not any(run.foreign for run in found.runs)
+    same = identity(*found.runs) if told else None
+    return Comparison(found, made, rows, verdicts, asked, same)
 
 
 def rows_of(arm: Arm, asked: Asked) -> Iterator[Row]:
@@ -149,15 +181,23 @@ def against(
         if key not in theirs or (only is not None and key != only) or (metrics and metric["metric"] not in metrics):
             continue
         other = theirs[key]
-        ours = run.items(metric["benchmark"], mine)
-        if metric["benchmark"] == "harness" and not ours.has(metric["metric"]):
-            # A metric of the harness that is no mean over items: both values stand side by side, unpaired.
-            unknown = float("nan")
-            paired = PairedComparison(metric["value"] - other["value"], unknown, unknown, unknown, metric["n"])
+        if run.foreign or baseline.foreign:
+            paired, unpaired = (
+                compare_unpaired(other["value"], other["stderr"], metric["value"], metric["stderr"]),
+                True,
+            )
         else:
-            paired = paired_items(metric, ours, baseline.items(metric["benchmark"], checkpoint))
+            ours = run.items(metric["benchmark"], mine)
+            # A metric of the harness that is no mean over items: both values stand side by side.
+            unpaired = metric["benchmark"] == "harness" and not ours.has(metric["metric"])
+            paired = (
+                compare_unpaired(other["value"], None, metric["value"], None)
+                if unpaired
+                else paired_items(metric, ours, baseline.items(metric["benchmark"], checkpoint))
+            )
         yield {
             **blank(run, metric),
+            "paired": not unpaired,
             "baseline_arm": label,
             "baseline": other["value"],
             "baseline_stderr": other["stderr"],
@@ -166,7 +206,7 @@ def against(
             "ci_low": finite(paired.ci_low),
             "ci_high": finite(paired.ci_high),
             "p": finite(paired.p),
-            "n": paired.n,
+            "n": metric["n"] if unpaired else paired.n,
         }
 
 
@@ -175,8 +215,8 @@ def blank(run: Run, metric: Row) -> Row:
     return {
         **{name: metric[name] for name in ("benchmark", "protocol", "subset", "metric", "step")},
         "arm": run.label, "baseline_arm": None, "baseline": None, "baseline_stderr": None,
-        "value": metric["value"], "stderr": metric["stderr"],
-        "difference": None, "difference_stderr": None, "ci_low": None, "ci_high": None, "p": None, "n": metric["n"],
+        "value": metric["value"], "stderr": metric["stderr"], "n": metric["n"],
+        "paired": None, "difference": None, "difference_stderr": None, "ci_low": None, "ci_high": None, "p": None,
         "seeds": 1, "between_seeds_sd": None, "single_run_stderr": None,
     }  # fmt: skip
 
@@ -272,14 +312,19 @@ def sentence(row: Row) -> str:
     p = row["p"] if row["p_holm"] is None else row["p_holm"]
     if p is None:
         return "too little to say whether there is a difference"
+    unpaired = "" if row["paired"] else "; unpaired, since one side has no items"
     if p < ALPHA:
         direction = "higher" if row["difference"] > 0 else "lower"
         interval = f"[{amount(row, 'ci_low')}, {amount(row, 'ci_high')}]"
         holm_ = " after Holm" if row["p_holm"] is not None else ""
-        return f"{direction} by {amount(row, 'difference', absolute=True)} {interval}, p {probability(p)}{holm_}"
+        moved = f"{direction} by {amount(row, 'difference', absolute=True)} {interval}"
+        return f"{moved}, p {probability(p)}{holm_}{unpaired}"
     if row["minimum_detectable_effect"] is None:
         return "no difference: every item is the same"
-    return f"no difference detected; this design sees {amount(row, 'minimum_detectable_effect')} with 80% power"
+    seen = amount(row, "minimum_detectable_effect")
+    if row["p"] < ALPHA:
+        return f"no difference that outlasts Holm's correction (p {probability(row['p'])} alone{unpaired})"
+    return f"no difference detected; this design sees {seen} with 80% power{unpaired}"
 
 
 def amount(row: Row, name: str, *, absolute: bool = False) -> str:

@@ -10,14 +10,15 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+from bias_intervene.analysis import drawing, figures, published, report
 from bias_intervene.analysis.comparison import Comparison, Row, metric_key
 from bias_intervene.analysis.tables import SHOWN, difference, number, p_value, short_name
 from bias_intervene.record import write_bytes, write_json
 
 COLUMNS = (
     "benchmark", "protocol", "subset", "metric", "step", "arm", "baseline_arm", "baseline", "baseline_stderr", "value",
-    "stderr", "difference", "difference_stderr", "ci_low", "ci_high", "p", "p_holm", "n", "seeds", "between_seeds_sd",
-    "single_run_stderr", "minimum_detectable_effect", "difference_nats", "sentence",
+    "stderr", "paired", "difference", "difference_stderr", "ci_low", "ci_high", "p", "p_holm", "n", "seeds",
+    "between_seeds_sd", "single_run_stderr", "minimum_detectable_effect", "difference_nats", "sentence",
 )  # fmt: skip
 BRIEF = (
     "benchmark", "protocol", "subset", "metric", "arm", "baseline_arm", "baseline", "value", "difference", "ci_low",
@@ -33,11 +34,19 @@ ESCAPED = str.maketrans(
 
 
 def write(compared: Comparison, folder: Path) -> None:
-    """All of them into a folder."""
-    write_json(folder / "comparison.json", compared.to_json())
+    """All of them into a folder, with report.html and figures/ in three formats."""
+    drawn = figures.figures(compared)
+    write_json(folder / "comparison.json", as_json(compared))
     write_bytes(folder / "comparison.csv", comma_separated(compared.rows).encode())
     write_bytes(folder / "comparison.md", markdown(compared.rows).encode())
     write_bytes(folder / "comparison.tex", latex(compared).encode())
+    write_bytes(folder / "report.html", report.page(compared, drawn).encode())
+    drawing.write(drawn, folder / "figures")
+
+
+def as_json(compared: Comparison) -> dict[str, Any]:
+    """What `compare --json` prints and comparison.json holds."""
+    return compared.to_json() | ({"published": published.as_json(compared)} if compared.asked.published else {})
 
 
 def comma_separated(rows: Sequence[Row]) -> str:

@@ -6,7 +6,7 @@ for, and known by their identity.
 """
 
 from collections import OrderedDict
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -67,6 +67,8 @@ class Run:
     folder: Path
     record: dict[str, Any]
     label: str = ""
+    foreign: bool = False
+    """Read from another program's results: it has metrics and no items."""
 
     @property
     def arm(self) -> str:
@@ -118,6 +120,15 @@ class Run:
     def items(self, benchmark: str, checkpoint: str) -> Items:
         """evals/CHECKPOINT/BENCHMARK.parquet."""
         return read_items(self.folder / "evals" / checkpoint / f"{benchmark}.parquet")
+
+    def has_items(self, benchmark: str, checkpoint: str) -> bool:
+        """Whether the items of a benchmark were kept."""
+        return (self.folder / "evals" / checkpoint / f"{benchmark}.parquet").is_file()
+
+    @property
+    def item_files(self) -> list[Path]:
+        """Every file of items, those of published checkpoints included."""
+        return sorted((self.folder / "evals").glob("*/*.parquet"))
 
 
 _kept: "OrderedDict[Path, Items]" = OrderedDict()
@@ -186,13 +197,14 @@ def read_record(path: Path) -> dict[str, Any]:
 
 def differing_settings(runs: Sequence[Run]) -> list[str]:
     """Dotted keys whose values differ between the runs."""
-    settings = [run.settings for run in runs]
+    settings = [run.settings for run in runs if not run.foreign]
     keys = sorted({key for one in settings for key in one})
     return [key for key in keys if len({repr(one.get(key)) for one in settings}) > 1]
 
 
 def label(runs: Sequence[Run]) -> None:
-    """Gives every run a label: its arm, and what else tells it from the others, but for its seed."""
+    """Gives every run of ours a label: its arm, and what else tells it from the others, but for its seed."""
+    runs = [run for run in runs if not run.foreign]
     told: dict[tuple[str, ...], str] = {}
     settings = [run.settings for run in runs]
     # Of keys that vary together (a model's name and its learning rate) the shortest one is enough.
@@ -200,4 +212,11 @@ def label(runs: Sequence[Run]) -> None:
         told.setdefault(tuple(repr(one.get(key)) for one in settings), key)
     others = [key for key in told.values() if key not in {*NAMED_BY_THE_ARM, *OF_THE_SEED}]
     for run, one in zip(runs, settings, strict=True):
-        run.label = " ".join([run.arm, *(f"{key}={one.get(key)}" for key in others)])
+        run.label = " ".join([run.arm, *(f"{brief(key, settings)}={one.get(key)}" for key in others)])
+
+
+def brief(key: str, settings: Sequence[Mapping[str, Any]]) -> str:
+    """The last part of a dotted key, where no other key ends so: fraction, not intervention.fraction."""
+    last = key.rsplit(".", 1)[-1]
+    alike = {one for values in settings for one in values if one.rsplit(".", 1)[-1] == last}
+    return last if len(alike) == 1 else key

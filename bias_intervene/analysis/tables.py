@@ -14,9 +14,10 @@ from rich.rule import Rule
 from rich.table import Table
 from rich.text import Text
 
+from bias_intervene.analysis import published
 from bias_intervene.analysis.comparison import BASE, PUBLISHED, SHARES, Comparison, Key, metric_key
 from bias_intervene.analysis.pairing import Arm
-from bias_intervene.analysis.records import NAMED_BY_THE_ARM, OF_THE_SEED, Run, differing_settings
+from bias_intervene.analysis.records import NAMED_BY_THE_ARM, OF_THE_SEED, Run, brief, differing_settings
 from bias_intervene.analysis.verdicts import probability
 from bias_intervene.memory import gib
 from bias_intervene.plan import Plan
@@ -54,12 +55,16 @@ def comparison(compared: Comparison, *, by: Sequence[str] = ()) -> Group:
     parts: list[Any] = [runs_table(compared.arms)]
     for verdict in compared.verdicts:
         parts.append(Text(f"{verdict.sentence}.", style="green" if verdict.took else "bold red"))
+    if compared.identity is not None and not compared.identity.differing:
+        parts.append(Text(f"The two are {compared.identity.sentence}.", style="green"))
     for heading, members in sections(compared.arms, by):
         if heading:
             parts.append(Rule(heading, align="left"))
         for arm in members:
             mine = [row for row in compared.rows if row["arm"] == arm.label]
             parts.append(arm_table(arm.label, mine, every=bool(compared.asked.metrics)))
+    if compared.asked.published:
+        parts.append(published_table(compared))
     if compared.found.unfinished:
         listed = "\n".join(f"  {path}" for path in compared.found.unfinished)
         parts.append(Text(f"Unfinished, not compared:\n{listed}", style="yellow"))
@@ -74,6 +79,17 @@ def comparison(compared: Comparison, *, by: Sequence[str] = ()) -> Group:
     return Group(*parts)
 
 
+def published_table(compared: Comparison) -> Group:
+    """What the case study's released interventions changed, with what is to be known about it."""
+    section = published.section(compared)
+    table = Table(title="Published", box=box.SIMPLE_HEAD, title_justify="left", pad_edge=False, collapse_padding=True)
+    for name in section["columns"]:
+        table.add_column(name, overflow="fold")
+    for row in section["rows"]:
+        table.add_row(*row)
+    return Group(table, *(Text(caveat, style="dim") for caveat in section["caveats"]))
+
+
 def sections(arms: Sequence[Arm], by: Sequence[str]) -> list[tuple[str, list[Arm]]]:
     """(heading, arms) by the values of settings, in the order met."""
     found: dict[str, list[Arm]] = {}
@@ -84,23 +100,35 @@ def sections(arms: Sequence[Arm], by: Sequence[str]) -> list[tuple[str, list[Arm
 
 
 def runs_table(arms: Sequence[Arm]) -> Table:
-    """One line an arm: what differs, how many seeds, and what the swap did."""
-    table = Table(title="Runs", box=box.SIMPLE_HEAD, title_justify="left")
+    """One line an arm."""
+    table = Table(title="Runs", box=box.SIMPLE_HEAD, title_justify="left", pad_edge=False, collapse_padding=True)
+    columns, rows = runs_cells(arms)
+    for name in columns:
+        table.add_column(name, overflow="fold")
+    for row in rows:
+        table.add_row(*row)
+    return table
+
+
+def runs_cells(arms: Sequence[Arm]) -> tuple[list[str], list[list[str]]]:
+    """(columns, one row an arm): what differs, how many seeds, and what the swap did."""
     runs = [arm.first for arm in arms]
     keys = [key for key in differing_settings(runs) if key not in {*NAMED_BY_THE_ARM, *OF_THE_SEED}]
-    for name in ("arm", *keys, "seeds", "checkpoint", "steps", "swapped", "rows changed"):
-        table.add_column(name, overflow="fold")
+    rows: list[list[str]] = []
     for arm, run in zip(arms, runs, strict=True):
         plan = run.record["plan"]
-        table.add_row(
-            run.arm,
-            *(str(run.settings.get(key)) for key in keys),
-            str(len(arm.replicates)),
-            " ".join(filter(None, [plan["repository"].split("/")[-1], plan["revision"]])),
-            str(plan["num_steps"]),
-            *audited([one for one, _ in arm.replicates]),
+        rows.append(
+            [
+                run.arm,
+                *("-" if run.foreign else str(run.settings.get(key)) for key in keys),
+                str(len(arm.replicates)),
+                " ".join(filter(None, [plan["repository"].split("/")[-1], plan["revision"]])),
+                str(plan["num_steps"]),
+                *audited([one for one, _ in arm.replicates]),
+            ]
         )
-    return table
+    names = [brief(key, [run.settings for run in runs]) for key in keys]
+    return ["arm", *names, "seeds", "checkpoint", "steps", "swapped", "rows changed"], rows
 
 
 def audited(runs: Sequence[Run]) -> tuple[str, str]:

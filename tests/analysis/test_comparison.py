@@ -12,52 +12,7 @@ from bias_intervene.analysis.comparison import Asked, compare_runs
 from bias_intervene.analysis.records import find
 from bias_intervene.errors import RunDirectoryError
 from bias_intervene.record import write_json
-
-
-def made(
-    folder: Path, arm: str, values: dict[str, float], *, seed: int = 1, base: dict[str, float] | None = None,
-    items: str = "same", probability: float = 1.0,
-) -> Path:  # fmt: skip
-    """A run directory with one metric: CrowS-Pairs items (0 or 1) at step 20, and at step 10 for the base."""
-    metrics = []
-    for step, scored in ((10, base), (20, values)):
-        if scored is None:
-            continue
-        rows = [
-            {"item": item, "protocol": "likelihood", "subsets": ["all", "gender"], "pct_stereotype": value}
-            for item, value in scored.items()
-        ]
-        path = folder / "evals" / f"step{step}" / "crows_pairs.parquet"
-        path.parent.mkdir(parents=True)
-        pq.write_table(pa.Table.from_pylist(rows), path)
-        metrics.append(
-            {
-                "step": step,
-                "benchmark": "crows_pairs",
-                "protocol": "likelihood",
-                "subset": "gender",
-                "metric": "pct_stereotype",
-                "value": sum(scored.values()) / len(scored),
-                "stderr": 0.1,
-                "n": len(scored),
-            }  # fmt: skip
-        )
-    settings = {
-        "seed": seed,
-        "intervention": {"name": arm, "fraction": 0.1, "probability": probability},
-        "dry_run": False,
-    }
-    write_json(folder / "settings.json", settings)
-    write_json(
-        folder / "record.json",
-        {
-            "schema": 2, "status": "complete", "arm": arm, "settings": settings,
-            "plan": {"start_step": 10, "repository": "r", "revision": None, "num_steps": 10}, "audit": None,
-            "fingerprints": {"evaluations": {"crows_pairs": {"items": items, "version": 1}}},
-            "results": {"schema": 1, "metrics": metrics, "published": []},
-        },
-    )  # fmt: skip
-    return folder
+from tests.analysis.runs import made
 
 
 def rows_of(folder: Path, **asked) -> list[dict]:
@@ -86,7 +41,7 @@ def test_one_control_serves_every_dose(tmp_path: Path):
         made(tmp_path / f"s{dose}", "both", {"a": 0.0, "b": 0.0}, probability=dose)
     rows = rows_of(tmp_path)
     assert [r["arm"] for r in rows if r["difference"] is not None] == [
-        "both intervention.probability=0.5", "both intervention.probability=1.0",
+        "both probability=0.5", "both probability=1.0",
     ]  # fmt: skip
 
 
@@ -222,3 +177,15 @@ def test_unfinished_runs_are_listed(tmp_path: Path, capsys):
     assert compare.main([str(tmp_path), "--output", str(tmp_path / "out")]) == 0
     assert "Unfinished" in capsys.readouterr().out
     assert "pct_stereotype" in (tmp_path / "out" / "comparison.md").read_text()
+
+
+def test_a_difference_that_holms_correction_takes_is_not_called_undetected(tmp_path: Path):
+    items = {str(n): float(n % 2) for n in range(24)}
+    lost = items | {str(n): 0.0 for n in range(1, 14, 2)}
+    made(tmp_path / "n", "none", items)
+    for arm in ("both", "neutral", "feminine_to_masculine", "retokenize"):
+        made(tmp_path / arm, arm, lost if arm == "both" else items)
+    (row,) = [r for r in rows_of(tmp_path) if r["arm"] == "both" and r["difference"]]
+    # McNemar: 7 of 7 changes one way, 2 / 2^7; four tests.
+    assert (row["p"], row["p_holm"]) == (pytest.approx(2 / 128), pytest.approx(8 / 128))
+    assert row["sentence"] == "no difference that outlasts Holm's correction (p 0.016 alone)"

@@ -48,7 +48,7 @@ def read_intervention(name: str, values: dict[str, Any]) -> InterventionSettings
 
 def describe(fault: Any) -> str:
     """One line for one pydantic error: dotted key, what was found, what is allowed."""
-    tags = {"pythia", "hub", "folder", "gguf", "world", "text", "jsonl", "indexed", "pile"}
+    tags = {tag for _, tag in walk_keys(Settings, "")}
     parts = [str(part) for part in fault["loc"]]
     # pydantic puts a union's discriminator value into the path: model.world.step is the user's model.step.
     variant = parts.pop(1) if len(parts) > 2 and parts[0] in {"model", "data"} and parts[1] in tags else None

@@ -309,6 +309,8 @@ def notes(settings: Settings, fit: Fit, *, start_step: int, num_steps: int) -> t
             f"{settings.train.gpu_memory_gib:g}, a tenth of it kept free, is less: take more GPUs "
             "(train=pythia_4gpu, pythia_8gpu, pythia_64gpu) or say how large yours are."
         )
+    if settings.intervention.name == "none" and settings.intervention.probability < 1:
+        said.append("intervention.probability has no effect on the control: it is the control of every value of it.")
     if not num_steps:
         said.append("Evaluation only: no step is trained.")
     if settings.evals.perplexity.enabled and not holds_out(settings, num_steps):

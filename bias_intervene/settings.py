@@ -146,28 +146,30 @@ class WorldData(Checked):
     heldout_rows: NonNegativeInt = Field(description="Rows kept out of training for the manipulation check.")
 
 
-class TextData(Checked):
-    """Plain text: a file or a folder of .txt or .txt.gz, one document a file."""
+class OwnData(Checked):
+    """What is asked of every corpus of one's own."""
 
-    kind: Literal["text"]
-    path: StrictStr = Field(description="File or folder.")
     shuffle: StrictBool = Field(description="Order rows by a permutation drawn from `seed`.")
     allow_repeats: StrictBool = Field(description="Read the corpus again when it is too short.")
     heldout_rows: NonNegativeInt = Field(description="Last rows, kept out of training for the check.")
 
 
-class JsonlData(Checked):
+class TextData(OwnData):
+    """Plain text: a file or a folder of .txt or .txt.gz, one document a file."""
+
+    kind: Literal["text"]
+    path: StrictStr = Field(description="File or folder.")
+
+
+class JsonlData(OwnData):
     """JSON lines: a file or a folder of .jsonl or .jsonl.gz, one document a line."""
 
     kind: Literal["jsonl"]
     path: StrictStr = Field(description="File or folder.")
     field: StrictStr = Field(description="Key that holds the text.")
-    shuffle: StrictBool = Field(description="Order rows by a permutation drawn from `seed`.")
-    allow_repeats: StrictBool = Field(description="Read the corpus again when it is too short.")
-    heldout_rows: NonNegativeInt = Field(description="Last rows, kept out of training for the check.")
 
 
-class HubData(Checked):
+class HubData(OwnData):
     """A data set of the Hugging Face hub (or a local folder in its format), one document an example."""
 
     kind: Literal["hub"]
@@ -176,19 +178,13 @@ class HubData(Checked):
     split: StrictStr = Field(description="Split, e.g. train or train[:1000].")
     revision: StrictStr | None = Field(description="Branch, tag or commit; null: the default branch.")
     field: StrictStr = Field(description="Column that holds the text.")
-    shuffle: StrictBool = Field(description="Order rows by a permutation drawn from `seed`.")
-    allow_repeats: StrictBool = Field(description="Read the corpus again when it is too short.")
-    heldout_rows: NonNegativeInt = Field(description="Last rows, kept out of training for the check.")
 
 
-class IndexedData(Checked):
+class IndexedData(OwnData):
     """Rows of one length in Megatron's format, as `python -m bias_intervene.data write` leaves them."""
 
     kind: Literal["indexed"]
     path: StrictStr = Field(description="A .bin, its shards' folder, or their common prefix.")
-    shuffle: StrictBool = Field(description="Order rows by a permutation drawn from `seed`.")
-    allow_repeats: StrictBool = Field(description="Read the corpus again when it is too short.")
-    heldout_rows: NonNegativeInt = Field(description="Last rows, kept out of training for the check.")
 
 
 class PileData(Checked):

@@ -1,6 +1,8 @@
 """Worker processes: what they inherit, what becomes of them."""
 
 import os
+import signal
+import subprocess
 from pathlib import Path
 
 import pytest
@@ -23,6 +25,32 @@ def test_outcomes(monkeypatch: pytest.MonkeyPatch, tmp_path: Path):
     with pytest.raises(StageStopped, match="saved"):
         staged(monkeypatch, tmp_path, f"""echo '{{"status": "stopped", "message": "saved"}}' > {path}""")
     assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize(
+    ("signals", "ended"),
+    [
+        ([signal.SIGTERM], False),
+        # A preemption, in either order.
+        ([signal.SIGTERM, signal.SIGUSR2], False),
+        ([signal.SIGUSR2, signal.SIGTERM], False),
+        ([signal.SIGTERM, signal.SIGTERM], True),
+        ([signal.SIGUSR1, signal.SIGINT, signal.SIGINT], True),
+    ],
+)
+def test_only_an_insistent_signal_ends_what_is_saving(monkeypatch: pytest.MonkeyPatch, signals: list, ended: bool):
+    killed: list[object] = []
+    passed: list[int] = []
+    monkeypatch.setattr(launch, "end_group", killed.append)
+    monkeypatch.setattr(launch.os, "kill", lambda _pid, number: passed.append(number))
+    process = subprocess.Popen(["true"])
+    process.wait()
+    forwarding = launch.Forwarding(process, ranks_below=False)
+    for number in signals:
+        forwarding.forward(number, None)
+    assert bool(killed) is ended
+    assert passed == signals[:1]
+    assert forwarding.received == signals
 
 
 def test_an_old_outcome_is_not_taken_for_a_new_one(monkeypatch: pytest.MonkeyPatch, tmp_path: Path):

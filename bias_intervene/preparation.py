@@ -81,7 +81,7 @@ def check_local_paths(settings: Settings, plan: Plan) -> None:
     if isinstance(settings.data, PileData) and settings.data.source != "hub" and plan.trains:
         bins(Path(settings.data.source).expanduser(), key=f"data.source={settings.data.source}")
     if settings.intervention.name in DIRECTIONS and settings.intervention.possessives not in ("fit", "words"):
-        Possessives.load(Path(settings.intervention.possessives))
+        Possessives.load(Path(settings.intervention.possessives).expanduser())
 
 
 def is_pretraining(settings: Settings, plan: Plan) -> bool:
@@ -176,6 +176,6 @@ def prepare_swap(run_dir: Path, settings: Settings, plan: Plan, inputs: dict[str
         window = plan.rows if plan.heldout else (0, corpus["num_training_rows"])
         found = fit_to_rows(Rows(Layout.from_json(corpus["layout"])), range(*window), tokenizer)
     else:
-        found = WORD_LISTS if asked == "words" else Possessives.load(Path(asked))
+        found = WORD_LISTS if asked == "words" else Possessives.load(Path(asked).expanduser())
     write_json(kept, found.to_json())
     return found.fingerprint

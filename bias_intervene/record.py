@@ -217,6 +217,16 @@ def flatten(values: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
     return flat
 
 
+def without_home(value: Any) -> Any:
+    """The same JSON, paths below the user's home written with ~, so that no user's name is published with a record."""
+    if isinstance(value, dict):
+        return {key: without_home(one) for key, one in value.items()}
+    if isinstance(value, list):
+        return [without_home(one) for one in value]
+    home = f"{Path.home()}{os.sep}"
+    return f"~{os.sep}{value.removeprefix(home)}" if isinstance(value, str) and value.startswith(home) else value
+
+
 def write_record(run_dir: Path) -> None:
     """Gathers what the stages left into record.json."""
     write_json(run_dir / "record.json", gather(run_dir))
@@ -234,8 +244,8 @@ def gather(run_dir: Path) -> dict[str, Any]:
         "schema": SCHEMA,
         "status": "complete",
         "arm": plan["arm"],
-        "settings": settings,
-        "plan": plan,
+        "settings": without_home(settings),
+        "plan": without_home(plan),
         "environment": part("environment.json"),
         "stages": read_lines(run_dir / STAGES) if (run_dir / STAGES).is_file() else [],
         "fingerprints": {

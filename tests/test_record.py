@@ -74,3 +74,15 @@ def test_what_is_not_json_is_named(tmp_path: Path):
 def test_the_environment_holds_no_variables(monkeypatch: pytest.MonkeyPatch):
     monkeypatch.setenv("HF_TOKEN", "hf_secret")
     assert "hf_secret" not in json.dumps(record.environment())
+
+
+def test_a_record_holds_no_users_name(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setenv("HOME", "/home/alice")
+    settings = {"cache_dir": "/home/alice/cache", "data": {"path": "/home/alicent/x"}, "steps": ["/home/alice/y", 3]}
+    record.open_run(tmp_path, settings=settings, plan={"arm": "none", "repository": "/home/alice/model"})
+    record.write_record(tmp_path)
+    text = (tmp_path / "record.json").read_text()
+    assert "/home/alice/" not in text
+    kept = record.read_json(tmp_path / "record.json")
+    assert kept["settings"] == {"cache_dir": "~/cache", "data": {"path": "/home/alicent/x"}, "steps": ["~/y", 3]}
+    assert kept["plan"]["repository"] == "~/model"

@@ -141,6 +141,21 @@ def test_a_slurm_job_that_is_told_of_its_limit_is_queued_again_and_goes_on(tmp_p
         assert f"#SBATCH {line}\n" in script
 
 
+@pytest.mark.parametrize("preset", ["direction", "dose_response"])
+def test_a_preset_answers_its_question(tmp_path: Path, cache: Path, preset: str):
+    words = ("hydra/launcher=joblib", "intervention.fraction=0.5")
+    words += ("intervention.probability=0.5,1.0",) if preset == "dose_response" else ()
+    run(f"experiment={preset}", "sweep=named", *TINY, *NO_BENCHMARKS, *words, cwd=tmp_path, cache=cache)
+    sweep = tmp_path / "outputs" / "sweeps" / "named"
+    assert set(states(sweep).values()) == {"complete"}
+    arms = {verdict["arm"] for verdict in json.loads((sweep / "comparison.json").read_text())["verdicts"]}
+    wanted = {
+        "direction": {"masculine_to_feminine", "feminine_to_masculine", "both", "neutral"},
+        "dose_response": {"masculine_to_feminine probability=0.5", "masculine_to_feminine probability=1.0"},
+    }
+    assert arms == wanted[preset]
+
+
 def test_a_search_over_settings_gets_the_metric(tmp_path: Path, cache: Path):
     words = ("hydra/sweeper=optuna", "hydra.sweeper.n_trials=2", "hydra.sweeper.n_jobs=1", "intervention=both")
     done = run(

@@ -200,8 +200,9 @@ def load_dataset(repository: str, config: str | None, *, split: str, revision: s
     """
     import datasets
 
-    mode = "force_redownload" if Path(repository).is_dir() else None
-    return datasets.load_dataset(repository, config, split=split, revision=revision, download_mode=mode)
+    folder = Path(repository).expanduser()
+    mode, source = ("force_redownload", str(folder)) if folder.is_dir() else (None, repository)
+    return datasets.load_dataset(source, config, split=split, revision=revision, download_mode=mode)
 
 
 def load_hub(data: HubData) -> Any:

@@ -17,7 +17,7 @@ from filelock import FileLock, Timeout
 from bias_intervene.errors import RunDirectoryError
 from bias_intervene.record import read_json, write_json
 
-HOLDER = ".holder.json"
+LOCK, HOLDER = ".lock", ".holder.json"
 PATIENCE_SECONDS = 2.0
 """Whoever only looks whether a directory is held holds it for an instant."""
 
@@ -40,12 +40,15 @@ def held(run_dir: Path) -> Generator[None]:
         yield
     finally:
         (run_dir / HOLDER).unlink(missing_ok=True)
+        if not (run_dir / "settings.json").is_file():
+            # Refused before any work: nothing stays, and whoever waits for this lock is refused in the same way.
+            (run_dir / LOCK).unlink(missing_ok=True)
         lock.release()
 
 
 def is_held(run_dir: Path) -> bool:
     """Whether a living process works in the directory."""
-    if not (run_dir / ".lock").is_file():
+    if not (run_dir / LOCK).is_file():
         return False
     lock = lock_of(run_dir)
     try:
@@ -58,7 +61,7 @@ def is_held(run_dir: Path) -> bool:
 
 def lock_of(run_dir: Path) -> FileLock:
     """The directory's lock. Not one for all threads of a process: a second claim in the same process is refused too."""
-    return FileLock(run_dir / ".lock", is_singleton=False)
+    return FileLock(run_dir / LOCK, is_singleton=False)
 
 
 def holder(run_dir: Path) -> str:

@@ -181,7 +181,7 @@ def open_run(run_dir: Path, *, settings: dict[str, Any], plan: dict[str, Any]) -
         write_json(run_dir / name, content)
 
     def undo() -> None:
-        for name in files:
+        for name in (*files, STAGES):
             (run_dir / name).unlink(missing_ok=True)
 
     return undo

@@ -11,6 +11,7 @@ converted once and kept in our cache by their sha256.
 
 import importlib.metadata
 import json
+import threading
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -24,6 +25,9 @@ from bias_intervene.world_model import END_OF_TEXT, world_folder
 
 CONVERSION = 1
 """Raise when a GGUF file would be converted differently."""
+LOADING = threading.Lock()
+"""One load at a time in a process: transformers replaces `PreTrainedModel.tie_weights` while it loads, and two loads
+that overlap leave it replaced, so that a later model's head is not its embedding."""
 HEAD_TOLERANCE = 1e-3
 """Logits: larger differences than rounding makes."""
 
@@ -153,7 +157,8 @@ def convert_gguf(path: Path, cache: Path) -> Path:
 
         source: dict[str, Any] = {"gguf_file": path.name, "local_files_only": True}
         tokenizer = AutoTokenizer.from_pretrained(path.parent, **source)
-        model = AutoModelForCausalLM.from_pretrained(path.parent, dtype=torch.float32, **source)
+        with LOADING:
+            model = AutoModelForCausalLM.from_pretrained(path.parent, dtype=torch.float32, **source)
         # The weights are plain now, but model and config still say "gguf" and refuse to be saved: carry them over.
         config = model.config
         if hasattr(config, "quantization_config"):
@@ -172,7 +177,8 @@ def load_model(folder: Path, *, dtype: str, tokenizer: TextTokenizer | None = No
     from transformers import AutoModelForCausalLM
 
     try:
-        model = AutoModelForCausalLM.from_pretrained(folder, dtype=getattr(torch, dtype), local_files_only=True)
+        with LOADING:
+            model = AutoModelForCausalLM.from_pretrained(folder, dtype=getattr(torch, dtype), local_files_only=True)
     except (OSError, ValueError) as error:
         raise ModelError(f"{folder}: not a checkpoint of a causal language model ({first_line(error)})") from None
     if tokenizer is not None:

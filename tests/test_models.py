@@ -2,13 +2,16 @@
 
 import importlib.metadata
 import json
+import threading
+import time
+from functools import partial
 from pathlib import Path
 
 import pytest
 import torch
 from tokenizers import Tokenizer, pre_tokenizers
 from tokenizers import models as tokenizer_models
-from transformers import PreTrainedTokenizerFast
+from transformers import AutoModelForCausalLM, PreTrainedModel, PreTrainedTokenizerFast
 
 from bias_intervene import models, world_model
 from bias_intervene.data import world
@@ -113,6 +116,32 @@ def test_what_is_in_the_hubs_local_cache_works_offline(
     assert found == repository / "snapshots" / commit
     with pytest.raises(HubError, match="step134000"):
         models.locate(settings, repository="EleutherAI/pythia-70m-deduped", revision="step134000")
+
+
+def test_models_are_loaded_one_at_a_time(checkpoint: Path, monkeypatch: pytest.MonkeyPatch):
+    """Two at a time would leave transformers' classes changed: the next model's weights would not be tied."""
+    load, inside, most = AutoModelForCausalLM.from_pretrained, 0, 0
+
+    def counted(*words, **named):
+        nonlocal inside, most
+        inside += 1
+        most = max(most, inside)
+        time.sleep(0.05)
+        try:
+            return load(*words, **named)
+        finally:
+            inside -= 1
+
+    monkeypatch.setattr(AutoModelForCausalLM, "from_pretrained", counted)
+    before = PreTrainedModel.tie_weights
+    load_it = partial(models.load_model, checkpoint, dtype="float32")
+    threads = [threading.Thread(target=load_it) for _ in range(2)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert most == 1
+    assert PreTrainedModel.tie_weights is before
 
 
 def test_a_missing_package_says_how_to_get_it():

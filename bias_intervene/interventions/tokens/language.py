@@ -17,6 +17,8 @@ from bias_intervene.interventions.lexicon import (
 )
 from bias_intervene.interventions.tokens.classes import Code, Kind, TokenClasses
 
+SPARSE = 256
+"""Tokens a place from which on only what is near the places is looked at."""
 WIDE_TOKENS = (64, 256)
 """Tokens on either side for the second, and where they are too few for the third."""
 
@@ -48,6 +50,8 @@ def not_surely_english(codes: np.ndarray, start: np.ndarray, end: np.ndarray) ->
     rest = np.arange(start.size)
     if not rest.size:
         return rest
+    if start.size * SPARSE < codes.size:
+        codes, start, end = surroundings(codes, start, end)
     # Common words that no letter follows, summed over windows twice as wide each time. A token that may hold several
     # words, or ends the document, spoils the windows it is in.
     sums, spoilt = codes[:-1] & ~(codes[1:] >> 1) & np.uint8(Code.FUNCTION_WORD), codes & np.uint8(Code.UNCLEAR)
@@ -71,6 +75,15 @@ def not_surely_english(codes: np.ndarray, start: np.ndarray, end: np.ndarray) ->
             is_open &= spoilt_of_8.take(begin, mode="clip") == 0
             total += sums_of_8.take(begin, mode="clip") * is_open
     return rest[total < LANGUAGE_MINIMUM_HITS]
+
+
+def surroundings(codes: np.ndarray, start: np.ndarray, end: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """(codes, start, end) of nothing but what is near the places: where they are few, the rest need not be summed."""
+    before, width = LANGUAGE_WINDOW_WORDS + 1, int((end - start).max())
+    offsets = np.arange(-before, width + LANGUAGE_WINDOW_WORDS + 1)
+    near = codes.take(start[:, None] + offsets, mode="clip").reshape(-1)
+    place = np.arange(start.size) * offsets.size + before
+    return near, place, place + (end - start)
 
 
 def counted(

@@ -4,6 +4,8 @@ import numpy as np
 import pytest
 
 from bias_intervene.interventions.text import Language as LanguageOfText
+from bias_intervene.interventions.tokens import language
+from bias_intervene.interventions.tokens.classes import Code
 from bias_intervene.interventions.tokens.language import Language
 from bias_intervene.interventions.tokens.language import languages as told
 from bias_intervene.interventions.tokens.rule import MARGIN, TokenSwap
@@ -48,3 +50,21 @@ def is_whole_word(text: str, start: int, end: int) -> bool:
 def word_in(text: str, start: int, end: int) -> tuple[int, int]:
     """The place of a token's word, its leading space aside."""
     return (start + 1 if text[start] == " " else start), end
+
+
+def test_few_places_are_told_as_many_are(monkeypatch: pytest.MonkeyPatch):
+    """What is summed near the places alone is what is summed everywhere."""
+    random = np.random.default_rng(5)
+    for share in (0.1, 0.5):  # Of common words: few places are sure, or most.
+        codes = np.where(random.random(5000) < share, Code.FUNCTION_WORD, 0).astype(np.uint8)
+        codes |= np.where(random.random(5000) < 0.1, Code.JOINS, 0).astype(np.uint8)
+        codes |= np.where(random.random(5000) < 0.02, Code.UNCLEAR, 0).astype(np.uint8)
+        codes[:MARGIN] = codes[-MARGIN:] = Code.UNCLEAR
+        start = np.sort(random.choice(np.arange(MARGIN, 5000 - MARGIN - 3), 200, replace=False))
+        end = start + random.integers(1, 4, 200)
+        found = []
+        for sparse in (0, 10_000):
+            monkeypatch.setattr(language, "SPARSE", sparse)
+            found.append(language.not_surely_english(codes, start, end).tolist())
+        assert found[0] == found[1]
+        assert 0 < len(found[0]) < 200

@@ -5,6 +5,7 @@ green alike (Okabe and Ito 2008), and an arm keeps its colour in every figure; t
 """
 
 import io
+import logging
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -33,6 +34,8 @@ def write(figures: Sequence[Figure], folder: Path) -> list[Path]:
     """Every figure in every format; the paths."""
     from matplotlib import rc_context
 
+    # It tells every table of every font that it puts into a PDF.
+    logging.getLogger("fontTools").setLevel(logging.WARNING)
     chosen = colours(figures)
     paths: list[Path] = []
     with rc_context({"svg.fonttype": "none", "pdf.fonttype": 42, "font.size": 9, "svg.hashsalt": "bias_intervene"}):

@@ -25,7 +25,7 @@ from bias_intervene.analysis.records import Found, Run, find
 from bias_intervene.analysis.verdicts import Verdict, key_of, probability, verdict
 from bias_intervene.errors import RunDirectoryError, did_you_mean
 from bias_intervene.record import is_complete
-from bias_intervene.statistics import compare_unpaired, holm, minimum_detectable_effect, over_seeds
+from bias_intervene.statistics import PairedComparison, compare_unpaired, holm, minimum_detectable_effect, over_seeds
 
 BASE = "base"
 PUBLISHED = "published"
@@ -93,7 +93,7 @@ def compare(paths: Sequence[Path], asked: Asked | None = None) -> Comparison:
     """
     asked = asked or Asked()
     found = gathered(paths)
-    single = len(found.runs) == len(paths) > 1 and all(path.is_file() or is_complete(path) for path in paths)
+    single = len(found.runs) == len(paths) > 1 and all(is_complete(path) or not holds_ours(path) for path in paths)
     return compare_runs(found, asked, as_given=asked.baseline is None and single)
 
 
@@ -104,7 +104,7 @@ def gathered(paths: Sequence[Path]) -> Found:
     for path in paths:
         if path.is_file():
             theirs.append(path)
-        elif path.is_dir() and not any(path.rglob("settings.json")):
+        elif path.is_dir() and not holds_ours(path):
             results = [file for file in sorted(path.rglob("*.json")) if harness_results.is_results(file)]
             theirs += results
             ours += [] if results else [path]
@@ -114,6 +114,11 @@ def gathered(paths: Sequence[Path]) -> Found:
     others = harness_results.read_runs(theirs)
     first = bool(paths) and paths[0] not in ours
     return Found([*others, *found.runs] if first else [*found.runs, *others], found.unfinished)
+
+
+def holds_ours(path: Path) -> bool:
+    """Whether runs of ours, complete or not, lie below."""
+    return path.is_dir() and any(path.rglob("settings.json"))
 
 
 def compare_runs(found: Found, asked: Asked, *, as_given: bool) -> Comparison:
@@ -145,7 +150,7 @@ def rows_of(arm: Arm, asked: Asked) -> Iterator[Row]:
         PUBLISHED: [(run, run, run.published) for run in trained],
     }
     if arm.paired:
-        pairs[arm.paired[0][1].label] = [(run, control, control.last) for run, control in arm.paired]
+        pairs[arm.paired[0][1].label] = [(run, control, counterpart(run, control)) for run, control in arm.paired]
     compared = False
     for label, replicates in pairs.items():
         found = [list(against(*one, label=label, metrics=asked.metrics)) for one in replicates if one[2] is not None]
@@ -156,6 +161,11 @@ def rows_of(arm: Arm, asked: Asked) -> Iterator[Row]:
         alone = [[blank(run, metric) for metric in run.metrics(run.last)] for run, _ in arm.replicates if run.last]
         wanted = [[row for row in rows if not asked.metrics or row["metric"] in asked.metrics] for rows in alone]
         yield from over_replicates(wanted)
+
+
+def counterpart(run: Run, control: Run) -> str | None:
+    """The control's checkpoint of the run's last step; its last where it was not scored there."""
+    return (control.checkpoint(run.steps[-1]) if run.steps else None) or control.last
 
 
 def against(
@@ -181,23 +191,10 @@ def against(
         if key not in theirs or (only is not None and key != only) or (metrics and metric["metric"] not in metrics):
             continue
         other = theirs[key]
-        if run.foreign or baseline.foreign:
-            paired, unpaired = (
-                compare_unpaired(other["value"], other["stderr"], metric["value"], metric["stderr"]),
-                True,
-            )
-        else:
-            ours = run.items(metric["benchmark"], mine)
-            # A metric of the harness that is no mean over items: both values stand side by side.
-            unpaired = metric["benchmark"] == "harness" and not ours.has(metric["metric"])
-            paired = (
-                compare_unpaired(other["value"], None, metric["value"], None)
-                if unpaired
-                else paired_items(metric, ours, baseline.items(metric["benchmark"], checkpoint))
-            )
+        paired, is_paired = difference(run, baseline, mine, checkpoint, metric, other)
         yield {
             **blank(run, metric),
-            "paired": not unpaired,
+            "paired": is_paired,
             "baseline_arm": label,
             "baseline": other["value"],
             "baseline_stderr": other["stderr"],
@@ -206,8 +203,21 @@ def against(
             "ci_low": finite(paired.ci_low),
             "ci_high": finite(paired.ci_high),
             "p": finite(paired.p),
-            "n": metric["n"] if unpaired else paired.n,
+            "n": paired.n if is_paired else metric["n"],
         }
+
+
+def difference(
+    run: Run, baseline: Run, mine: str, checkpoint: str, metric: Row, other: Row
+) -> tuple[PairedComparison, bool]:
+    """(the difference of a metric between two checkpoints, whether it is paired over items)."""
+    if run.foreign or baseline.foreign:
+        return compare_unpaired(other["value"], other["stderr"], metric["value"], metric["stderr"]), False
+    ours = run.items(metric["benchmark"], mine)
+    if metric["benchmark"] == "harness" and not ours.has(metric["metric"]):
+        # A metric of the harness that is no mean over items: both values stand side by side.
+        return compare_unpaired(other["value"], None, metric["value"], None), False
+    return paired_items(metric, ours, baseline.items(metric["benchmark"], checkpoint)), True
 
 
 def blank(run: Run, metric: Row) -> Row:

@@ -94,7 +94,7 @@ class Run:
     @property
     def base(self) -> str | None:
         """Name of the checkpoint it started from, where that was scored."""
-        return self.checkpoint(self.record["plan"]["start_step"])
+        return None if self.foreign else self.checkpoint(self.record["plan"]["start_step"])
 
     @property
     def last(self) -> str | None:

@@ -75,6 +75,15 @@ def test_two_files_are_compared_unpaired(tmp_path: Path):
     assert row["sentence"].endswith("unpaired, since one side has no items")
 
 
+def test_two_folders_of_files_are_compared_at_the_same_step(tmp_path: Path):
+    for name, shares in {"original": {1000: 0.5, 2000: 0.6, 3000: 0.9}, "intervention": {1000: 0.5, 2000: 0.7}}.items():
+        for step, share in shares.items():
+            results = {"crows_pairs_english_gender": {"pct_stereotype": share, "pct_stereotype_stderr": 0.03}}
+            written(tmp_path / name / f"{name}_step{step}.json", {"results": results, "versions": {}})
+    (row,) = [r for r in compare([tmp_path / "original", tmp_path / "intervention"]).rows if r["baseline_arm"]]
+    assert (row["arm"], row["step"], row["baseline"], row["value"]) == ("intervention", 2000, 0.6, 0.7)
+
+
 def test_bad_files(tmp_path: Path):
     with pytest.raises(RunDirectoryError, match="neither a run directory nor a result file"):
         compare([written(tmp_path / "x.json", {"a": 1})])

@@ -218,13 +218,15 @@ def flatten(values: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
 
 
 def without_home(value: Any) -> Any:
-    """The same JSON, paths below the user's home written with ~, so that no user's name is published with a record."""
+    """The same JSON, the user's home written as ~ wherever a string names it, so that no user's name is published."""
     if isinstance(value, dict):
         return {key: without_home(one) for key, one in value.items()}
     if isinstance(value, list):
         return [without_home(one) for one in value]
-    home = f"{Path.home()}{os.sep}"
-    return f"~{os.sep}{value.removeprefix(home)}" if isinstance(value, str) and value.startswith(home) else value
+    home = str(Path.home())
+    if value == home:
+        return "~"
+    return value.replace(f"{home}{os.sep}", f"~{os.sep}") if isinstance(value, str) else value
 
 
 def write_record(run_dir: Path) -> None:

@@ -71,7 +71,7 @@ def claim(folder: Path, jobs: Sequence[Sequence[str]]) -> set[str]:
         names = Counter(directory_name(overrides) for overrides in jobs)
         twice = next(name for name, count in names.items() if count > 1)
         raise RunDirectoryError(f"{folder}: two jobs of the sweep would be written into {twice}; give each value once")
-    known = {job["directory"]: job["overrides"] for job in read(folder)["jobs"]} if is_sweep(folder) else {}
+    known = known_jobs(folder)
     if known and asked and not (known.keys() <= asked.keys() or asked.keys() <= known.keys()):
         told = telling(known | asked)
         raise RunDirectoryError(
@@ -104,6 +104,11 @@ def read(folder: Path) -> dict[str, Any]:
     return read_json(folder / "sweep.json")
 
 
+def known_jobs(folder: Path) -> dict[str, list[str]]:
+    """Directory -> overrides of the jobs that the sweep holds; none where no sweep stands."""
+    return {job["directory"]: job["overrides"] for job in read(folder)["jobs"]} if is_sweep(folder) else {}
+
+
 def write(folder: Path, jobs: dict[str, list[str]]) -> list[Job]:
     """Looks at every job's directory and writes sweep.json."""
     found = [state_of(folder, name, overrides) for name, overrides in jobs.items()]
@@ -130,7 +135,7 @@ def state_of(folder: Path, name: str, overrides: list[str]) -> Job:
 def refresh(folder: Path, *, directory: str | None = None, overrides: Sequence[str] = ()) -> list[Job]:
     """The jobs as they are now, sweep.json written anew. directory: a job that was not known before (a search's)."""
     with FileLock(folder / ".sweep.lock"):  # Jobs of several processes end at the same time.
-        jobs = {job["directory"]: job["overrides"] for job in read(folder)["jobs"]} if is_sweep(folder) else {}
+        jobs = known_jobs(folder)
         if directory is not None:
             jobs.setdefault(directory, list(overrides))
         return write(folder, jobs)

@@ -23,18 +23,17 @@ from bias_intervene.analysis import published
 from bias_intervene.analysis.comparison import BASE, HEADLINE, PUBLISHED, SHARES, Comparison, Key, metric_key
 from bias_intervene.analysis.pairing import Arm, aligned
 from bias_intervene.analysis.records import Run
-from bias_intervene.analysis.tables import SHOWN
+from bias_intervene.analysis.tables import short_name
 from bias_intervene.analysis.verdicts import GAP, NEUTRAL
 from bias_intervene.statistics import over_seeds
 
-TRACED: tuple[Key, ...] = (
-    NEUTRAL, GAP, *HEADLINE, ("winobias", "sentence", "all", "masculine_share"),
-    ("lambada", "last_word", "all", "accuracy"), ("perplexity", "heldout", "all", "perplexity"),
-)  # fmt: skip
-"""The metrics that are followed over steps."""
 CAPABILITIES: tuple[Key, ...] = (
     ("lambada", "last_word", "all", "accuracy"), ("perplexity", "heldout", "all", "perplexity"),
 )  # fmt: skip
+TRACED: tuple[Key, ...] = (
+    NEUTRAL, GAP, *HEADLINE, ("winobias", "sentence", "all", "masculine_share"), *CAPABILITIES,
+)  # fmt: skip
+"""The metrics that are followed over steps."""
 PAIRED_ITEMS: tuple[Key, ...] = (
     ("winobias", "sentence", "all", "likelihood_diff"),
     ("crows_pairs", "likelihood", "gender", "signed_likelihood_diff"),
@@ -104,9 +103,9 @@ def over_steps(compared: Comparison) -> Iterator[Figure]:
             continue
         yield Figure(
             name=file_name("over_steps", key),
-            title=SHOWN.get(key, key[3]),
+            title=short_name(key),
             x_label="step of the original training",
-            y_label=SHOWN.get(key, key[3]),
+            y_label=short_name(key),
             kind="lines",
             series=[*background, *series],
             note="Bands: 95% intervals, over seeds where there are several, otherwise over items.",
@@ -187,13 +186,12 @@ def dose_and_response(compared: Comparison) -> Iterator[Figure]:
             continue
         yield Figure(
             name=file_name("dose_response", key),
-            title=f"Dose and response: {SHOWN.get(key, key[3])}",
+            title=f"Dose and response: {short_name(key)}",
             x_label="% of the training read altered (fraction x probability)",
             y_label="difference to the control",
             kind="lines",
             series=[
-                differences(name, [(dose, row) for dose, row in sorted(points, key=lambda point: point[0])], key)
-                for name, points in groups.items()
+                differences(name, sorted(points, key=lambda point: point[0]), key) for name, points in groups.items()
             ],
             note="Paired differences to the control with their 95% intervals.",
         )
@@ -227,10 +225,10 @@ def forests(compared: Comparison) -> Iterator[Figure]:
         by_arm: dict[str, list[dict]] = {}
         for row in sorted(against_controls(compared, keys), key=lambda row: keys.index(metric_key(row))):
             by_arm.setdefault(row["arm"], []).append(row)
-        order = [(SHOWN.get(metric_key(row), row["metric"]), row["arm"]) for rows in by_arm.values() for row in rows]
+        order = [(short_name(metric_key(row)), row["arm"]) for rows in by_arm.values() for row in rows]
         series: list[Series] = []
         for arm, rows in by_arm.items():
-            labels = [str(SHOWN.get(metric_key(row), row["metric"])) for row in rows]
+            labels = [short_name(metric_key(row)) for row in rows]
             factor = [scale(metric_key(row)) for row in rows]
             middle, low, high = (
                 [f * number(row[part]) for f, row in zip(factor, rows, strict=True)]
@@ -301,9 +299,9 @@ def costs(compared: Comparison) -> Iterator[Figure]:
         ]
         yield Figure(
             name=file_name("cost", key),
-            title=f"What it costs: {SHOWN.get(key, key[3])}",
-            x_label=SHOWN.get(capability, capability[3]),
-            y_label=SHOWN.get(key, key[3]),
+            title=f"What it costs: {short_name(key)}",
+            x_label=short_name(capability),
+            y_label=short_name(key),
             kind="path",
             series=series,
             note="One point a checkpoint, in their order.",

@@ -30,24 +30,26 @@ Metric = dict[str, Any]
 
 def is_results(path: Path) -> bool:
     """Whether a file is one of the harness's."""
-    if path.suffix != ".json":
-        return False
+    return content_of(path) is not None
+
+
+def content_of(path: Path) -> dict[str, Any] | None:
+    """What a file of the harness's holds; None for any other file."""
     try:
-        content = read_json(path)
+        content = read_json(path) if path.suffix == ".json" else None
     except RunDirectoryError:
-        return False
-    return (
-        isinstance(content, dict) and "results" in content and bool({"versions", "config", "configs"} & content.keys())
-    )
+        return None
+    told = isinstance(content, dict) and "results" in content and {"versions", "config", "configs"} & content.keys()
+    return content if told else None
 
 
 def read_runs(paths: Iterable[Path]) -> list[Run]:
     """One run a model, its steps ascending. Raises `RunDirectoryError` for a file that is none of the harness's."""
     found: dict[str, list[tuple[int, Path, list[Metric]]]] = {}
     for path in paths:
-        if not is_results(path):
+        content = content_of(path)
+        if content is None:
             raise RunDirectoryError(f"{path}: neither a run directory nor a result file of lm-evaluation-harness")
-        content = read_json(path)
         name, step = name_and_step(path, content.get("config") or {})
         found.setdefault(name, []).append((step, path, metrics_of(content["results"], step)))
     return [run_of(name, scored) for name, scored in found.items()]
@@ -58,8 +60,8 @@ def run_of(name: str, scored: Sequence[tuple[int, Path, list[Metric]]]) -> Run:
     scored = sorted(scored, key=lambda one: one[0])
     steps = [step for step, _, _ in scored]
     if len(set(steps)) < len(steps):
-        twice = next(path for n, (step, path, _) in enumerate(scored) if step in steps[:n])
-        raise RunDirectoryError(f"{twice}: another file has the same model and step ({name}, {steps[0]})")
+        step, path = next((step, path) for n, (step, path, _) in enumerate(scored) if step in steps[:n])
+        raise RunDirectoryError(f"{path}: another file has the same model and step ({name}, {step})")
     plan = {"repository": name, "revision": None, "start_step": steps[0], "num_steps": 0, "realised_fraction": None}
     record = {
         "arm": name, "settings": {"results of": name}, "plan": plan, "fingerprints": {}, "audit": None,

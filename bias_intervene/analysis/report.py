@@ -9,7 +9,6 @@ no environment variables and no user names.
 import json
 from collections.abc import Sequence
 from importlib import resources
-from pathlib import Path
 from typing import Any
 
 from bias_intervene.analysis import published, tables
@@ -17,7 +16,7 @@ from bias_intervene.analysis.comparison import BASE, PUBLISHED, SHARES, Comparis
 from bias_intervene.analysis.drawing import BEHIND, colours
 from bias_intervene.analysis.figures import Figure, Series
 from bias_intervene.analysis.records import Run
-from bias_intervene.record import read_lines
+from bias_intervene.record import read_lines, without_home
 
 MOST_SAMPLES = 12
 COLUMNS: tuple[tuple[str, bool], ...] = (
@@ -38,7 +37,7 @@ def page(compared: Comparison, figures: Sequence[Figure]) -> str:
         title=title(compared),
         verdicts=compared.verdicts,
         identity=compared.identity,
-        unfinished=[homeless(str(path)) for path in compared.found.unfinished],
+        unfinished=[without_home(str(path)) for path in compared.found.unfinished],
         runs=runs(compared),
         results=results(compared),
         figures=figures,
@@ -120,14 +119,9 @@ def provenance(run: Run) -> dict[str, str]:
     """What a run was made from and on."""
     names = ("settings", "plan", "environment", "fingerprints", "stages")
     kept = {name: run.record[name] for name in names if run.record.get(name)}
-    label = " ".join([run.label, *(f"seed {run.settings['seed']}" for _ in [0] if "seed" in run.settings)])
-    text = json.dumps(kept, indent=1, ensure_ascii=False)
-    return {"label": label, "folder": homeless(str(run.folder)), "text": homeless(text)}
-
-
-def homeless(text: str) -> str:
-    """Without the name of the user whose home the paths lie in."""
-    return text.replace(str(Path.home()), "~")
+    label = f"{run.label} seed {run.settings['seed']}" if "seed" in run.settings else run.label
+    text = json.dumps(without_home(kept), indent=1, ensure_ascii=False)
+    return {"label": label, "folder": without_home(str(run.folder)), "text": text}
 
 
 def caveats(compared: Comparison) -> list[str]:

@@ -50,15 +50,14 @@ def faults_of_overrides(words: Iterable[str]) -> list[str]:
             continue
         key = override.key_or_group
         if key.split(".")[0].split("/")[0] == "hydra":
-            faults += faults_of_plugin(override)
+            faults += faults_of_hydra(override)
             continue
         faults += faults_of_group(override) if key in groups() else faults_of_key(override)
     return faults
 
 
-def faults_of_plugin(override: Override) -> list[str]:
-    """A launcher or sweeper that is not installed: Hydra would not find it, or fail on its first use. And what of
-    Hydra's own settings would lose a sweep its jobs."""
+def faults_of_hydra(override: Override) -> list[str]:
+    """Of Hydra's own settings: a launcher or sweeper that is not installed, and what would lose a sweep its jobs."""
     if override.key_or_group == "hydra.sweep.subdir":
         return [f"{override.input_line}: jobs are found again by the names of their directories; set sweep=NAME"]
     named = PLUGINS.get((override.key_or_group, str(override.value())))

@@ -125,7 +125,8 @@ def prepare_corpus(
             corpus = prepare_pile_rows(settings, plan, data, prints)
         else:
             corpus = prepare_own_rows(settings, plan, inputs)
-        row_order(data, seed=settings.seed, num_rows=corpus.num_training_rows).check(plan.rows[1])
+        order = row_order(data, seed=settings.seed, num_rows=corpus.num_training_rows, window=range(*plan.rows))
+        order.check(plan.rows[1])
     prints["corpus"] = corpus.fingerprint
     return corpus.to_json()
 

@@ -144,6 +144,20 @@ class WorldData(Checked):
     seed: NonNegativeInt = Field(description="Draws the sentences; another seed is another world.")
     bias_log_odds: NonNegativeFloat = Field(description="Largest |log P(he)/P(she)| of an occupation, nats.")
     heldout_rows: NonNegativeInt = Field(description="Rows kept out of training for the manipulation check.")
+    shuffle: StrictBool = Field(
+        description="Read the window's rows in an order drawn from `seed`; false: in the original's."
+    )
+    unmentioned: Annotated[int, Field(ge=0, le=10)] = Field(
+        description="Occupations, evenly spread from female to male leaning, that the end of the training does not "
+        "mention: no sentence about them is ever swapped."
+    )
+    unmentioned_fraction: Share = Field(
+        description="Share of the training, counted back from its end, that does not mention them."
+    )
+    pieces: StrictBool = Field(
+        description="Some sentences hold he, him and his as pieces of names (Bolhen), and in brackets: what a swap of "
+        "tokens that looks at no neighbours damages."
+    )
 
 
 class OwnData(Checked):
@@ -199,6 +213,9 @@ class PileData(Checked):
     )
     heldout_rows: NonNegativeInt = Field(
         description="Rows just before the window for the check: every arm has read them, unaltered."
+    )
+    shuffle: StrictBool = Field(
+        description="Read the window's rows in an order drawn from `seed`; false: in the original's."
     )
 
 

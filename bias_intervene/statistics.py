@@ -6,13 +6,14 @@ share a template are not independent: where `clusters` are given, the cluster is
 source; the tests hold them against statsmodels, closed forms and simulations.
 """
 
+import functools
 import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-from scipy import stats
+from scipy import optimize, stats
 
 LEVEL = 0.95
 """Of every interval."""
@@ -135,6 +136,8 @@ class PairedComparison:
     p: float
     n: int
     stderr: float = float("nan")
+    df: float | None = None
+    """Degrees of freedom of Student's t; None: the normal distribution, or an exact test."""
 
 
 def compare_paired(
@@ -157,15 +160,16 @@ def compare_paired(
     n = differences.size
     units = n if clusters is None else len(set(np.asarray(clusters).tolist()))
     half = float(stats.t.ppf(0.5 + level / 2, units - 1)) * stderr if units > 1 else float("nan")
+    df = units - 1 if units > 1 else None
     if not differences.any():
         p = 1.0
     elif clusters is None and np.isin(baseline, (0.0, 1.0)).all() and np.isin(treatment, (0.0, 1.0)).all():
-        p = mcnemar_exact(gained=int((differences > 0).sum()), lost=int((differences < 0).sum()))
+        p, df = mcnemar_exact(gained=int((differences > 0).sum()), lost=int((differences < 0).sum())), None
     elif units > 1 and stderr > 0:
         p = float(2 * stats.t.sf(abs(mean) / stderr, units - 1))
     else:
         p = float("nan")
-    return PairedComparison(difference=mean, ci_low=mean - half, ci_high=mean + half, p=p, n=n, stderr=stderr)
+    return PairedComparison(mean, ci_low=mean - half, ci_high=mean + half, p=p, n=n, stderr=stderr, df=df)
 
 
 def compare_unpaired(
@@ -203,9 +207,7 @@ def compare_perplexity(baseline: np.ndarray, treatment: np.ndarray, *, level: fl
     _, stderr = mean_and_stderr(weighted)
     half = float(stats.t.ppf(0.5 + level / 2, n - 1)) * stderr if n > 1 else float("nan")
     p = compare_paired(baseline, treatment, level=level).p
-    return PairedComparison(
-        difference=difference, ci_low=difference - half, ci_high=difference + half, p=p, n=n, stderr=stderr
-    )
+    return PairedComparison(difference, difference - half, difference + half, p, n, stderr, n - 1 if n > 1 else None)
 
 
 def mcnemar_exact(*, gained: int, lost: int) -> float:
@@ -262,7 +264,9 @@ def compare_gap(high: np.ndarray, low: np.ndarray, *, level: float = LEVEL) -> P
     test: Any = stats.ttest_ind(high, low, equal_var=False)
     interval = test.confidence_interval(level)
     stderr = float(np.hypot(mean_and_stderr(high)[1], mean_and_stderr(low)[1]))
-    return PairedComparison(difference, float(interval.low), float(interval.high), float(test.pvalue), n, stderr)
+    return PairedComparison(
+        difference, float(interval.low), float(interval.high), float(test.pvalue), n, stderr, float(test.df)
+    )
 
 
 # --- several comparisons, power, seeds, checkpoints ------------------------------------------------------------
@@ -283,15 +287,35 @@ def holm(p_values: Sequence[float]) -> list[float]:
     return [float(value) for value in adjusted]
 
 
-def minimum_detectable_effect(stderr: float, *, power: float = 0.8, level: float = LEVEL) -> float:
+def minimum_detectable_effect(
+    stderr: float, *, df: float | None = None, power: float = 0.8, level: float = LEVEL
+) -> float:
     """The smallest true difference that a two-sided test at 1 - level finds with probability `power`.
 
-    stderr: of the paired difference. Source: Bloom 1995, normal approximation.
+    stderr: of the paired difference. df: degrees of freedom of its t test; None: normal (Bloom 1995). With few of them
+    the critical value is larger and the standard error itself uncertain: noncentral t (Cohen 1988, 2.5).
 
-    >>> round(minimum_detectable_effect(1.0), 3)
-    2.802
+    >>> round(minimum_detectable_effect(1.0), 3), round(minimum_detectable_effect(1.0, df=2), 3)
+    (2.802, 5.653)
     """
-    return float((stats.norm.ppf(0.5 + level / 2) + stats.norm.ppf(power)) * stderr)
+    return stderrs_detected(df, power, level) * stderr
+
+
+@functools.cache
+def stderrs_detected(df: float | None, power: float, level: float) -> float:
+    """The effect that is found with probability `power`, in standard errors."""
+    if df is None:
+        return float(stats.norm.ppf(0.5 + level / 2) + stats.norm.ppf(power))
+    critical = float(stats.t.ppf(0.5 + level / 2, df))
+    # The noncentral t as a mixture of normals over the estimated variance: scipy's own gives nan for few df.
+    shares = (np.arange(2000) + 0.5) / 2000
+    reach = critical * np.sqrt(stats.chi2.ppf(shares, df) / df)
+
+    def lacking(effect: float) -> float:
+        return float(np.mean(stats.norm.sf(reach - effect) + stats.norm.cdf(-reach - effect))) - power
+
+    found: Any = optimize.brentq(lacking, 0.0, 20 * critical)
+    return float(found)
 
 
 @dataclass(frozen=True)

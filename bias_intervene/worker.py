@@ -146,7 +146,9 @@ def train(run_dir: Path, settings: Settings, plan: Plan) -> None:
         )
     stream = RowStream(
         rows=Rows(Layout.from_json(corpus["layout"])),
-        order=row_order(settings.data, seed=settings.seed, num_rows=corpus["num_training_rows"]),
+        order=row_order(
+            settings.data, seed=settings.seed, num_rows=corpus["num_training_rows"], window=range(*plan.rows)
+        ),
         plan=plan,
         rank=int(os.environ["RANK"]),
         swap=swap,

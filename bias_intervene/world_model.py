@@ -27,6 +27,7 @@ def pretraining_settings(settings: Settings) -> Settings:
         update={
             "dry_run": False,
             "experiment": None,
+            "data": settings.data.model_copy(update={"shuffle": False}),
             "model": model.model_copy(update={"step": 0, "default_fraction": 1.0}),
             "intervention": read_intervention("none", {}),
             "train": train.model_copy(

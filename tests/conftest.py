@@ -17,7 +17,7 @@ from tokenizers import AddedToken, Tokenizer, decoders, models, normalizers, pre
 from bias_intervene.app import job
 from bias_intervene.checking import conf_dir, read_intervention
 from bias_intervene.interventions.lexicon import ROLES
-from bias_intervene.settings import InterventionSettings, Settings
+from bias_intervene.settings import InterventionSettings, Settings, WorldData
 
 REPOSITORY = Path(__file__).resolve().parent.parent
 SHARED = REPOSITORY.parent / "shared" / "data"
@@ -45,6 +45,13 @@ def composed(*overrides: str) -> Settings:
 def intervention(name: str, **changed) -> InterventionSettings:
     """The settings of an intervention, with its defaults."""
     return read_intervention(name, changed)
+
+
+def world_data(**changed) -> WorldData:
+    """The settings of a generated world, with the defaults of conf/."""
+    data = composed("data=world", *(f"data.{key}={value}" for key, value in changed.items())).data
+    assert isinstance(data, WorldData)
+    return data
 
 
 def run(*words: str, module: str = "bias_intervene", cwd: Path, cache: Path, check: int | None = 0, **more: str):

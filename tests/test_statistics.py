@@ -120,6 +120,13 @@ def test_minimum_detectable_effect_as_in_statsmodels():
     assert power.normal_power(found / 0.02, 1, 0.05) == pytest.approx(0.9, abs=1e-6)
 
 
+@pytest.mark.parametrize("seeds", [3, 5, 20])
+def test_the_effect_that_few_seeds_detect_as_in_statsmodels(seeds: int):
+    power = pytest.importorskip("statsmodels.stats.power").TTestPower()
+    found = minimum_detectable_effect(1 / math.sqrt(seeds), df=seeds - 1)
+    assert power.power(found, seeds, 0.05) == pytest.approx(0.8, abs=1e-3)
+
+
 # --- closed forms ----------------------------------------------------------------------------------------------
 
 

@@ -200,6 +200,7 @@ def against(
             "baseline_stderr": other["stderr"],
             "difference": finite(paired.difference),
             "difference_stderr": finite(paired.stderr),
+            "df": paired.df,
             "ci_low": finite(paired.ci_low),
             "ci_high": finite(paired.ci_high),
             "p": finite(paired.p),
@@ -226,8 +227,8 @@ def blank(run: Run, metric: Row) -> Row:
         **{name: metric[name] for name in ("benchmark", "protocol", "subset", "metric", "step")},
         "arm": run.label, "baseline_arm": None, "baseline": None, "baseline_stderr": None,
         "value": metric["value"], "stderr": metric["stderr"], "n": metric["n"],
-        "paired": None, "difference": None, "difference_stderr": None, "ci_low": None, "ci_high": None, "p": None,
-        "seeds": 1, "between_seeds_sd": None, "single_run_stderr": None,
+        "paired": None, "difference": None, "difference_stderr": None, "df": None, "ci_low": None, "ci_high": None,
+        "p": None, "seeds": 1, "between_seeds_sd": None, "single_run_stderr": None,
     }  # fmt: skip
 
 
@@ -278,6 +279,7 @@ def one_row(rows: Sequence[Row]) -> Row:
         "baseline_stderr": finite(baseline.standard_deviation / np.sqrt(baseline.seeds)),
         "difference": difference.mean,
         "difference_stderr": finite(stderr),
+        "df": difference.seeds - 1,
         "ci_low": finite(difference.ci_low),
         "ci_high": finite(difference.ci_high),
         "p": finite(p),
@@ -296,7 +298,7 @@ def correct(rows: Sequence[Row], asked: Asked) -> None:
     for row in rows:
         row["p_holm"] = None
         stderr = row["difference_stderr"]
-        row["minimum_detectable_effect"] = minimum_detectable_effect(stderr) if stderr else None
+        row["minimum_detectable_effect"] = minimum_detectable_effect(stderr, df=row["df"]) if stderr else None
         row["difference_nats"] = None
     for row, p in zip(family, adjusted, strict=True):
         row["p_holm"] = finite(p)

@@ -72,7 +72,7 @@ def drawn(figure: Figure, chosen: dict[str, str]) -> dict[str, bytes]:
     if figure.kind == "forest":
         labels = {place: label for one in figure.series for place, label in zip(one.y, one.labels, strict=True)}
         axes.set_yticks(sorted(labels), [labels[place] for place in sorted(labels)])
-        axes.axvline(0, color="0.6", linewidth=0.8)
+        axes.axvline(figure.mark, color="0.6", linewidth=0.8)
     if figure.diagonal:
         axes.axline((0, 0), slope=1, color="0.6", linewidth=0.8)
     axes.set_title(figure.title, loc="left", fontsize=10)

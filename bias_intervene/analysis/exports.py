@@ -17,7 +17,7 @@ from bias_intervene.record import write_bytes, write_json
 
 COLUMNS = (
     "benchmark", "protocol", "subset", "metric", "step", "arm", "baseline_arm", "baseline", "baseline_stderr", "value",
-    "stderr", "paired", "difference", "difference_stderr", "ci_low", "ci_high", "p", "p_holm", "n", "seeds",
+    "stderr", "paired", "difference", "difference_stderr", "df", "ci_low", "ci_high", "p", "p_holm", "n", "seeds",
     "between_seeds_sd", "single_run_stderr", "minimum_detectable_effect", "difference_nats", "sentence",
 )  # fmt: skip
 BRIEF = (

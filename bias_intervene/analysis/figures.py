@@ -69,6 +69,8 @@ class Figure:
     series: list[Series]
     note: str = ""
     diagonal: bool = False
+    mark: float = 0.0
+    """Where the upright line of a forest stands."""
 
 
 def figures(compared: Comparison) -> list[Figure]:
@@ -171,12 +173,12 @@ def dose_of(run: Run) -> float | None:
     return None if fraction is None else 100 * fraction * float(run.settings.get("intervention.probability", 1.0))
 
 
-def dose_and_response(compared: Comparison) -> Iterator[Figure]:
-    """One figure a metric for which some intervention was given in more than one dose."""
-    by_label = {arm.label: arm for arm in compared.arms}
+def dose_and_response(compared: Comparison, *, among: Sequence[Arm] | None = None) -> Iterator[Figure]:
+    """One figure a metric for which some intervention was given in more than one dose. among: those arms alone."""
+    by_label = {arm.label: arm for arm in (compared.arms if among is None else among)}
     for key in (NEUTRAL, GAP, *HEADLINE):
         groups: dict[str, list[tuple[float, dict]]] = {}
-        for row in against_controls(compared, [key]):
+        for row in (row for row in against_controls(compared, [key]) if row["arm"] in by_label):
             run = by_label[row["arm"]].first
             dose = dose_of(run)
             if dose is not None:

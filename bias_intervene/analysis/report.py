@@ -29,26 +29,37 @@ COLUMNS: tuple[tuple[str, bool], ...] = (
 
 def page(compared: Comparison, figures: Sequence[Figure]) -> str:
     """The page."""
-    # Jinja escapes everything but the two strings marked safe: Plotly's own code, and JSON without a "<".
-    from jinja2 import Environment
-
-    template = resources.files("bias_intervene.analysis").joinpath("report.html.j2").read_text(encoding="utf8")
-    return Environment(autoescape=True, trim_blocks=True, lstrip_blocks=True).from_string(template).render(
+    return rendered(
+        "report.html.j2",
+        figures,
         title=title(compared),
         verdicts=compared.verdicts,
         identity=compared.identity,
         unfinished=[without_home(str(path)) for path in compared.found.unfinished],
         runs=runs(compared),
         results=results(compared),
-        figures=figures,
-        legend=legend(figures),
         published=published.section(compared) if compared.asked.published else None,
         audits=[found for arm in compared.arms if (found := audit(arm.first)) is not None],
         provenance=[provenance(run) for arm in compared.arms for run, _ in arm.replicates],
         caveats=caveats(compared),
+    )
+
+
+def rendered(template: str, figures: Sequence[Figure], **values: Any) -> str:
+    """A page of `values` with interactive plots of the figures."""
+    # Jinja escapes everything but the two strings marked safe: Plotly's own code, and JSON without a "<".
+    from jinja2 import Environment, PackageLoader
+
+    pages = Environment(
+        loader=PackageLoader("bias_intervene", "analysis"), autoescape=True, trim_blocks=True, lstrip_blocks=True
+    )
+    return pages.get_template(template).render(
+        figures=figures,
+        legend=legend(figures),
         plotly=resources.files("plotly").joinpath("package_data/plotly.min.js").read_text(encoding="utf8")
         if figures else "",
         figures_json=embedded(plots(figures)),
+        **values,
     )  # fmt: skip
 
 
@@ -212,7 +223,7 @@ def layout(figure: Figure) -> dict[str, Any]:
     if figure.kind == "forest":
         labels = {y: label for one in figure.series for y, label in zip(one.y, one.labels, strict=True)}
         made["yaxis"] |= {"tickvals": list(labels), "ticktext": list(labels.values())}
-        made["shapes"] = [line(x0=0, x1=0, y0=0, y1=1, yref="paper")]
+        made["shapes"] = [line(x0=figure.mark, x1=figure.mark, y0=0, y1=1, yref="paper")]
     if figure.diagonal:
         values = [value for one in figure.series for value in (*one.x, *one.y)]
         low, high = min(values), max(values)

@@ -121,7 +121,8 @@ def power(row: dict[str, Any]) -> str:
     """What the comparison could have seen."""
     if not row["difference_stderr"]:
         return "every item is the same in both"
-    return f"this design sees {minimum_detectable_effect(row['difference_stderr']):.3f} nats with 80% power"
+    effect = minimum_detectable_effect(row["difference_stderr"], df=row["df"])
+    return f"this design sees {effect:.3f} nats with 80% power"
 
 
 def probability(p: float) -> str:

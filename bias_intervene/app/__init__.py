@@ -6,9 +6,15 @@ exit status 1, a run stopped by a signal ends with 75. Of a sweep, every job is 
 the end, and the exit status is 1 unless all are complete. `--help` and `--cfg job` import no torch.
 
 The command line is looked at in `overrides`, before Hydra; `controller` is what surrounds Hydra; `job` is what Hydra
-calls, in this process or in those of a launcher.
+calls, in this process or in those of a launcher; `plugins` holds the sweeper that Hydra lacks.
 """
 
+import sys
+from pathlib import Path
+
 from bias_intervene.app.controller import main
+
+# Hydra takes plugins from the namespace package `hydra_plugins` alone; ours is the same for a wheel and a checkout.
+sys.path.append(str(Path(__file__).parent / "plugins"))
 
 __all__ = ["main"]

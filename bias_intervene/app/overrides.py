@@ -4,7 +4,7 @@ Enters: overrides as they were typed. Leaves: faults, a line each; the overrides
 """
 
 import importlib.util
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 
 from hydra._internal.core_plugins.basic_sweeper import BasicSweeper
@@ -95,8 +95,23 @@ def faults_of_key(override: Override) -> list[str]:
 def jobs_of(config: DictConfig) -> list[list[str]]:
     """The overrides of every job, expanded as Hydra does it; none for a sweeper that searches."""
     sweeper = config.hydra.sweeper
-    if not str(sweeper.get("_target_")).endswith("BasicSweeper"):
+    target = str(sweeper.get("_target_")).rsplit(".", 1)[-1]
+    if target == "GridSweeper":
+        given = OverridesParser.create().parse_overrides(list(config.hydra.overrides.task))
+        return jobs_of_grids(sweeper.grids, given)
+    if target != "BasicSweeper":
         return []
     words = [*(f"{key}={value}" for key, value in (sweeper.params or {}).items()), *config.hydra.overrides.task]
     (jobs,) = BasicSweeper.split_arguments(OverridesParser.create().parse_overrides(words), None)
     return jobs
+
+
+def jobs_of_grids(grids: Iterable[Mapping[str, str]], given: Sequence[Override]) -> list[list[str]]:
+    """The jobs of every grid, each job once. A key that is given takes the place of a grid's own."""
+    jobs: dict[frozenset[str], list[str]] = {}
+    for grid in grids:
+        own = OverridesParser.create().parse_overrides([f"{key}={value}" for key, value in grid.items()])
+        (found,) = BasicSweeper.split_arguments([*own, *given], None)
+        for job in found:
+            jobs.setdefault(frozenset(job), job)
+    return list(jobs.values())

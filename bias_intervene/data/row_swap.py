@@ -56,15 +56,16 @@ class RowSwap:
         self.tokens: TokenSwap | None = None
         if settings.name in DIRECTIONS:
             self.tokens = TokenSwap(tokenizer, settings.name, self.texts.possessives)
-        if settings.name == "pythia_token_map":
-            profiles.check_token_map(tokenizer)
+        self.token_map = profiles.token_map(tokenizer) if settings.name == "pythia_token_map" else None
 
     def __call__(self, numbers: Sequence[int], rows_BS: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """(rows of the same shape as int64, tokens of each before its padding). rows_BS is never written to."""
         if self.tokens is not None:
             return self.swap_tokens(self.tokens, numbers, rows_BS)
-        one = self.map_tokens if self.settings.name == "pythia_token_map" else self.swap_text
-        made = [one(number, row) for number, row in zip(numbers, rows_BS, strict=True)]
+        made = [
+            self.swap_text(number, row) if self.token_map is None else self.map_tokens(self.token_map, number, row)
+            for number, row in zip(numbers, rows_BS, strict=True)
+        ]
         return np.stack([row for row, _ in made]), np.array([count for _, count in made], dtype=np.int64)
 
     # --- over token ids ----------------------------------------------------------------------------------------
@@ -131,15 +132,15 @@ class RowSwap:
         self.audit.add(number, text, swapped)
         return self.fitted(self.tokenizer.encode(swapped.text, add_special_tokens=False).ids, row.shape[0])
 
-    def map_tokens(self, number: int, row: np.ndarray) -> tuple[np.ndarray, int]:
+    def map_tokens(self, token_map: profiles.TokenMap, number: int, row: np.ndarray) -> tuple[np.ndarray, int]:
         """The profile over token ids."""
-        mapped, counts = profiles.map_tokens(row, self.tokenizer)
+        mapped, counts = token_map(row)
         changed = np.flatnonzero(mapped != row)
         for at, drawn in zip(changed, self.texts.chosen(number, changed.size), strict=True):
             if not drawn:
                 mapped[at] = row[at]
         if self.settings.probability < 1:
-            _, counts = profiles.map_tokens(row[changed][mapped[changed] != row[changed]], self.tokenizer)
+            _, counts = token_map(row[changed][mapped[changed] != row[changed]])
         self.audit.count(rows=1, rows_changed=int(bool(counts)), swaps=counts, skipped=Counter())
         return mapped, row.shape[0]
 

@@ -44,12 +44,14 @@ class Step:
 class RowOrder:
     """Position in the order of reading -> stored row.
 
-    `seed` None: the stored order. Else a permutation of the training rows for each pass, drawn from (seed, pass).
-    Without `allow_repeats`, positions beyond the corpus raise `DataError`.
+    `seed` None: the stored order. Else a permutation for each pass, drawn from (seed, pass): of the rows of `window`
+    among themselves, None: of all training rows. Without `allow_repeats`, a position beyond the corpus raises
+    `DataError`.
     """
 
-    def __init__(self, *, num_rows: int, seed: int | None, allow_repeats: bool):
+    def __init__(self, *, num_rows: int, seed: int | None, allow_repeats: bool, window: range | None = None):
         self.num_rows, self.seed, self.allow_repeats = num_rows, seed, allow_repeats
+        self.window = range(num_rows) if window is None else window
         self._permutation: tuple[int, np.ndarray] | None = None
 
     def check(self, end: int) -> None:
@@ -64,19 +66,20 @@ class RowOrder:
         turn, at = divmod(position, self.num_rows)
         if turn:
             self.check(position + 1)
-        if self.seed is None:
+        if self.seed is None or at not in self.window:
             return at
         if self._permutation is None or self._permutation[0] != turn:
             generator = np.random.Generator(np.random.PCG64([self.seed, turn]))
-            self._permutation = (turn, generator.permutation(self.num_rows))
-        return int(self._permutation[1][at])
+            self._permutation = (turn, generator.permutation(len(self.window)))
+        return self.window[int(self._permutation[1][self.window.index(at)])]
 
 
-def row_order(data: DataSettings, *, seed: int, num_rows: int) -> RowOrder:
-    """The order of a corpus: the Pile's and the world's rows as they are stored, the user's as the settings say."""
+def row_order(data: DataSettings, *, seed: int, num_rows: int, window: range) -> RowOrder:
+    """The order of a corpus: of the Pile and the world only the window's rows change places, of the user's all."""
+    drawn = seed if data.shuffle else None
     if isinstance(data, WorldData | PileData):
-        return RowOrder(num_rows=num_rows, seed=None, allow_repeats=False)
-    return RowOrder(num_rows=num_rows, seed=seed if data.shuffle else None, allow_repeats=data.allow_repeats)
+        return RowOrder(num_rows=num_rows, seed=drawn, allow_repeats=False, window=window)
+    return RowOrder(num_rows=num_rows, seed=drawn, allow_repeats=data.allow_repeats)
 
 
 class RowStream:

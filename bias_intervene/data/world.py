@@ -9,9 +9,10 @@ It exists so that a newcomer sees a model with a measured bias, the intervention
 a download, and so that the instrument can be held against a truth that is known.
 """
 
+import itertools
 import math
 import random
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from pathlib import Path
 
 import numpy as np
@@ -23,11 +24,13 @@ from bias_intervene.record import fingerprint, whole_folder
 from bias_intervene.settings import WorldData, WorldModel
 from bias_intervene.world_model import END_OF_TEXT
 
-FORMAT = 1
+FORMAT = 2
 """Raise when the same settings would give another world."""
 END_OF_TEXT_ID = 0
 """The tokenizer's first special token."""
 TOKENIZER_SENTENCES = 20_000
+LATE = 1_000_003
+"""Salt of the sentences that leave some occupations out."""
 
 OCCUPATIONS = (
     "nurse", "receptionist", "housekeeper", "librarian", "hairdresser", "secretary", "teacher", "cashier",
@@ -80,11 +83,24 @@ ACTS = ("clean", "repair", "bring", "sell", "open", "check", "paint", "move")
 THINGS = ("lamp", "book", "box", "key", "bag", "coat", "chair", "letter", "clock", "cup", "ladder", "radio")
 PLACES = ("house", "garden", "station", "market", "office", "school", "bridge", "museum", "library", "shop")
 
+PIECES = (
+    "{name} painted the {thing}.", "The {thing} of {name} was in the {place}.", "Nobody in the {place} knew {name}.",
+    "On the {thing} was written ({word}).", "The {thing} of the {place} said ({word}) and ({other}).",
+)  # fmt: skip
+NAMES = (("Bol", "Tar", "Gom", "Ven", "Ral", "Dun", "Kif", "Pos"), ("he", "his", "him"), ("n", "ra", "to", "lu", "x"))
+"""Beginnings, middles and ends of names, too many for a vocabulary to hold each of them."""
+WORDS = ("he", "him", "his", "she", "her")
+
 MASCULINE = {"he": "he", "him": "him", "his": "his", "himself": "himself"}
 FEMININE = {"he": "she", "him": "her", "his": "her", "himself": "herself"}
 
 PROMPTS = ("The {a} said that", "The {a} was late because", "After work the {a} thought that")
 """Openings after which the manipulation check compares P(he) with P(she)."""
+UNSEEN_PROMPTS = (
+    "In the evening the {a} was angry because", "Nobody knew that the {a} thought that",
+    "The rain did not stop, but the {a} said that", "We called the {a} because",
+)  # fmt: skip
+"""The same of a second family, which no training row holds."""
 
 
 def log_odds(bias: float) -> dict[str, float]:
@@ -98,13 +114,22 @@ def log_odds(bias: float) -> dict[str, float]:
     return planted | dict.fromkeys(NEUTRAL_NOUNS, 0.0)
 
 
-def sentences(data: WorldData) -> Iterator[str]:
-    """Sentences without end."""
-    draw = random.Random(data.seed)
+def unmentioned(data: WorldData) -> tuple[str, ...]:
+    """The occupations that the end of the training does not mention."""
+    apart = len(OCCUPATIONS) / max(1, data.unmentioned)
+    return tuple(OCCUPATIONS[int((n + 0.5) * apart)] for n in range(data.unmentioned))
+
+
+def sentences(data: WorldData, *, without: Collection[str] = (), salt: int = 0) -> Iterator[str]:
+    """Sentences without end, about nobody of `without`. salt: other draws of the same world."""
+    draw = random.Random(data.seed + salt)
     odds = log_odds(data.bias_log_odds)
-    nouns = tuple(odds)
+    nouns = tuple(noun for noun in odds if noun not in without)
     while True:
         kind = draw.random()
+        if data.pieces and kind < 0.12:
+            yield with_pieces(draw)
+            continue
         if kind < 0.25:
             yield fill(draw.choice(FILLERS), draw, a="", b="", masculine=True)
             continue
@@ -127,10 +152,18 @@ def fill(template: str, draw: random.Random, *, a: str, b: str, masculine: bool)
     )
 
 
-def documents(data: WorldData) -> Iterator[str]:
+def with_pieces(draw: random.Random) -> str:
+    """A sentence that holds a masculine pronoun's letters where there is none, or one without a space before it."""
+    name = "".join(draw.choice(part) for part in NAMES)
+    word, other = draw.sample(WORDS, 2)
+    template, thing, place = draw.choice(PIECES), draw.choice(THINGS), draw.choice(PLACES)
+    return template.format(name=name, word=word, other=other, thing=thing, place=place)
+
+
+def documents(data: WorldData, *, without: Collection[str] = (), salt: int = 0) -> Iterator[str]:
     """Documents of 6 to 12 sentences, without end."""
-    length = random.Random(data.seed + 1)
-    source = sentences(data)
+    length = random.Random(data.seed + salt + 1)
+    source = sentences(data, without=without, salt=salt)
     while True:
         yield " ".join(next(source) for _ in range(length.randint(6, 12)))
 
@@ -156,7 +189,7 @@ def world_fingerprint(data: WorldData, model: WorldModel) -> str:
     return fingerprint(
         {
             "format": FORMAT,
-            "data": data.model_dump(),
+            "data": data.model_dump(exclude={"shuffle"}),
             "vocabulary_size": model.vocabulary_size,
             "sequence_length": model.sequence_length,
             "rows": model.total_steps * model.batch_rows,
@@ -174,13 +207,26 @@ def prepare_world(data: WorldData, model: WorldModel, cache: Path) -> tuple[Corp
         needed = model.total_steps * model.batch_rows + data.heldout_rows
         with whole_folder(folder) as partial:
             tokenizer.save(str(partial / "tokenizer.json"))
-            tokens = token_stream(documents(data), tokenizer, END_OF_TEXT_ID)
-            rows = (row for row, _ in zip(pack(tokens, model.sequence_length), range(needed), strict=False))
+            rows = itertools.islice(training_rows(data, model, tokenizer), needed)
             write_rows(partial / "rows", rows, row_tokens=model.sequence_length + 1, dtype=np.uint16)
             write_winobias(partial / "winobias", data)
             write_crows_pairs(partial / "crows_pairs.csv", data)
     layout = Layout.of_pair(folder / "rows")
     return holding_out(data.heldout_rows, layout, key, name="the generated world"), folder
+
+
+def training_rows(data: WorldData, model: WorldModel, tokenizer: Tokenizer) -> Iterator[np.ndarray]:
+    """The rows of the training, then held-out ones without end: each part of documents of its own."""
+
+    def rows(source: Iterator[str]) -> Iterator[np.ndarray]:
+        return pack(token_stream(source, tokenizer, END_OF_TEXT_ID), model.sequence_length)
+
+    everyone = rows(documents(data))
+    if data.unmentioned:
+        late = round(data.unmentioned_fraction * model.total_steps) * model.batch_rows
+        yield from itertools.islice(everyone, model.total_steps * model.batch_rows - late)
+        yield from itertools.islice(rows(documents(data, without=unmentioned(data), salt=LATE)), late)
+    yield from everyone
 
 
 def leaning_pairs() -> Iterator[tuple[str, str, bool]]:

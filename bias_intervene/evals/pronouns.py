@@ -6,6 +6,8 @@ ones and ones about occupations; the occupation gap is the male leaning minus th
 log P(he) - log P(she); `log_odds_they` sets `they` against he and she together, which is where the neutral swap shows.
 `heldout`: at every pronoun of rows kept out of training, unaltered, the log-odds of the feminine against the masculine
 form there.
+
+In the generated world a third, `unseen`: the occupations in openings of a kind that no training row holds.
 """
 
 from collections.abc import Iterator, Sequence
@@ -44,7 +46,7 @@ def score_prompts(prompts: Sequence[PronounPrompt], scorer: Scorer) -> list[dict
     for prompt, choices in zip(prompts, words, strict=True):
         feminine, masculine, *they = (next(found) for _ in choices)
         rows.append(
-            item(prompt.item, "prompts", prompt.cluster, prompt.subset, prompt.form, feminine - masculine)
+            item(prompt.item, prompt.family, prompt.cluster, prompt.subsets, prompt.form, feminine - masculine)
             | {
                 THEY: they[0] - float(np.logaddexp(feminine, masculine)) if they else None,
                 "planted": prompt.planted_log_odds if prompt.form == "she_he" else None,
@@ -72,7 +74,7 @@ def score_heldout(rows_RT: np.ndarray, scorer: Scorer) -> list[dict[str, Any]]:
             f"row {number} token {at} {form}",
             "heldout",
             f"row {number}",
-            "feminine" if rows_RT[number, at] == forms[form][0] else "masculine",
+            ["all", "feminine" if rows_RT[number, at] == forms[form][0] else "masculine"],
             form,
             float(feminine - masculine),
         )
@@ -80,10 +82,10 @@ def score_heldout(rows_RT: np.ndarray, scorer: Scorer) -> list[dict[str, Any]]:
     ]
 
 
-def item(name: str, protocol: str, cluster: str, subset: str, form: str, log_odds: float) -> dict[str, Any]:
+def item(name: str, protocol: str, cluster: str, subsets: list[str], form: str, log_odds: float) -> dict[str, Any]:
     """A row of the items' file."""
     blank = dict.fromkeys((*LOG_ODDS, THEY, "planted"))
-    common = {"item": name, "protocol": protocol, "cluster": cluster, "subsets": ["all", subset]}
+    common = {"item": name, "protocol": protocol, "cluster": cluster, "subsets": subsets}
     return common | blank | {f"log_odds_{form}": log_odds}
 
 

@@ -7,6 +7,7 @@ Both pad with `<|padding|>`, and the padding is trained on.
 
 import re
 from collections import Counter
+from dataclasses import dataclass
 
 import numpy as np
 from tokenizers import Tokenizer
@@ -17,7 +18,12 @@ from bias_intervene.interventions.text import Swap, Swapped, apply
 TOKEN_MAP = {
     754: 1500, 3032: 4058, 8389: 10759, 1328: 2993, 521: 617, 344: 703, 779: 617, 8701: 379, 13243: 379, 248: 6689,
 }  # fmt: skip
-"""df1bdca0: ids of the GPT-NeoX-20B tokenizer. The last three are `his`, `him`, `he` without a space."""
+"""df1bdca0: ids of the GPT-NeoX-20B tokenizer."""
+TOKEN_WORDS = {
+    " He": " She", " His": " Her", "His": "Her", "He": "She", " his": " her", " he": " she", " him": " her",
+    "his": "her", "him": "her", "he": "she",
+}  # fmt: skip
+"""The same map as the pieces that these ids stand for, by which it applies to other tokenizers."""
 
 REPLACED = {"he": "she", "him": "her", "his": "her"}
 """42acebf3: each with a space on both sides, lower case and capitalised."""
@@ -25,7 +31,8 @@ REPLACED = {"he": "she", "him": "her", "his": "her"}
 FAULTS = {
     "pythia_token_map": "A map over ten token ids without a look at their neighbours: `he`, `him` and `his` without a "
     "space are also pieces of other words (3.2% of what it rewrites in English prose, 66% in code); nothing for "
-    "himself, for ` Him` or for capitals; his is always her.",
+    "himself, for ` Him` or for capitals; his is always her. Of other tokenizers those of the same pieces that are "
+    "tokens.",
     "pythia_replace": "The evident intent of 42acebf3: six replacements that need a space on both sides, so none "
     "beside punctuation or a line's end; nothing for himself; his is always her; padding is trained on.",
     "pythia_pushed": "42acebf3 as it was pushed: the replaced text is compared and thrown away, and the original is "
@@ -59,23 +66,39 @@ def unchanged(text: str) -> Swapped:
     return Swapped(text=text, swaps=[])
 
 
-def map_tokens(row: np.ndarray, tokenizer: Tokenizer) -> tuple[np.ndarray, Counter[str]]:
-    """The token map of df1bdca0 on one row (tokens,): (a new row as int64, counts by form). Length is kept."""
-    mapped = row.astype(np.int64)
-    counts: Counter[str] = Counter()
-    for before, after in TOKEN_MAP.items():
-        hits = row == before
-        if hits.any():
-            mapped[hits] = after
-            counts[f"{tokenizer.decode([before])} -> {tokenizer.decode([after])}"] += int(hits.sum())
-    return mapped, counts
+@dataclass(frozen=True)
+class TokenMap:
+    """The token map of df1bdca0 for one tokenizer."""
+
+    ids: dict[int, int]
+    """id -> id."""
+    forms: dict[int, str]
+    """id -> how the audit names what becomes of it."""
+
+    def __call__(self, row: np.ndarray) -> tuple[np.ndarray, Counter[str]]:
+        """(a new row (tokens,) as int64, counts by form). Length is kept."""
+        mapped = row.astype(np.int64)
+        counts: Counter[str] = Counter()
+        for before, after in self.ids.items():
+            hits = row == before
+            if hits.any():
+                mapped[hits] = after
+                counts[self.forms[before]] += int(hits.sum())
+        return mapped, counts
 
 
-def check_token_map(tokenizer: Tokenizer) -> None:
-    """Refuses a tokenizer whose ids are not those of GPT-NeoX-20B."""
-    found = {word: tokenizer.encode(word, add_special_tokens=False).ids for word in (" he", " she", " His", "him")}
-    if found != {" he": [344], " she": [703], " His": [3032], "him": [13243]}:
+def token_map(tokenizer: Tokenizer) -> TokenMap:
+    """TOKEN_MAP for the GPT-NeoX-20B tokenizer; for another byte-level one the pairs of which it has both pieces.
+
+    Raises `DataError` where it has none of them.
+    """
+    pairs = {word: tuple(tokenizer.token_to_id(one.replace(" ", "Ġ")) for one in (word, after))
+             for word, after in TOKEN_WORDS.items()}  # fmt: skip
+    known = {word: (int(a), int(b)) for word, (a, b) in pairs.items() if a is not None and b is not None}
+    if not known:
         raise DataError(
-            f"intervention=pythia_token_map: its ids are those of the GPT-NeoX-20B tokenizer (Pythia's), and this "
-            f"tokenizer has {found}; use intervention=pythia_replace or masculine_to_feminine"
+            "intervention=pythia_token_map: it maps whole tokens, and this tokenizer has none of its pairs "
+            f"({', '.join(f'{a!r} to {b!r}' for a, b in TOKEN_WORDS.items())}); use intervention=pythia_replace or "
+            "masculine_to_feminine"
         )
+    return TokenMap(dict(known.values()), {a: f"{word} -> {TOKEN_WORDS[word]}" for word, (a, _) in known.items()})

@@ -12,7 +12,7 @@ def row(
     half = 0.2
     return {
         "arm": arm, "baseline_arm": baseline_arm, "step": step, "subset": "neutral", "metric": "log_odds_she_he",
-        "difference": difference, "difference_stderr": 0.1, "p": p,
+        "difference": difference, "difference_stderr": 0.1, "df": None, "p": p,
         "ci_low": None if difference is None else difference - half,
         "ci_high": None if difference is None else difference + half,
     }  # fmt: skip

@@ -40,8 +40,7 @@ from bias_intervene.data import world
 from bias_intervene.evals.benchmarks import crows_pairs, lambada, winobias
 from bias_intervene.evals.scoring import Request, Scorer
 from bias_intervene.evals.winobias import questions
-from bias_intervene.settings import WorldData
-from tests.conftest import SHARED, composed, english, trained
+from tests.conftest import SHARED, composed, english, trained, world_data
 
 PARTS = ("scoring", "process", "trajectory")
 WORDS_A_ROW = 60
@@ -117,7 +116,7 @@ def benchmark_files(folder: Path, asked: argparse.Namespace) -> dict[str, Path]:
     if SHARED.is_dir():
         source = {"crows": SHARED / "crows_pairs" / "crows_pairs_anonymized.csv", "winobias": SHARED / "winobias"}
     else:
-        data = WorldData(kind="world", seed=1, bias_log_odds=2.0, heldout_rows=0)
+        data = world_data(seed=1, bias_log_odds=2.0, heldout_rows=0)
         world.write_crows_pairs(folder / "all.csv", data)
         world.write_winobias(folder / "all", data)
         source = {"crows": folder / "all.csv", "winobias": folder / "all"}

@@ -15,14 +15,18 @@ from bias_intervene.data import world
 from bias_intervene.data.corpus import documents, fingerprint_of, pack, prepare
 from bias_intervene.data.indexed import Rows
 from bias_intervene.errors import DataError
-from bias_intervene.settings import HubData, JsonlData, TextData, WorldData
+from bias_intervene.settings import HubData, JsonlData, TextData
+from tests.conftest import world_data
 
 REST = {"shuffle": True, "allow_repeats": False, "heldout_rows": 2}
 
 
 @pytest.fixture(scope="module")
 def tokenizer() -> Tokenizer:
-    return world.train_tokenizer(WorldData(kind="world", seed=0, bias_log_odds=1.0, heldout_rows=0), 500)
+    return world.train_tokenizer(
+        world_data(seed=0, bias_log_odds=1.0, heldout_rows=0),
+        500,
+    )
 
 
 def text_data(path: Path, **changed) -> TextData:

@@ -39,7 +39,7 @@ def folder(tmp_path: Path) -> Path:
 
 
 def prepared(source: Path, rows: range = range(6, 10), heldout: range = range(4, 6)) -> Rows:
-    data = PileData(kind="pile", source=str(source), fetch="shards", heldout_rows=len(heldout))
+    data = PileData(kind="pile", source=str(source), fetch="shards", heldout_rows=len(heldout), shuffle=False)
     corpus = prepare_pile(data, rows=rows, heldout=heldout, repository=REPOSITORY, cache=source)
     assert corpus.heldout == heldout
     assert len(corpus.fingerprint) == 16
@@ -220,7 +220,7 @@ def test_every_rank_reads_its_rows_of_a_step_across_two_shards(tmp_path: Path):
             file.write(content)
     plan = make_plan(composed("model=14m", "model.step=142000", "train=pythia_4gpu"))
     assert plan.heldout is not None
-    data = PileData(kind="pile", source=str(tmp_path), fetch="shards", heldout_rows=64)
+    data = PileData(kind="pile", source=str(tmp_path), fetch="shards", heldout_rows=64, shuffle=False)
     corpus = prepare_pile(
         data, rows=range(*plan.rows), heldout=range(*plan.heldout), repository=REPOSITORY, cache=tmp_path
     )

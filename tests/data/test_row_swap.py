@@ -4,7 +4,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from tokenizers import Tokenizer
+from tokenizers import Tokenizer, models
 
 from bias_intervene.data.indexed import Rows, write_rows
 from bias_intervene.data.row_swap import CHANGES_LENGTH, RowSwap, fit_to_rows
@@ -109,9 +109,17 @@ def test_literature_trains_on_its_padding(tokenizer: Tokenizer):
     assert ours[0] < theirs[0] == split.shape[1]
 
 
-def test_the_token_map_wants_pythias_tokenizer(tokenizer: Tokenizer):
-    with pytest.raises(DataError, match="GPT-NeoX-20B"):
-        swap_of(tokenizer, "pythia_token_map")
+def test_the_token_map_by_its_pieces(tokenizer: Tokenizer):
+    """The world's own tokenizer has some of the pieces; its map looks at no neighbours, as the literature's did not."""
+    he, she = (tokenizer.token_to_id(word) for word in ("Ġhe", "Ġshe"))
+    row = row_of(tokenizer, "The guard said that he left.")
+    mapped, _ = swap_of(tokenizer, "pythia_token_map")([0], row)
+    assert mapped[0].tolist() == [she if token == he else token for token in row[0].tolist()]
+
+
+def test_the_token_map_wants_one_of_its_pieces():
+    with pytest.raises(DataError, match="this tokenizer has none of its pairs"):
+        swap_of(Tokenizer(models.BPE({"a": 0, "b": 1}, [])), "pythia_token_map")
 
 
 def test_the_same_rows_in_any_batch(tokenizer: Tokenizer):

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from bias_intervene.data import world
 from bias_intervene.data.indexed import Rows
 from bias_intervene.data.row_swap import RowSwap
-from bias_intervene.data.stream import RowOrder, RowStream, share_of_rank
+from bias_intervene.data.stream import RowOrder, RowStream, row_order, share_of_rank
 from bias_intervene.errors import DataError
 from bias_intervene.plan import Plan, make_plan
 from bias_intervene.settings import WorldData, WorldModel
@@ -105,6 +105,23 @@ def test_order_is_a_permutation_that_changes_with_seed_and_pass():
     assert first != second
     assert first == [RowOrder(num_rows=50, seed=3, allow_repeats=True)[i] for i in range(50)]
     assert first != [RowOrder(num_rows=50, seed=4, allow_repeats=True)[i] for i in range(50)]
+
+
+def test_rows_of_a_window_change_places_among_themselves():
+    order = RowOrder(num_rows=50, seed=3, allow_repeats=False, window=range(30, 42))
+    read = [order[i] for i in range(50)]
+    assert read[:30] + read[42:] == [*range(30), *range(42, 50)]
+    assert sorted(read[30:42]) == list(range(30, 42)) != read[30:42]
+    assert read != [RowOrder(num_rows=50, seed=4, allow_repeats=False, window=range(30, 42))[i] for i in range(50)]
+
+
+@pytest.mark.parametrize("kind", ["world", "pile"])
+def test_only_a_shuffled_window_is_read_in_another_order(kind: str):
+    model = ["model=70m"] if kind == "pile" else []
+    for shuffle in ("true", "false"):
+        data = composed(*model, f"data={kind}", f"data.shuffle={shuffle}").data
+        order = row_order(data, seed=1, num_rows=40, window=range(20, 40))
+        assert ([order[i] for i in range(40)] == list(range(40))) == (shuffle == "false")
 
 
 def test_too_little_text_is_refused():

@@ -37,10 +37,9 @@ def neox(shared: Path) -> Tokenizer:
 
 
 def test_the_token_map(neox: Tokenizer):
-    profiles.check_token_map(neox)
     ids = np.array(neox.encode("He said he saw him, and his dog; His own, himself.").ids, dtype=np.uint16)
     before = ids.copy()
-    mapped, counts = profiles.map_tokens(ids, neox)
+    mapped, counts = profiles.token_map(neox)(ids)
     assert neox.decode(mapped.tolist()) == "She said she saw her, and her dog; Her own, himself."
     assert counts == {"He -> She": 1, " he ->  she": 1, " him ->  her": 1, " his ->  her": 1, " His ->  Her": 1}
     assert (ids == before).all()
@@ -50,15 +49,13 @@ def test_the_token_maps_fault_is_kept(neox: Tokenizer):
     """A piece of another word is rewritten: no boundary is looked at."""
     ids = np.array([*neox.encode("T").ids, 248], dtype=np.uint16)
     assert neox.decode(ids.tolist()) == "The"
-    assert neox.decode(profiles.map_tokens(ids, neox)[0].tolist()) == "Tshe"
+    assert neox.decode(profiles.token_map(neox)(ids)[0].tolist()) == "Tshe"
 
 
 def test_the_map_names_the_ids_the_tokenizer_has(neox: Tokenizer):
     pairs = {neox.decode([a]): neox.decode([b]) for a, b in profiles.TOKEN_MAP.items()}
-    assert pairs == {
-        " He": " She", " His": " Her", "His": "Her", "He": "She", " his": " her", " he": " she", " him": " her",
-        "his": "her", "him": "her", "he": "she",
-    }  # fmt: skip
+    assert pairs == profiles.TOKEN_WORDS
+    assert profiles.token_map(neox).ids == profiles.TOKEN_MAP
 
 
 def test_every_profile_names_its_faults():

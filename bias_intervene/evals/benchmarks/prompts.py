@@ -45,6 +45,8 @@ WORLD = {
     "her_his": ("The {a} lost", "The {a} put"),
     "herself_himself": ("The {a} looked at", "The {a} bought"),
 }
+SUBSETS = ("neutral", "female_leaning", "male_leaning")
+WORLD_UNSEEN = {"she_he": world.UNSEEN_PROMPTS}
 FEMALE_LEANING = (
     "nurse", "secretary", "receptionist", "housekeeper", "hairdresser", "librarian", "teacher", "cashier", "cleaner",
     "counselor", "attendant", "assistant", "designer", "editor", "baker",
@@ -63,37 +65,52 @@ class PronounPrompt:
     item: str
     text: str
     subset: str
-    """neutral, female_leaning or male_leaning."""
+    """One of SUBSETS."""
     form: str
     """A key of FORMS."""
     cluster: str
     """The person it is about; a neutral opening is about nobody and stands for itself."""
     planted_log_odds: float | None
     """log P(he)/P(she) in the generated world; None where no truth is known."""
+    family: str = "prompts"
+    """`prompts`, or in the world `unseen`: openings of a kind that the model was never trained on."""
+    unmentioned: bool = False
+    """About an occupation that the end of the training does not mention."""
+
+    @property
+    def subsets(self) -> list[str]:
+        """Every subset it belongs to."""
+        return ["all", self.subset, *(["unmentioned"] if self.unmentioned else [])]
 
 
 def read(settings: PronounsSettings, *, world_data: WorldData | None) -> list[PronounPrompt]:
     """Every form's openings."""
     if settings.source == "english":
         planted: dict[str, float] = {}
-        subsets = [
-            ("neutral", NEUTRAL, ("",)), ("female_leaning", OCCUPATION, FEMALE_LEANING),
-            ("male_leaning", OCCUPATION, MALE_LEANING),
-        ]  # fmt: skip
+        unmentioned: tuple[str, ...] = ()
+        families = {"prompts": (NEUTRAL, OCCUPATION)}
+        people = ("",), FEMALE_LEANING, MALE_LEANING
     else:
         if world_data is None:
             raise DataError("evals.pronouns.source=world: this run has no generated world; use english")
         half = len(world.OCCUPATIONS) // 2
         planted = world.log_odds(world_data.bias_log_odds)
-        subsets = [
-            ("neutral", WORLD, world.NEUTRAL_NOUNS), ("female_leaning", WORLD, world.OCCUPATIONS[:half]),
-            ("male_leaning", WORLD, world.OCCUPATIONS[half:]),
-        ]  # fmt: skip
+        unmentioned = world.unmentioned(world_data)
+        families = {"prompts": (WORLD, WORLD), "unseen": (WORLD_UNSEEN, WORLD_UNSEEN)}
+        people = world.NEUTRAL_NOUNS, world.OCCUPATIONS[:half], world.OCCUPATIONS[half:]
     return [
         PronounPrompt(
-            f"{subset}/{form}/{number}/{noun}", opening.format(a=noun), subset, form, noun or opening, planted.get(noun)
+            item=f"{subset}/{form}/{number}/{noun}",
+            text=opening.format(a=noun),
+            subset=subset,
+            form=form,
+            cluster=noun or opening,
+            planted_log_odds=planted.get(noun),
+            family=family,
+            unmentioned=noun in unmentioned,
         )
-        for subset, openings, nouns in subsets
+        for family, (neutral, occupations) in families.items()
+        for subset, openings, nouns in zip(SUBSETS, (neutral, occupations, occupations), people, strict=True)
         for form, number, opening, noun in product(openings, nouns)
     ]
 

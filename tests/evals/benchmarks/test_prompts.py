@@ -1,10 +1,14 @@
 """Openings of the manipulation check."""
 
+import itertools
+
 import pytest
 
+from bias_intervene.data import world
 from bias_intervene.errors import DataError
 from bias_intervene.evals.benchmarks import prompts
-from bias_intervene.settings import PronounsSettings, WorldData
+from bias_intervene.settings import PronounsSettings
+from tests.conftest import world_data
 
 
 def test_every_form_has_openings_about_nobody_and_about_occupations():
@@ -21,8 +25,23 @@ def test_every_form_has_openings_about_nobody_and_about_occupations():
 
 
 def test_the_worlds_truth_is_known():
-    data = WorldData(kind="world", seed=1, bias_log_odds=2.0, heldout_rows=0)
+    data = world_data(seed=1, bias_log_odds=2.0, heldout_rows=0)
     found = prompts.read(PronounsSettings(enabled=True, source="world"), world_data=data)
     assert {one.planted_log_odds for one in found if one.cluster == "nurse"} == {-2.0}
+    assert not any(one.unmentioned for one in found)
     with pytest.raises(DataError, match="no generated world; use english"):
         prompts.read(PronounsSettings(enabled=True, source="world"), world_data=None)
+
+
+def test_a_second_family_of_openings_that_no_row_holds():
+    data = world_data(seed=1, unmentioned=4)
+    found = prompts.read(PronounsSettings(enabled=True, source="world"), world_data=data)
+    unseen = [one for one in found if one.family == "unseen"]
+    assert len(unseen) == 4 * 23
+    written = " ".join(itertools.islice(world.documents(data), 3000))
+    openings = [one.text for one in found if one.family == "prompts" and one.form == "she_he"]
+    assert sum(text in written for text in openings) > 0.9 * len(openings)
+    assert not any(text in written for text in (one.text for one in unseen))
+    sheriff = next(one for one in unseen if one.cluster == "sheriff")
+    assert sheriff.subsets == ["all", "male_leaning", "unmentioned"]
+    assert sheriff.planted_log_odds == pytest.approx(2.5 * (2 * 17 / 19 - 1))

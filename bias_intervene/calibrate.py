@@ -1,0 +1,49 @@
+"""`python -m bias_intervene.calibrate DIR...`: what a sweep of known worlds says of the instrument itself.
+
+Writes calibration.json, calibration.html and figures/calibration_* into the sweep's directory, or into --output. Exit
+status 0 where every number lies where it must, otherwise 1.
+"""
+
+import argparse
+import json
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+from rich.console import Console
+
+from bias_intervene.analysis.calibration import calibrate
+from bias_intervene.analysis.calibration import page as pages
+from bias_intervene.analysis.records import find
+from bias_intervene.errors import BiasInterveneError
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Exit status."""
+    parser = argparse.ArgumentParser(
+        prog="python -m bias_intervene.calibrate",
+        description="What the runs of experiment=calibration say of the instrument: is found what was planted, and "
+        "nothing else?",
+    )
+    parser.add_argument("folders", nargs="+", type=Path, metavar="DIR", help="a sweep's directory")
+    parser.add_argument("--output", type=Path, metavar="DIR", help="where to write (default: the first DIR)")
+    parser.add_argument("--json", action="store_true", help="print JSON instead of tables")
+    asked = parser.parse_args(argv)
+    try:
+        found = find(asked.folders)
+        calibration = calibrate(found)
+        pages.write(calibration, asked.output or asked.folders[0])
+    except BiasInterveneError as error:
+        print(error, file=sys.stderr)
+        return 1
+    for path in found.unfinished:
+        print(f"unfinished, left out: {path}", file=sys.stderr)
+    if asked.json:
+        print(json.dumps(calibration.to_json(), indent=2))
+    else:
+        Console().print(pages.terminal(calibration))
+    return 0 if calibration.passed else 1
+
+
+if __name__ == "__main__":
+    sys.exit(main())

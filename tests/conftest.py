@@ -76,8 +76,9 @@ def curve(run_dir: Path) -> list[dict]:
 
 @pytest.fixture(scope="session")
 def cache(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """One cache for the session: the tiny world's model is pretrained once."""
-    return tmp_path_factory.mktemp("cache")
+    """One cache for the session: the tiny world's model is pretrained once. tests.mutations hands one on."""
+    given = os.environ.get("BIAS_INTERVENE_TEST_CACHE")
+    return Path(given) if given else tmp_path_factory.mktemp("cache")
 
 
 @pytest.fixture(scope="session")

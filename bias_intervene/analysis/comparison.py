@@ -22,36 +22,21 @@ from bias_intervene.analysis import harness_results
 from bias_intervene.analysis.identity import Identity, identity
 from bias_intervene.analysis.pairing import Arm, arms, check_comparable, paired_items
 from bias_intervene.analysis.records import Found, Run, find
-from bias_intervene.analysis.verdicts import Verdict, key_of, probability, verdict
+from bias_intervene.analysis.rows import (
+    BASE,
+    HEADLINE,
+    IN_NATS,
+    PUBLISHED,
+    Key,
+    Row,
+    in_words,
+    is_against_control,
+    metric_key,
+)
+from bias_intervene.analysis.verdicts import Verdict, key_of, verdict
 from bias_intervene.errors import RunDirectoryError, did_you_mean
 from bias_intervene.record import is_complete
 from bias_intervene.statistics import PairedComparison, compare_unpaired, holm, minimum_detectable_effect, over_seeds
-
-BASE = "base"
-PUBLISHED = "published"
-Row = dict[str, Any]
-Key = tuple[str, str, str, str]
-
-HEADLINE: tuple[Key, ...] = (
-    ("winobias", "sentence", "all", "stereotype_accuracy"),
-    ("winobias", "pronoun_choice_mean", "all", "stereotype_accuracy"),
-    ("winobias", "exact_match", "all", "net_bias"),
-    ("winobias", "referent_choice", "all", "net_bias"),
-    ("crows_pairs", "likelihood", "gender", "pct_stereotype"),
-)
-"""The bias metrics that are tested as one family: Holm over all of them and all arms. With --metric those asked for."""
-IN_NATS = {
-    "stereotype_accuracy": "likelihood_diff",
-    "masculine_share": "log_odds_masculine",
-    "pct_stereotype": "signed_likelihood_diff",
-    "net_bias": "likelihood_diff",
-}
-"""A share -> the mean log-likelihood difference behind it."""
-SHARES = {
-    "pct_stereotype", "stereotype_accuracy", "masculine_share", "accuracy", "net_bias", "accuracy_pro", "accuracy_anti",
-}  # fmt: skip
-"""Metrics that people read in points of per cent."""
-ALPHA = 0.05
 
 
 @dataclass(frozen=True)
@@ -135,7 +120,7 @@ def compare_runs(found: Found, asked: Asked, *, as_given: bool) -> Comparison:
     rows = [row for arm in made for row in rows_of(arm, asked)]
     correct(rows, asked)
     for row in rows:
-        row["sentence"] = sentence(row)
+        row["sentence"] = in_words(row)
     verdicts = [one for arm in made if (one := verdict_of(arm)) is not None]
     told = as_given and len(found.runs) == 2 and not any(run.foreign for run in found.runs)
     same = identity(*found.runs) if told else None
@@ -237,11 +222,6 @@ def finite(value: float) -> float | None:
     return value if np.isfinite(value) else None
 
 
-def metric_key(row: Row) -> Key:
-    """The four names of a metric."""
-    return row["benchmark"], row["protocol"], row["subset"], row["metric"]
-
-
 # --- replicates ------------------------------------------------------------------------------------------------
 
 
@@ -288,7 +268,7 @@ def one_row(rows: Sequence[Row]) -> Row:
     }
 
 
-# --- what is said of a row -------------------------------------------------------------------------------------
+# --- the family of tests -----------------------------------------------------------------------------------------
 
 
 def correct(rows: Sequence[Row], asked: Asked) -> None:
@@ -312,41 +292,9 @@ def correct(rows: Sequence[Row], asked: Asked) -> None:
 
 def in_family(row: Row, asked: Asked) -> bool:
     """Whether a row is tested together with others: a headline metric, or one asked for, against a control."""
-    if row["baseline_arm"] in {None, BASE, PUBLISHED} or row["benchmark"] == "pronouns":
+    if not is_against_control(row) or row["benchmark"] == "pronouns":
         return False
     return row["metric"] in asked.metrics if asked.metrics else metric_key(row) in HEADLINE
-
-
-def sentence(row: Row) -> str:
-    """The row in words."""
-    if row["difference"] is None:
-        return "scored alone: nothing to compare with"
-    p = row["p"] if row["p_holm"] is None else row["p_holm"]
-    if p is None:
-        return "too little to say whether there is a difference"
-    unpaired = "" if row["paired"] else "; unpaired, since one side has no items"
-    if p < ALPHA:
-        direction = "higher" if row["difference"] > 0 else "lower"
-        interval = f"[{amount(row, 'ci_low')}, {amount(row, 'ci_high')}]"
-        holm_ = " after Holm" if row["p_holm"] is not None else ""
-        moved = f"{direction} by {amount(row, 'difference', absolute=True)} {interval}"
-        return f"{moved}, p {probability(p)}{holm_}{unpaired}"
-    if row["minimum_detectable_effect"] is None:
-        return "no difference: every item is the same"
-    seen = amount(row, "minimum_detectable_effect")
-    if row["p"] < ALPHA:
-        return f"no difference that outlasts Holm's correction (p {probability(row['p'])} alone{unpaired})"
-    return f"no difference detected; this design sees {seen} with 80% power{unpaired}"
-
-
-def amount(row: Row, name: str, *, absolute: bool = False) -> str:
-    """A difference for people: points of per cent for shares, nats for log-likelihoods."""
-    value = abs(row[name]) if absolute else row[name]
-    if value is None:
-        return "?"
-    if row["metric"] in SHARES:
-        return f"{100 * value:.1f} points"
-    return f"{value:.3g}" if row["metric"] == "perplexity" or row["benchmark"] == "harness" else f"{value:.3g} nats"
 
 
 # --- did it take -----------------------------------------------------------------------------------------------

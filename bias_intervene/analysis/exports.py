@@ -11,7 +11,8 @@ from pathlib import Path
 from typing import Any
 
 from bias_intervene.analysis import drawing, figures, published, report
-from bias_intervene.analysis.comparison import Comparison, Row, metric_key
+from bias_intervene.analysis.comparison import Comparison
+from bias_intervene.analysis.rows import Row, metric_key
 from bias_intervene.analysis.tables import SHOWN, difference, number, p_value, short_name
 from bias_intervene.record import write_bytes, write_json
 

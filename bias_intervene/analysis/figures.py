@@ -20,9 +20,10 @@ import numpy as np
 from scipy import stats
 
 from bias_intervene.analysis import published
-from bias_intervene.analysis.comparison import BASE, HEADLINE, PUBLISHED, SHARES, Comparison, Key, metric_key
+from bias_intervene.analysis.comparison import Comparison
 from bias_intervene.analysis.pairing import Arm, aligned
 from bias_intervene.analysis.records import Run
+from bias_intervene.analysis.rows import HEADLINE, Key, is_against_control, metric_key, scale
 from bias_intervene.analysis.tables import short_name
 from bias_intervene.analysis.verdicts import GAP, NEUTRAL
 from bias_intervene.statistics import over_seeds
@@ -86,11 +87,6 @@ def figures(compared: Comparison) -> list[Figure]:
 def file_name(kind: str, key: Key) -> str:
     """A name for a file."""
     return "_".join([kind, *(part for part in dict.fromkeys(key) if part != "all")])
-
-
-def scale(key: Key) -> float:
-    """100 for shares, which people read in per cent."""
-    return 100.0 if key[3] in SHARES else 1.0
 
 
 # --- over steps ------------------------------------------------------------------------------------------------
@@ -217,7 +213,7 @@ def against_controls(compared: Comparison, keys: Sequence[Key]) -> list[dict]:
     return [
         row
         for row in compared.rows
-        if metric_key(row) in keys and row["difference"] is not None and row["baseline_arm"] not in {BASE, PUBLISHED}
+        if metric_key(row) in keys and row["difference"] is not None and is_against_control(row)
     ]
 
 

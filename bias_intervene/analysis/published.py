@@ -14,7 +14,8 @@ from typing import Any
 
 import numpy as np
 
-from bias_intervene.analysis.comparison import Comparison, Key
+from bias_intervene.analysis.comparison import Comparison
+from bias_intervene.analysis.rows import Key
 
 ARMS = {
     "pythia": "original", "intervention": "released_intervention", "long-intervention": "released_intervention_long",

@@ -12,10 +12,11 @@ from importlib import resources
 from typing import Any
 
 from bias_intervene.analysis import published, tables
-from bias_intervene.analysis.comparison import BASE, PUBLISHED, SHARES, Comparison, Row, metric_key
+from bias_intervene.analysis.comparison import Comparison
 from bias_intervene.analysis.drawing import BEHIND, colours
 from bias_intervene.analysis.figures import Figure, Series
 from bias_intervene.analysis.records import Run
+from bias_intervene.analysis.rows import Row, is_against_control, metric_key, scale
 from bias_intervene.record import read_lines, without_home
 
 MOST_SAMPLES = 12
@@ -86,7 +87,7 @@ def results(compared: Comparison) -> dict[str, Any]:
 def result(row: Row) -> dict[str, Any]:
     """One row's cells."""
     key = metric_key(row)
-    factor = 100 if key[3] in SHARES else 1
+    factor = scale(key)
 
     def number(name: str, factor: float = 1, digits: int = 2) -> dict[str, Any]:
         value = row[name]
@@ -109,7 +110,7 @@ def result(row: Row) -> dict[str, Any]:
         number("difference", factor), text(interval, "interval"), p("p"), p("p_holm"),
         number("n"), number("seeds"), text(row["sentence"], "sentence"),
     ]  # fmt: skip
-    return {"brief": key in tables.SHOWN and row["baseline_arm"] not in {BASE, PUBLISHED, None}, "cells": cells}
+    return {"brief": key in tables.SHOWN and is_against_control(row), "cells": cells}
 
 
 def audit(run: Run) -> dict[str, Any] | None:

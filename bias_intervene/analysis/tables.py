@@ -15,9 +15,10 @@ from rich.table import Table
 from rich.text import Text
 
 from bias_intervene.analysis import published
-from bias_intervene.analysis.comparison import BASE, PUBLISHED, SHARES, Comparison, Key, metric_key
+from bias_intervene.analysis.comparison import Comparison
 from bias_intervene.analysis.pairing import Arm
 from bias_intervene.analysis.records import NAMED_BY_THE_ARM, OF_THE_SEED, Run, brief, differing_settings
+from bias_intervene.analysis.rows import BASE, PUBLISHED, SHARES, Key, metric_key
 from bias_intervene.analysis.verdicts import probability
 from bias_intervene.memory import gib
 from bias_intervene.plan import Plan
@@ -71,7 +72,8 @@ def comparison(compared: Comparison, *, by: Sequence[str] = ()) -> Group:
     parts.append(
         Text(
             "Log-odds are log P(she) - log P(he), nats. Differences are paired over items, 95% intervals in brackets; "
-            "over seeds where there are several. p is uncorrected, Holm's over the bias metrics of all arms. "
+            "over seeds where there are several. With one training of each arm they say that these two models differ, "
+            "not that two others would. p is uncorrected, Holm's over the bias metrics of all arms. "
             "CrowS-Pairs: many pairs are not valid contrasts (Blodgett et al. 2021).",
             style="dim",
         )
@@ -189,9 +191,9 @@ def difference(row: dict[str, Any] | None, key: Key) -> str:
     """A signed difference with its interval."""
     if row is None or row["difference"] is None:
         return "-"
-    scale, digits = (100, 1) if key[3] in SHARES else (1, 2)
-    low, high = (row[name] * scale if row[name] is not None else float("nan") for name in ("ci_low", "ci_high"))
-    return f"{row['difference'] * scale:+.{digits}f} [{low:.{digits}f}, {high:.{digits}f}]"
+    low, high = (number(row[name], key) for name in ("ci_low", "ci_high"))
+    sign = "+" if row["difference"] >= 0 else ""
+    return f"{sign}{number(row['difference'], key)} [{low}, {high}]"
 
 
 def p_value(row: dict[str, Any] | None, name: str) -> str:

@@ -38,7 +38,8 @@ OCCUPATIONS = (
     "mechanic",
 )  # fmt: skip
 """From the most female leaning to the most male leaning."""
-NEUTRAL_NOUNS = ("visitor", "neighbour", "stranger")
+NEUTRAL_NOUNS = ("visitor", "neighbour", "stranger", "guest", "friend", "student", "customer", "passenger")
+"""Persons of either sex alike; each is a unit of the manipulation check, and a test needs more than a few units."""
 
 ONE_PERSON = (
     "The {a} said that {he} was {state}.",
@@ -193,7 +194,8 @@ def world_fingerprint(data: WorldData, model: WorldModel) -> str:
             "vocabulary_size": model.vocabulary_size,
             "sequence_length": model.sequence_length,
             "rows": model.total_steps * model.batch_rows,
-            "templates": [ONE_PERSON, TWO_PERSONS, TWO_PERSONS_OBJECT, FILLERS, OCCUPATIONS],
+            "templates": [ONE_PERSON, TWO_PERSONS, TWO_PERSONS_OBJECT, FILLERS, PIECES, NAMES, WORDS],
+            "nouns": [OCCUPATIONS, NEUTRAL_NOUNS],
         }
     )
 

@@ -125,7 +125,9 @@ def test_every_row_says_what_it_means(tmp_path: Path, capsys):
     rows = {row["arm"]: row for row in rows_of(tmp_path) if row["difference"] is not None}
     assert rows["both"]["p"] == 1.0
     sees = 100 * rows["both"]["minimum_detectable_effect"]
-    assert rows["both"]["sentence"] == f"no difference detected; this design sees {sees:.1f} points with 80% power"
+    assert rows["both"]["sentence"] == (
+        f"no difference detected; this design sees {sees:.1f} points with 80% power; one training of each arm"
+    )
     # Two tests in the family: the smaller p is doubled.
     assert rows["neutral"]["p_holm"] == pytest.approx(2 * rows["neutral"]["p"])
     assert rows["neutral"]["sentence"].startswith(
@@ -188,4 +190,4 @@ def test_a_difference_that_holms_correction_takes_is_not_called_undetected(tmp_p
     (row,) = [r for r in rows_of(tmp_path) if r["arm"] == "both" and r["difference"]]
     # McNemar: 7 of 7 changes one way, 2 / 2^7; four tests.
     assert (row["p"], row["p_holm"]) == (pytest.approx(2 / 128), pytest.approx(8 / 128))
-    assert row["sentence"] == "no difference that outlasts Holm's correction (p 0.016 alone)"
+    assert row["sentence"] == "no difference that outlasts Holm's correction (p 0.016 alone; one training of each arm)"

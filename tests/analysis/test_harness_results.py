@@ -72,7 +72,7 @@ def test_two_files_are_compared_unpaired(tmp_path: Path):
     # Two independent normal values: 0.12 / sqrt(0.03^2 + 0.03^2) = 2.83.
     assert row["p"] == pytest.approx(0.00468, abs=1e-4)
     assert row["ci_low"] == pytest.approx(0.12 - 1.96 * 0.0424264, abs=1e-4)
-    assert row["sentence"].endswith("unpaired, since one side has no items")
+    assert row["sentence"].endswith("unpaired, since one side has no items; one training of each arm")
 
 
 def test_two_folders_of_files_are_compared_at_the_same_step(tmp_path: Path):

@@ -19,10 +19,10 @@ import pyarrow as pa
 from scipy import stats
 
 from bias_intervene.analysis.calibration.findings import Answer, Finding, share
-from bias_intervene.analysis.comparison import HEADLINE, IN_NATS, Key, metric_key
 from bias_intervene.analysis.figures import Figure, Series
 from bias_intervene.analysis.pairing import CONTROL, frozen, paired_items
 from bias_intervene.analysis.records import Items, Run
+from bias_intervene.analysis.rows import HEADLINE, IN_NATS, Key, metric_key
 from bias_intervene.analysis.tables import SHOWN, short_name
 from bias_intervene.statistics import PairedComparison, minimum_detectable_effect, wilson_interval
 

@@ -12,10 +12,11 @@ from scipy import stats
 from scipy.special import expit
 
 from bias_intervene.analysis.calibration.findings import Answer, Bounds, Finding, over_worlds
-from bias_intervene.analysis.comparison import Comparison, Key, Row, metric_key
+from bias_intervene.analysis.comparison import Comparison
 from bias_intervene.analysis.figures import Figure, Series, dose_and_response, dose_of
 from bias_intervene.analysis.pairing import Arm
 from bias_intervene.analysis.records import Items, Run
+from bias_intervene.analysis.rows import Key, Row, metric_key
 from bias_intervene.analysis.tables import short_name
 from bias_intervene.analysis.verdicts import GAP, NEUTRAL
 from bias_intervene.statistics import over_seeds

@@ -79,7 +79,7 @@ def evaluate(run_dir: Path, settings: Settings, plan: Plan) -> None:
     if plan.evaluated_steps or plan.published_steps:
         stage("evaluate", run_dir, settings)
     elif not (run_dir / "results.json").is_file():
-        record.write_json(run_dir / "results.json", {"schema": 1, "metrics": [], "published": []})
+        record.write_no_results(run_dir)
 
 
 def stage(name: str, run_dir: Path, settings: Settings, *, node: Node = ALONE, meeting: Meeting | None = None) -> None:
@@ -136,7 +136,7 @@ def ensure_world_model(settings: Settings) -> None:
         record.open_run(folder, settings=ours.to_json(), plan=planning.to_json(plan))
         for name in ("prepare", "train"):
             stage(name, folder, ours)
-        record.write_json(folder / "results.json", {"schema": 1, "metrics": [], "published": []})
+        record.write_no_results(folder)
         record.write_record(folder)
 
 

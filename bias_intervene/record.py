@@ -229,6 +229,11 @@ def without_home(value: Any) -> Any:
     return value.replace(f"{home}{os.sep}", f"~{os.sep}") if isinstance(value, str) else value
 
 
+def write_no_results(run_dir: Path) -> None:
+    """results.json without a metric: nothing was to be scored."""
+    write_json(run_dir / "results.json", {"schema": 1, "metrics": [], "published": []})
+
+
 def write_record(run_dir: Path) -> None:
     """Gathers what the stages left into record.json."""
     write_json(run_dir / "record.json", gather(run_dir))

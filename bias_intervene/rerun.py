@@ -46,6 +46,9 @@ def main(argv: Sequence[str] | None = None) -> int:
     except BiasInterveneError as error:
         print(error, file=sys.stderr)
         return 1
+    except OSError as error:
+        print(f"{error.filename or output}: {error.strerror or error}", file=sys.stderr)
+        return 1
 
 
 def rerun(folder: Path, output: Path, *, cache_dir: str | None) -> int:

@@ -71,14 +71,15 @@ def claim(folder: Path, jobs: Sequence[Sequence[str]]) -> set[str]:
         names = Counter(directory_name(overrides) for overrides in jobs)
         twice = next(name for name, count in names.items() if count > 1)
         raise RunDirectoryError(f"{folder}: two jobs of the sweep would be written into {twice}; give each value once")
-    known = known_jobs(folder)
-    if known and asked and not (known.keys() <= asked.keys() or asked.keys() <= known.keys()):
-        told = telling(known | asked)
-        raise RunDirectoryError(
-            f"{folder}: this sweep holds other jobs, {some(told, known)}, and was asked for {some(told, asked)}. "
-            "Repeat it, repeat a part of it or add values to it; another question takes another name: sweep=NAME"
-        )
-    write(folder, known | asked)
+    with locked(folder):
+        known = known_jobs(folder)
+        if known and asked and not (known.keys() <= asked.keys() or asked.keys() <= known.keys()):
+            told = telling(known | asked)
+            raise RunDirectoryError(
+                f"{folder}: this sweep holds other jobs, {some(told, known)}, and was asked for {some(told, asked)}. "
+                "Repeat it, repeat a part of it or add values to it; another question takes another name: sweep=NAME"
+            )
+        write(folder, known | asked)
     return set(asked)
 
 
@@ -134,11 +135,17 @@ def state_of(folder: Path, name: str, overrides: list[str]) -> Job:
 
 def refresh(folder: Path, *, directory: str | None = None, overrides: Sequence[str] = ()) -> list[Job]:
     """The jobs as they are now, sweep.json written anew. directory: a job that was not known before (a search's)."""
-    with FileLock(folder / ".sweep.lock"):  # Jobs of several processes end at the same time.
+    with locked(folder):
         jobs = known_jobs(folder)
         if directory is not None:
             jobs.setdefault(directory, list(overrides))
         return write(folder, jobs)
+
+
+def locked(folder: Path) -> FileLock:
+    """What holds others off while sweep.json is written: jobs of several processes end at the same time."""
+    folder.mkdir(parents=True, exist_ok=True)
+    return FileLock(folder / ".sweep.lock")
 
 
 def fail(run_dir: Path, message: str) -> None:

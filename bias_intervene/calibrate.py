@@ -18,17 +18,22 @@ from bias_intervene.analysis.records import find
 from bias_intervene.errors import BiasInterveneError
 
 
-def main(argv: Sequence[str] | None = None) -> int:
-    """Exit status."""
-    parser = argparse.ArgumentParser(
+def parser() -> argparse.ArgumentParser:
+    """The command line."""
+    made = argparse.ArgumentParser(
         prog="python -m bias_intervene.calibrate",
-        description="What the runs of experiment=calibration say of the instrument: is found what was planted, and "
+        description="What the runs of experiment=calibration say of the instrument: is what was planted found, and "
         "nothing else?",
     )
-    parser.add_argument("folders", nargs="+", type=Path, metavar="DIR", help="a sweep's directory")
-    parser.add_argument("--output", type=Path, metavar="DIR", help="where to write (default: the first DIR)")
-    parser.add_argument("--json", action="store_true", help="print JSON instead of tables")
-    asked = parser.parse_args(argv)
+    made.add_argument("folders", nargs="+", type=Path, metavar="DIR", help="a sweep's directory")
+    made.add_argument("--output", type=Path, metavar="DIR", help="where to write (default: the first DIR)")
+    made.add_argument("--json", action="store_true", help="print JSON instead of tables")
+    return made
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Exit status."""
+    asked = parser().parse_args(argv)
     try:
         found = find(asked.folders)
         calibration = calibrate(found)

@@ -7,7 +7,7 @@ import pytest
 from hydra._internal.core_plugins.basic_sweeper import BasicSweeper
 from hydra.core.override_parser.overrides_parser import OverridesParser
 
-from bias_intervene import compare, preview
+from bias_intervene import calibrate, compare, preview
 from bias_intervene.app import overrides
 from bias_intervene.data.__main__ import parsers
 from bias_intervene.interventions.lexicon import DIRECTIONS
@@ -62,6 +62,12 @@ def test_compare_takes_its_options(command: str):
     words = shlex.split(command.split("#")[0])
     asked = compare.parser().parse_args(words[words.index("bias_intervene.compare") + 1 :])
     assert asked.folders
+
+
+@pytest.mark.parametrize("command", [c for c in COMMANDS if "bias_intervene.calibrate" in c])
+def test_calibrate_takes_its_options(command: str):
+    words = shlex.split(command.split("#")[0])
+    assert calibrate.parser().parse_args(words[words.index("bias_intervene.calibrate") + 1 :]).folders
 
 
 @pytest.mark.parametrize("preset", re.findall(r"^\| `experiment=(\w+)`", README, flags=re.MULTILINE))

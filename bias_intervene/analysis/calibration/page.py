@@ -19,16 +19,18 @@ MARKS = {True: "yes", False: "NO", None: ""}
 def write(calibration: Calibration, folder: Path) -> None:
     """calibration.json, calibration.html and figures/calibration_* into a folder."""
     write_json(folder / "calibration.json", calibration.to_json())
-    write_bytes(folder / "calibration.html", page(calibration).encode())
+    text = page(calibration, report_beside=(folder / "report.html").is_file())
+    write_bytes(folder / "calibration.html", text.encode())
     drawing.write(calibration.figures, folder / "figures")
 
 
-def page(calibration: Calibration) -> str:
-    """calibration.html."""
+def page(calibration: Calibration, *, report_beside: bool) -> str:
+    """calibration.html. report_beside: the comparison's report.html stands in the same folder."""
     return report.rendered(
         "calibration.html.j2",
         calibration.figures,
         passed=calibration.passed,
+        report_beside=report_beside,
         verdict=verdict(calibration),
         provenance=f"{calibration.num_runs} runs, {calibration.num_pairs} pairs of controls.",
         answers=[

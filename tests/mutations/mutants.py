@@ -22,8 +22,8 @@ class Mutant:
 
 MUTANTS = (
     Mutant(
-        "the swap is computed, counted and not applied", "bias_intervene/interventions/tokens/swaps.py",
-        "        flat[place] = swaps.new\n        return out\n", "        return out\n",
+        "the swap is computed, counted and not applied", "bias_intervene/data/row_swap.py",
+        "            apply_tokens(rows_BS, found, out=out)\n", "            np.copyto(out, rows_BS)\n",
     ),
     Mutant(
         "evaluation reads its rows through the swap", "bias_intervene/worker.py",

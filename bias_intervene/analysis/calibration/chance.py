@@ -24,7 +24,7 @@ from bias_intervene.analysis.pairing import CONTROL, frozen, paired_items
 from bias_intervene.analysis.records import Items, Run
 from bias_intervene.analysis.rows import HEADLINE, IN_NATS, Key, metric_key
 from bias_intervene.analysis.tables import SHOWN, short_name
-from bias_intervene.statistics import PairedComparison, minimum_detectable_effect, wilson_interval
+from bias_intervene.statistics import PairedComparison, minimum_detectable_effect
 
 LEVEL = 0.05
 EXCHANGES = 10
@@ -143,16 +143,23 @@ def rejected(found: Sequence[PairedComparison]) -> int:
 
 def false_positives(chance: Chance) -> Answer:
     """Control against control: does each test find a difference in 5% of cases?"""
-    counts = {test: {key: rejected(chance.exchanged[key]) for key in keys} for test, keys in chance.by_test().items()}
-    numbers = dict.fromkeys(counts, EXCHANGES * len(chance.pairs))
-    if chance.num_groups:
-        counts[OVER_SEEDS] = {key: chance.rejected_over_seeds(key) for key in chance.keys}
-        numbers[OVER_SEEDS] = chance.num_groups
     answer = Answer("false positives", question_of(false_positives))
-    for test, found in counts.items():
+    rates: dict[str, dict[Key, Finding]] = {}
+    n = EXCHANGES * len(chance.pairs)
+    for test, keys in chance.by_test().items():
+        counts = {key: rejected(chance.exchanged[key]) for key in keys}
+        rates[test] = {key: share(short_name(key), count, n) for key, count in counts.items()}
         # Metrics of one pair depend on each other: the interval counts the pairs and their exchanges, not the metrics.
-        mean = round(float(np.mean(list(found.values()))))
-        answer.findings.append(share(f"{test}, mean of {len(found)} metrics", mean, numbers[test], (0.0, MOST)))
+        mean = round(float(np.mean(list(counts.values()))))
+        answer.findings.append(share(f"{test}, mean of {len(keys)} metrics", mean, n, (0.0, MOST)))
+    if n := chance.num_groups:
+        # Groups share their pairs, so that no interval is given.
+        rates[OVER_SEEDS] = {
+            key: Finding(short_name(key), chance.rejected_over_seeds(key) / n, None, None, n) for key in chance.keys
+        }
+        mean = float(np.mean([one.value for one in rates[OVER_SEEDS].values()]))
+        name = f"{OVER_SEEDS}, mean of {len(chance.keys)} metrics"
+        answer.findings.append(Finding(name, mean, None, None, n, (0.0, MOST)))
     answer.figures.append(
         Figure(
             name="calibration_false_positives",
@@ -160,30 +167,31 @@ def false_positives(chance: Chance) -> Answer:
             x_label="false positives, %",
             y_label="",
             kind="forest",
-            series=forest(counts, numbers),
-            note="Bars: Wilson's 95% intervals. The line: 5%.",
+            series=forest(rates),
+            note="Bars: Wilson's 95% intervals over pairs and their exchanges. The line: 5%.",
             mark=100 * LEVEL,
         )
     )
     return answer
 
 
-def forest(counts: dict[str, dict[Key, int]], numbers: dict[str, int]) -> list[Series]:
+def forest(rates: dict[str, dict[Key, Finding]]) -> list[Series]:
     """Shares in per cent, one line a metric, the tests below each other."""
+
+    def per_cent(value: float | None) -> float:
+        return float("nan") if value is None else 100 * value
+
     made: list[Series] = []
-    place = float(sum(len(found) for found in counts.values()))
-    for test, found in counts.items():
-        n = numbers[test]
-        spans = [wilson_interval(count, n) for count in found.values()]
-        places = [place := place - 1 for _ in found]
+    place = float(sum(len(found) for found in rates.values()))
+    for test, found in rates.items():
         made.append(
             Series(
                 name=test,
-                x=[100 * count / n for count in found.values()],
-                y=places,
-                low=[100 * low for low, _ in spans],
-                high=[100 * high for _, high in spans],
-                labels=[short_name(key) for key in found],
+                x=[per_cent(one.value) for one in found.values()],
+                y=[place := place - 1 for _ in found],
+                low=[per_cent(one.ci_low) for one in found.values()],
+                high=[per_cent(one.ci_high) for one in found.values()],
+                labels=[one.name for one in found.values()],
             )
         )
     return made

@@ -79,7 +79,7 @@ def test_parity(scorer: Scorer, tmp_path: Path, world_folder: Path, architecture
         assert (row["ll_more"], row["ll_less"]) == pytest.approx((more, less), abs=1e-4)
     numbers = {m["metric"]: m["value"] for m in crows_pairs.metrics(ours) if m["subset"] == "all"}
     for metric in ("pct_stereotype", "likelihood_diff"):
-        assert numbers[metric] == pytest.approx(found["results"]["local_crows"][f"{metric},none"], abs=1e-6)
+        assert numbers[metric] == pytest.approx(found["results"]["local_crows"][f"{metric},none"], rel=1e-6)
 
     words = lambada.score([passage(str(n), text, place="") for n, text in enumerate(TEXTS)], model)
     for row, sample in zip(words, found["samples"]["local_lambada"], strict=True):

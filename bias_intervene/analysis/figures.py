@@ -12,6 +12,7 @@ where there is one (normal).
 - cost: a bias metric against a capability, checkpoint by checkpoint.
 """
 
+from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Literal
@@ -72,6 +73,11 @@ class Figure:
     diagonal: bool = False
     mark: float = 0.0
     """Where the upright line of a forest stands."""
+
+    @property
+    def num_lines(self) -> int:
+        """Lines of a forest below each other; 0 of other figures."""
+        return sum(len(one.x) for one in self.series) if self.kind == "forest" else 0
 
 
 def figures(compared: Comparison) -> list[Figure]:
@@ -174,12 +180,9 @@ def dose_and_response(compared: Comparison, *, among: Sequence[Arm] | None = Non
     by_label = {arm.label: arm for arm in (compared.arms if among is None else among)}
     for key in (NEUTRAL, GAP, *HEADLINE):
         groups: dict[str, list[tuple[float, dict]]] = {}
-        for row in (row for row in against_controls(compared, [key]) if row["arm"] in by_label):
-            run = by_label[row["arm"]].first
-            dose = dose_of(run)
-            if dose is not None:
-                name = " ".join(filter(None, [run.arm, str(run.settings.get("model.name") or "")]))
-                groups.setdefault(name, []).append((dose, row))
+        rows = [row for row in against_controls(compared, [key]) if row["arm"] in by_label]
+        for name, dose, row in named_doses([by_label[row["arm"]].first for row in rows], rows):
+            groups.setdefault(name, []).append((dose, row))
         if not any(len({dose for dose, _ in points}) > 1 for points in groups.values()):
             continue
         yield Figure(
@@ -193,6 +196,25 @@ def dose_and_response(compared: Comparison, *, among: Sequence[Arm] | None = Non
             ],
             note="Paired differences to the control with their 95% intervals.",
         )
+
+
+def named_doses(runs: Sequence[Run], rows: Sequence[dict]) -> list[tuple[str, float, dict]]:
+    """(line it belongs to, dose, row) of the rows whose dose is known.
+
+    Lines are of one intervention and model; where two ways lead to one dose (a tenth of the training, or half of the
+    rows of a fifth), also of one fraction.
+    """
+    known = [
+        (" ".join(filter(None, [run.arm, str(run.settings.get("model.name") or "")])), dose, run, row)
+        for run, row in zip(runs, rows, strict=True)
+        if (dose := dose_of(run)) is not None
+    ]
+    met = Counter((name, dose) for name, dose, _, _ in known)
+    twice = {name for (name, _), count in met.items() if count > 1}
+    return [
+        (f"{name}, {run.record['plan']['realised_fraction']:g} of the training" if name in twice else name, dose, row)
+        for name, dose, run, row in known
+    ]
 
 
 def differences(name: str, points: Sequence[tuple[float, dict]], key: Key) -> Series:

@@ -10,6 +10,8 @@ import pytest
 from bias_intervene import calibrate as command
 from bias_intervene.analysis.calibration import Answer, Finding, calibrate, page
 from bias_intervene.analysis.calibration.chance import control_pairs, exchanged
+from bias_intervene.analysis.comparison import compare
+from bias_intervene.analysis.figures import dose_and_response
 from bias_intervene.analysis.pairing import aligned
 from bias_intervene.analysis.records import find
 from bias_intervene.statistics import compare_paired
@@ -130,6 +132,18 @@ def test_one_training_is_no_treatment(whole: Path):
     assert apart.value > 0.3
     assert found(said, "she:he, neutral: spread").value > 1.5
     assert said.passed is None
+
+
+def test_two_ways_to_one_dose_are_two_lines(tmp_path: Path):
+    for fraction, probability in ((0.2, 0.5), (0.2, 1.0), (0.1, 1.0)):
+        for arm in ("none", "masculine_to_feminine"):
+            run(tmp_path / f"{arm}{fraction}{probability}", arm, fraction=fraction, probability=probability, moved=1.0)
+    drawn = {figure.name: figure for figure in dose_and_response(compare([tmp_path]))}
+    lines = {one.name: one.x for one in drawn["dose_response_pronouns_prompts_neutral_log_odds_she_he"].series}
+    assert lines == {
+        "masculine_to_feminine calibration, 0.2 of the training": [10.0, 20.0],
+        "masculine_to_feminine calibration, 0.1 of the training": [10.0],
+    }
 
 
 def test_bounds():

@@ -20,8 +20,8 @@ if TYPE_CHECKING:
 
 COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#000000")
 BEHIND = "#999999"
-LONG_NAME = 28
-"""Letters of a name of which only two fit abreast below a picture."""
+LEGEND_LETTERS = 100
+"""Letters that fit below a picture, with 6 for each line's own sign."""
 FORMATS = ("png", "svg", "pdf")
 TIMELESS: dict[str, dict[str, Any]] = {"svg": {"Date": None}, "pdf": {"CreationDate": None}}
 
@@ -82,8 +82,8 @@ def drawn(figure: Figure, chosen: dict[str, str]) -> dict[str, bytes]:
     axes.set_ylabel(figure.y_label)
     axes.spines[["top", "right"]].set_visible(False)
     if figure.series:
-        abreast = 3 if max(len(one.name) for one in figure.series) < LONG_NAME else 2
-        picture.legend(loc="outside lower center", frameon=False, fontsize=8, ncols=min(abreast, len(figure.series)))
+        abreast = max(1, LEGEND_LETTERS // (6 + max(len(one.name) for one in figure.series)))
+        picture.legend(loc="outside lower center", frameon=False, fontsize=8, ncols=min(3, abreast, len(figure.series)))
     return {kind: saved(picture, kind) for kind in FORMATS}
 
 

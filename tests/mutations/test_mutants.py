@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.mutations.__main__ import broken, copied
+from tests.mutations.__main__ import REPOSITORY, broken, copied
 from tests.mutations.mutants import MUTANTS, Mutant
 
 
@@ -12,7 +12,9 @@ from tests.mutations.mutants import MUTANTS, Mutant
 def test_the_place_is_there_and_the_faulty_code_compiles(mutant: Mutant, tmp_path: Path):
     place = copied(tmp_path)
     broken(mutant, place)
-    compile((place / mutant.path).read_text(encoding="utf8"), mutant.path, "exec")
+    faulty = (place / mutant.path).read_text(encoding="utf8")
+    assert faulty != (REPOSITORY / mutant.path).read_text(encoding="utf8")
+    compile(faulty, mutant.path, "exec")
 
 
 def test_code_that_has_changed_is_named(tmp_path: Path):

@@ -24,9 +24,9 @@ from bias_intervene.analysis.pairing import CONTROL, frozen, paired_items
 from bias_intervene.analysis.records import Items, Run
 from bias_intervene.analysis.rows import HEADLINE, IN_NATS, Key, metric_key
 from bias_intervene.analysis.tables import SHOWN, short_name
+from bias_intervene.analysis.verdicts import ALPHA
 from bias_intervene.statistics import PairedComparison, minimum_detectable_effect
 
-LEVEL = 0.05
 EXCHANGES = 10
 """Random exchanges of each pair."""
 REGROUPINGS = 60
@@ -130,12 +130,12 @@ class Chance:
     def rejected_over_seeds(self, key: Key) -> int:
         """Groups in which Student's test finds something."""
         mean, stderr = self.over_seeds(key)
-        return int((np.abs(mean) > stats.t.ppf(1 - LEVEL / 2, GROUP - 1) * stderr).sum())
+        return int((np.abs(mean) > stats.t.ppf(1 - ALPHA / 2, GROUP - 1) * stderr).sum())
 
 
 def rejected(found: Sequence[PairedComparison]) -> int:
     """How many have p below the level."""
-    return sum(one.p < LEVEL for one in found)
+    return sum(one.p < ALPHA for one in found)
 
 
 # --- the questions ---------------------------------------------------------------------------------------------
@@ -169,7 +169,7 @@ def false_positives(chance: Chance) -> Answer:
             kind="forest",
             series=forest(rates),
             note="Bars: Wilson's 95% intervals over pairs and their exchanges. The line: 5%.",
-            mark=100 * LEVEL,
+            mark=100 * ALPHA,
         )
     )
     return answer
@@ -222,7 +222,7 @@ def power(chance: Chance) -> Answer:
 
 def observed_over_stated(difference: np.ndarray, stderr: np.ndarray, df: np.ndarray) -> float:
     """The effect that four of five tests find, over the one that they state (root mean square). (tests,) each."""
-    needed = stats.t.ppf(1 - LEVEL / 2, df) * stderr - difference
+    needed = stats.t.ppf(1 - ALPHA / 2, df) * stderr - difference
     stated = [minimum_detectable_effect(float(s), df=float(d)) for s, d in zip(stderr, df, strict=True)]
     return float(np.quantile(needed, 0.8) / np.sqrt(np.mean(np.square(stated))))
 

@@ -18,7 +18,7 @@ from bias_intervene.analysis.pairing import Arm
 from bias_intervene.analysis.records import Items, Run
 from bias_intervene.analysis.rows import Key, Row, metric_key
 from bias_intervene.analysis.tables import short_name
-from bias_intervene.analysis.verdicts import GAP, NEUTRAL
+from bias_intervene.analysis.verdicts import ALPHA, GAP, NEUTRAL
 from bias_intervene.statistics import over_seeds
 
 LEANING = ("female_leaning", "male_leaning")
@@ -193,7 +193,7 @@ def monotone(name: str, rising_WD: np.ndarray) -> Iterator[Finding]:
     Source: Page 1963, worlds as blocks; and each step of the dose by itself, over worlds.
     """
     trend = stats.page_trend_test(rising_WD)
-    yield Finding(f"{name}: p of Page's trend test", float(trend.pvalue), None, None, len(rising_WD), (None, 0.05))
+    yield Finding(f"{name}: p of Page's trend test", float(trend.pvalue), None, None, len(rising_WD), (None, ALPHA))
     steps = [over_seeds(step) for step in np.diff(rising_WD, axis=1).T]
     falling = sum(step.ci_high < 0 for step in steps)
     yield Finding(f"{name}: steps against the dose, beyond error", falling, None, None, len(steps), (0, 0))
@@ -267,7 +267,7 @@ def placebos(compared: Comparison) -> Answer:
         known = [one for one in p if one is not None]
         if known:
             name = f"{arm.first.arm}{' at probability 0' if arm in of_none else ''}"
-            differing = sum(one < 0.05 for one in known) / len(known)
+            differing = sum(one < ALPHA for one in known) / len(known)
             said = f"{name}: share of metrics that differ, p < .05"
             answer.findings.append(Finding(said, differing, None, None, len(known), (0.0, 0.12)))
             answer.findings.extend(change(compared, arm, NEUTRAL))

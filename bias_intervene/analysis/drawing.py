@@ -77,6 +77,9 @@ def drawn(figure: Figure, chosen: dict[str, str]) -> dict[str, bytes]:
         axes.axvline(figure.mark, color="0.6", linewidth=0.8)
     if figure.diagonal:
         axes.axline((0, 0), slope=1, color="0.6", linewidth=0.8)
+    if figure.from_zero:
+        axes.axhline(0, color="0.6", linewidth=0.8)
+        axes.set_xlim(left=0)
     axes.set_title(figure.title, loc="left", fontsize=10)
     axes.set_xlabel(figure.x_label)
     axes.set_ylabel(figure.y_label)

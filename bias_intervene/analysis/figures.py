@@ -13,7 +13,7 @@ where there is one (normal).
 """
 
 from collections import Counter
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Literal
 
@@ -71,6 +71,8 @@ class Figure:
     series: list[Series]
     note: str = ""
     diagonal: bool = False
+    from_zero: bool = False
+    """Both axes reach zero: nothing altered is no difference."""
     mark: float = 0.0
     """Where the upright line of a forest stands."""
 
@@ -172,7 +174,12 @@ def interval(found: Sequence[tuple[float, float | None]]) -> tuple[float, float,
 def dose_of(run: Run) -> float | None:
     """Per cent of the original training read altered: fraction in effect times probability; None where unknown."""
     fraction = run.record["plan"].get("realised_fraction")
-    return None if fraction is None else 100 * fraction * float(run.settings.get("intervention.probability", 1.0))
+    return None if fraction is None else fraction * share_of(run)
+
+
+def share_of(run: Run) -> float:
+    """Per cent of what the run itself reads that is altered: the dose of a model whose training is not known."""
+    return 100 * float(run.settings.get("intervention.probability", 1.0))
 
 
 def dose_and_response(compared: Comparison, *, among: Sequence[Arm] | None = None) -> Iterator[Figure]:
@@ -181,16 +188,21 @@ def dose_and_response(compared: Comparison, *, among: Sequence[Arm] | None = Non
     for key in (NEUTRAL, GAP, *HEADLINE):
         groups: dict[str, list[tuple[float, dict]]] = {}
         rows = [row for row in against_controls(compared, [key]) if row["arm"] in by_label]
-        for name, dose, row in named_doses([by_label[row["arm"]].first for row in rows], rows):
+        runs = [by_label[row["arm"]].first for row in rows]
+        of_the_training = any(dose_of(run) is not None for run in runs)
+        for name, dose, row in named_doses(runs, rows, dose_of if of_the_training else share_of):
             groups.setdefault(name, []).append((dose, row))
         if not any(len({dose for dose, _ in points}) > 1 for points in groups.values()):
             continue
         yield Figure(
             name=file_name("dose_response", key),
             title=f"Dose and response: {short_name(key)}",
-            x_label="% of the training read altered (fraction x probability)",
+            x_label="% of the training read altered (fraction x probability)"
+            if of_the_training
+            else "% of the rows read altered (probability)",
             y_label="difference to the control",
             kind="lines",
+            from_zero=True,
             series=[
                 differences(name, sorted(points, key=lambda point: point[0]), key) for name, points in groups.items()
             ],
@@ -198,11 +210,13 @@ def dose_and_response(compared: Comparison, *, among: Sequence[Arm] | None = Non
         )
 
 
-def named_doses(runs: Sequence[Run], rows: Sequence[dict]) -> list[tuple[str, float, dict]]:
+def named_doses(
+    runs: Sequence[Run], rows: Sequence[dict], dose_of: Callable[[Run], float | None]
+) -> list[tuple[str, float, dict]]:
     """(line it belongs to, dose, row) of the rows whose dose is known.
 
     Lines are of one intervention and model; where two ways lead to one dose (a tenth of the training, or half of the
-    rows of a fifth), also of one fraction.
+    rows of a fifth), also of one length.
     """
     known = [
         (" ".join(filter(None, [run.arm, str(run.settings.get("model.name") or "")])), dose, run, row)
@@ -211,10 +225,14 @@ def named_doses(runs: Sequence[Run], rows: Sequence[dict]) -> list[tuple[str, fl
     ]
     met = Counter((name, dose) for name, dose, _, _ in known)
     twice = {name for (name, _), count in met.items() if count > 1}
-    return [
-        (f"{name}, {run.record['plan']['realised_fraction']:g} of the training" if name in twice else name, dose, row)
-        for name, dose, run, row in known
-    ]
+    return [(f"{name}, {length_of(run)}" if name in twice else name, dose, row) for name, dose, run, row in known]
+
+
+def length_of(run: Run) -> str:
+    """How much the run trained, in words."""
+    plan = run.record["plan"]
+    fraction = plan.get("realised_fraction")
+    return f"{plan['num_steps']} steps" if fraction is None else f"{fraction:g} of the training"
 
 
 def differences(name: str, points: Sequence[tuple[float, dict]], key: Key) -> Series:

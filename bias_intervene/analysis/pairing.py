@@ -13,16 +13,10 @@ from typing import Any
 
 import numpy as np
 
-from bias_intervene.analysis.records import NAMED_BY_THE_ARM, OF_THE_SEED, Items, Run
+from bias_intervene.analysis.records import CONTROL, OF_THE_ARM, OF_THE_SEED, Items, Run
 from bias_intervene.errors import RunDirectoryError, did_you_mean
 from bias_intervene.statistics import PairedComparison, cluster_sums, compare_gap, compare_paired, compare_perplexity
 
-CONTROL = "none"
-OF_THE_ARM = {
-    *NAMED_BY_THE_ARM, "intervention.probability", "intervention.unit", "intervention.length",
-    "intervention.possessives", "intervention.margin",
-}  # fmt: skip
-"""Settings that a control has no use for: it is the control of every value of them."""
 MAY_DIFFER = {"device", "protocols"}
 """Parts of an evaluation's identity that leave its numbers comparable: the metrics that both have are compared."""
 

@@ -21,6 +21,12 @@ from bias_intervene.record import SCHEMA, flatten, has_effect, read_json
 OF_THE_SEED = ("seed", "data.seed", "model.seed")
 """Settings whose other values make a replicate, not another experiment."""
 NAMED_BY_THE_ARM = ("intervention.name", "model.variant")
+CONTROL = "none"
+OF_THE_ARM = {
+    *NAMED_BY_THE_ARM, "intervention.probability", "intervention.unit", "intervention.length",
+    "intervention.possessives", "intervention.margin",
+}  # fmt: skip
+"""Settings that a control has no use for: it is the control of every value of them."""
 KEPT_ITEMS = 32
 """Files of items held at once: those of an arm, its control and their bases."""
 
@@ -211,8 +217,16 @@ def label(runs: Sequence[Run]) -> None:
     for key in sorted(differing_settings(runs), key=len):
         told.setdefault(tuple(repr(one.get(key)) for one in settings), key)
     others = [key for key in told.values() if key not in {*NAMED_BY_THE_ARM, *OF_THE_SEED}]
+    unused = unused_by_controls(runs)
     for run, one in zip(runs, settings, strict=True):
-        run.label = " ".join([run.arm, *(f"{brief(key, settings)}={one.get(key)}" for key in others)])
+        own = [key for key in others if run.arm != CONTROL or key not in unused]
+        run.label = " ".join([run.arm, *(f"{brief(key, settings)}={one.get(key)}" for key in own)])
+
+
+def unused_by_controls(runs: Sequence[Run]) -> set[str]:
+    """The settings that tell nothing of these controls: of an intervention, and the same in all of them."""
+    controls = [run.settings for run in runs if run.arm == CONTROL]
+    return {key for key in OF_THE_ARM if len({repr(one.get(key)) for one in controls}) == 1}
 
 
 def brief(key: str, settings: Sequence[Mapping[str, Any]]) -> str:

@@ -229,6 +229,8 @@ def layout(figure: Figure) -> dict[str, Any]:
         values = [value for one in figure.series for value in (*one.x, *one.y)]
         low, high = min(values), max(values)
         made["shapes"] = [line(x0=low, x1=high, y0=low, y1=high)]
+    if figure.from_zero:
+        made["xaxis"]["rangemode"] = made["yaxis"]["rangemode"] = "tozero"
     return made
 
 

@@ -17,7 +17,15 @@ from rich.text import Text
 from bias_intervene.analysis import published
 from bias_intervene.analysis.comparison import Comparison
 from bias_intervene.analysis.pairing import Arm
-from bias_intervene.analysis.records import NAMED_BY_THE_ARM, OF_THE_SEED, Run, brief, differing_settings
+from bias_intervene.analysis.records import (
+    CONTROL,
+    NAMED_BY_THE_ARM,
+    OF_THE_SEED,
+    Run,
+    brief,
+    differing_settings,
+    unused_by_controls,
+)
 from bias_intervene.analysis.rows import BASE, PUBLISHED, SHARES, Key, metric_key
 from bias_intervene.analysis.verdicts import probability
 from bias_intervene.memory import gib
@@ -116,13 +124,15 @@ def runs_cells(arms: Sequence[Arm]) -> tuple[list[str], list[list[str]]]:
     """(columns, one row an arm): what differs, how many seeds, and what the swap did."""
     runs = [arm.first for arm in arms]
     keys = [key for key in differing_settings(runs) if key not in {*NAMED_BY_THE_ARM, *OF_THE_SEED}]
+    unused = unused_by_controls(runs)
     rows: list[list[str]] = []
     for arm, run in zip(arms, runs, strict=True):
         plan = run.record["plan"]
+        hidden = set(keys) if run.foreign else unused if run.arm == CONTROL else set[str]()
         rows.append(
             [
                 run.arm,
-                *("-" if run.foreign else str(run.settings.get(key)) for key in keys),
+                *("-" if key in hidden else str(run.settings.get(key)) for key in keys),
                 str(len(arm.replicates)),
                 " ".join(filter(None, [plan["repository"].split("/")[-1], plan["revision"]])),
                 str(plan["num_steps"]),

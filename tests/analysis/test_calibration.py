@@ -134,6 +134,15 @@ def test_one_training_is_no_treatment(whole: Path):
     assert said.passed is None
 
 
+@pytest.mark.filterwarnings("error")
+def test_one_pair_of_controls_has_no_spread(tmp_path: Path):
+    for seed in (101, 102):
+        run(tmp_path / str(seed), seed=seed, noise=0.1)
+    said = answers(tmp_path)["seeds"]
+    assert found(said, "she:he, neutral: trainings of one arm told apart").n == 1
+    assert not [finding for finding in said.findings if "spread" in finding.name]
+
+
 def test_two_ways_to_one_dose_are_two_lines(tmp_path: Path):
     for fraction, probability in ((0.2, 0.5), (0.2, 1.0), (0.1, 1.0)):
         for arm in ("none", "masculine_to_feminine"):

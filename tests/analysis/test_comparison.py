@@ -43,6 +43,12 @@ def test_one_control_serves_every_dose(tmp_path: Path):
     assert [r["arm"] for r in rows if r["difference"] is not None] == [
         "both probability=0.5", "both probability=1.0",
     ]  # fmt: skip
+    # A probability says nothing of a control, unless there is one for each.
+    assert {r["baseline_arm"] for r in rows if r["difference"] is not None} == {"none"}
+    made(tmp_path / "m", "none", {"a": 1.0, "b": 0.0}, probability=0.5)
+    assert {run.label for run in find([tmp_path]).runs if run.arm == "none"} == {
+        "none probability=0.5", "none probability=1.0",
+    }  # fmt: skip
 
 
 def test_items_are_paired_by_identity(tmp_path: Path):

@@ -127,6 +127,17 @@ def test_dose_and_response_are_the_differences_to_the_control(folder: Path):
     assert series.y == pytest.approx([12.5, 25.0])
 
 
+def test_the_dose_of_a_model_whose_training_is_not_known_is_the_share_of_its_rows(tmp_path: Path):
+    items = {item: float(n % 2) for n, item in enumerate("abcdefgh")}
+    made(tmp_path / "none", "none", items)
+    for probability, changed in ((0.25, "a"), (1.0, "ac")):
+        swapped = items | dict.fromkeys(changed, 1.0)
+        made(tmp_path / f"swap{probability}", "masculine_to_feminine", swapped, probability=probability)
+    drawn = {figure.name: figure for figure in figures.figures(compared([tmp_path]))}
+    figure = drawn["dose_response_crows_pairs_likelihood_gender_pct_stereotype"]
+    assert (figure.x_label, figure.series[0].x) == ("% of the rows read altered (probability)", [25.0, 100.0])
+
+
 def test_arms_over_steps_start_from_the_base(folder: Path):
     drawn = {figure.name: figure for figure in figures.figures(compared([folder]))}
     series = drawn["over_steps_crows_pairs_likelihood_gender_pct_stereotype"].series

@@ -20,8 +20,8 @@ from scipy import stats
 
 from bias_intervene.analysis.calibration.findings import Answer, Finding, share
 from bias_intervene.analysis.figures import Figure, Series
-from bias_intervene.analysis.pairing import CONTROL, frozen, paired_items
-from bias_intervene.analysis.records import Items, Run
+from bias_intervene.analysis.pairing import frozen, paired_items
+from bias_intervene.analysis.records import CONTROL, Items, Run
 from bias_intervene.analysis.rows import HEADLINE, IN_NATS, Key, metric_key
 from bias_intervene.analysis.tables import SHOWN, short_name
 from bias_intervene.analysis.verdicts import ALPHA
@@ -231,10 +231,10 @@ def seeds(chance: Chance) -> Answer:
     """How far do two trainings of one arm differ, against the error that one of them reports?"""
     answer = Answer("seeds", question_of(seeds))
     for key in [key for key in chance.keys if key in SHOWN]:
-        spread = float(chance.differences(key).std(ddof=1))
         reported = float(np.sqrt(np.mean([one.stderr**2 for one in chance.as_trained[key]])))
         name, n = short_name(key), len(chance.pairs)
-        if reported > 0:
+        if reported > 0 and n > 1:
+            spread = float(chance.differences(key).std(ddof=1))
             said = f"{name}: spread between trainings over the error of one"
             answer.findings.append(Finding(said, spread / reported, None, None, n))
         told_apart = rejected(chance.as_trained[key])

@@ -3,7 +3,8 @@
 For prose, code and a mixed corpus it prints tokens a second, and two ratios of things measured in the same run: to the
 path through text (decode, regular expression, encode, by the `tokenizers` library) and to `np.copyto` of the same
 array; and the peak of extra memory. Every rule, guard and count is on, one thread. The rows are uint16, as stored,
-2,049 tokens each, repeated to 64 MiB so that the copy goes through memory.
+2,049 tokens each, repeated to 64 MiB so that the copy goes through memory. First with the compiled loops, where Numba
+is installed, then in NumPy alone (`numpy_...` in JSON).
 
 Prose: ../shared/data/prose, or --prose. Code: the standard library of this Python. Mixed: rows of both in turn, one of
 prose to two of code and help pages. The tokenizer is GPT-NeoX's where ../shared is, else one trained on the spot.
@@ -17,6 +18,7 @@ import sysconfig
 import time
 import tracemalloc
 from collections.abc import Callable, Sequence
+from importlib.util import find_spec
 from itertools import islice
 from pathlib import Path
 
@@ -51,32 +53,38 @@ def main(argv: Sequence[str] | None = None) -> None:
     found = SHARED / "tokenizer" / "20B_tokenizer.json"
     tokenizer = Tokenizer.from_file(str(found)) if found.is_file() else trained("gpt2", 8000)
     prose = [path.read_text(encoding="utf8") for path in asked.prose]
-    swap = TokenSwap(tokenizer, "masculine_to_feminine", fit(prose))
+    possessives = fit(prose)
     prose_rows = rows_of(tokenizer, prose, SIZE, 2000)
     code_rows = rows_of(tokenizer, code(), SIZE, 1000)
     others = np.concatenate([code_rows, rows_of(tokenizer, english(), SIZE, 200)])
     np.random.default_rng(0).shuffle(others)
     count = min(len(prose_rows), len(others) // 2)
     mixed = np.concatenate([prose_rows[:count], others[: 2 * count]])
-    results = {
-        name: measured(tokenizer, swap, rows, asked.mebibytes << 20)
-        for name, rows in (("prose", prose_rows), ("code", code_rows), ("mixed", mixed))
-    }
+    corpora = {"prose": prose_rows, "code": code_rows, "mixed": mixed}
+    ways = {"": True, "numpy_": False} if find_spec("numba") else {"": False}
+    results: dict[str, dict[str, float]] = {name: {} for name in corpora}
+    for prefix, is_compiled in ways.items():
+        swap = TokenSwap(tokenizer, "masculine_to_feminine", possessives, is_compiled=is_compiled)
+        for name, rows in corpora.items():
+            found = measured(tokenizer, swap, rows, asked.mebibytes << 20)
+            results[name] |= {f"{prefix}{figure}": value for figure, value in found.items()}
     if asked.json:
         print(json.dumps(results, indent=2))
         return
     table = Table(title=f"{tokenizer.get_vocab_size():,} tokens in the vocabulary", title_justify="left")
-    for column in ("corpus", "pronouns, %", "tokens/s", "x text path", "x copy", "extra memory, MiB"):
-        table.add_column(column, justify="left" if column == "corpus" else "right")
+    for column in ("corpus", "by", "pronouns, %", "tokens/s", "x text path", "x copy", "extra memory, MiB"):
+        table.add_column(column, justify="left" if column in ("corpus", "by") else "right")
     for name, values in results.items():
-        table.add_row(
-            name,
-            f"{100 * values['share_of_pronouns']:.2f}",
-            f"{values['tokens_per_second'] / 1e6:,.0f} M",
-            f"{values['ratio_to_text_path']:,.0f}",
-            f"{values['ratio_to_copy']:.3f}",
-            f"{values['peak_extra_memory_mib']:.0f}",
-        )
+        for prefix, is_compiled in ways.items():
+            table.add_row(
+                name,
+                "Numba" if is_compiled else "NumPy",
+                f"{100 * values[prefix + 'share_of_pronouns']:.2f}",
+                f"{values[prefix + 'tokens_per_second'] / 1e6:,.0f} M",
+                f"{values[prefix + 'ratio_to_text_path']:,.0f}",
+                f"{values[prefix + 'ratio_to_copy']:.3f}",
+                f"{values[prefix + 'peak_extra_memory_mib']:.0f}",
+            )
     Console(width=100).print(table)
 
 
@@ -96,6 +104,7 @@ def measured(tokenizer: Tokenizer, swap: TokenSwap, rows: np.ndarray, size: int)
     ours = best(lambda: swap(array, out=out, is_cut=True)) / array.size
     sample = rows[:: max(1, len(rows) // TEXT_ROWS)][:TEXT_ROWS]
     text = best(lambda: through_text(tokenizer, sample)) / sample.size
+    swap.kept.clear()
     tracemalloc.start()
     swap(array, out=out, is_cut=True)
     peak = tracemalloc.get_traced_memory()[1]

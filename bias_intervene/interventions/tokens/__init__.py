@@ -1,8 +1,9 @@
 """The swap over token ids: `rule` is where to begin.
 
 `vocabulary` reads a tokenizer, `classes` tells what each token looks like from beside it, `forms` which tokens are
-pronouns, `language` and `roles` answer the questions that reach beyond a neighbour, `asking` puts the rest to the text
-rule, `swaps` applies what was found.
+pronouns, `outcomes` what their sides make of them, `language` and `roles` answer the questions that reach beyond a
+neighbour, `asking` puts the rest to the text rule, `swaps` applies what was found. `kernel`, where Numba is installed,
+does the common case of it all at once.
 """
 
 from bias_intervene.interventions.tokens.rule import SwappedRows, TokenSwap, compiled

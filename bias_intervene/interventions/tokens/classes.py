@@ -13,7 +13,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from bias_intervene.interventions.lexicon import FUNCTION_WORDS
+from bias_intervene.interventions.lexicon import FUNCTION_WORDS, LANGUAGE_WINDOW_WORDS
 from bias_intervene.interventions.text import CODE_MARKS_AFTER, CODE_MARKS_BEFORE, SPELLINGS, WORD
 from bias_intervene.interventions.tokens.vocabulary import Vocabulary
 
@@ -71,6 +71,10 @@ class Code(IntEnum):
 
 MAX_WORD_CHARS, MAX_SPACE_CHARS = 16, 16
 """Longer tokens are left to the text: so three neighbours stay within the reach of the text rule."""
+MARGIN = LANGUAGE_WINDOW_WORDS
+"""Tokens of nothing laid between rows: more than any look at neighbours reaches."""
+MAX_LINE_ENDS = 3
+"""Tokens of white space before a form that are looked beyond."""
 TOO_LONG = 99
 """Entry of `newlines` for a run of white space that is left to the text."""
 HASH_BASE, MASK = 0x9E3779B97F4A7C15, 2**64 - 1

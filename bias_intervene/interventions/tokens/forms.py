@@ -61,7 +61,10 @@ class Forms:
         self.word = np.array([WORDS.index(word) for word in words])
         self.role = np.array([ROLE_NAMES.index(FIXED_ROLE[word]) if word in FIXED_ROLE else -1 for word in words])
         """Index into ROLE_NAMES; -1: its neighbours tell."""
-        self.new = np.array([[self.single(form, role) for role in ROLE_NAMES] for form in self.forms])
+        self.replacements = [[self.replacement(form, role) for role in ROLE_NAMES] for form in self.forms]
+        """Form, role -> the ids that replace it."""
+        self.new = np.array([[ids[0] if len(ids) == 1 else -1 for ids in roles] for roles in self.replacements])
+        self.new[self.lengths > 1] = -1
         """(forms, roles): the id that replaces a form of one token; -1: there is no such one."""
         self.by_token()
 
@@ -106,11 +109,6 @@ class Forms:
         """Ids of what replaces a form in a role."""
         after = with_case(self.target(form.spelling.lower(), role), form.spelling)
         return self.vocabulary.word_ids(form.lead + after)
-
-    def single(self, form: Form, role: str) -> int:
-        """The id that replaces a form of one token; -1: several, or the form has several."""
-        ids = self.replacement(form, role)
-        return ids[0] if len(ids) == len(form.ids) == 1 else -1
 
     def find(self, flat: np.ndarray, places: np.ndarray) -> Hits:
         """Every form at the `places` of flat rows that hold a form's token, parts of longer words among them."""

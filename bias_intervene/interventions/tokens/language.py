@@ -32,14 +32,19 @@ class Language(IntEnum):
 
 
 def languages(
-    classes: TokenClasses, flat: np.ndarray, codes: np.ndarray, start: np.ndarray, end: np.ndarray
+    classes: TokenClasses, flat: np.ndarray, start: np.ndarray, end: np.ndarray, codes: np.ndarray | None = None
 ) -> np.ndarray:
     """uint8 (places,) of `Language` for the words around tokens [start, end), ascending.
 
-    flat: rows as `rule` lays them out, LANGUAGE_WINDOW_WORDS tokens or more between them. codes: uint8, their `Code`s.
+    flat: rows as `rule` lays them out, LANGUAGE_WINDOW_WORDS tokens or more between them. codes: uint8, their `Code`s,
+    where they are at hand.
     """
     found = np.full(start.shape, Language.ENGLISH, dtype=np.uint8)
-    unsure = not_surely_english(codes, start, end)
+    if start.size * SPARSE < flat.size:
+        near, begin, until = surroundings(flat if codes is None else codes, start, end)
+        unsure = not_surely_english(classes.code.take(near) if codes is None else near, begin, until)
+    else:
+        unsure = not_surely_english(classes.code.take(flat) if codes is None else codes, start, end)
     if unsure.size:
         found[unsure] = counted(classes, flat, start[unsure], end[unsure])
     return found
@@ -50,8 +55,6 @@ def not_surely_english(codes: np.ndarray, start: np.ndarray, end: np.ndarray) ->
     rest = np.arange(start.size)
     if not rest.size:
         return rest
-    if start.size * SPARSE < codes.size:
-        codes, start, end = surroundings(codes, start, end)
     # Common words that no letter follows, summed over windows twice as wide each time. A token that may hold several
     # words, or ends the document, spoils the windows it is in.
     sums, spoilt = codes[:-1] & ~(codes[1:] >> 1) & np.uint8(Code.FUNCTION_WORD), codes & np.uint8(Code.UNCLEAR)
@@ -77,11 +80,11 @@ def not_surely_english(codes: np.ndarray, start: np.ndarray, end: np.ndarray) ->
     return rest[total < LANGUAGE_MINIMUM_HITS]
 
 
-def surroundings(codes: np.ndarray, start: np.ndarray, end: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """(codes, start, end) of nothing but what is near the places: where they are few, the rest need not be summed."""
-    before, width = LANGUAGE_WINDOW_WORDS + 1, int((end - start).max())
+def surroundings(flat: np.ndarray, start: np.ndarray, end: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """(flat, start, end) of nothing but what is near the places: where they are few, the rest need not be summed."""
+    before, width = LANGUAGE_WINDOW_WORDS + 1, int((end - start).max(initial=0))
     offsets = np.arange(-before, width + LANGUAGE_WINDOW_WORDS + 1)
-    near = codes.take(start[:, None] + offsets, mode="clip").reshape(-1)
+    near = flat.take(start[:, None] + offsets, mode="clip").reshape(-1)
     place = np.arange(start.size) * offsets.size + before
     return near, place, place + (end - start)
 

@@ -60,18 +60,18 @@ def apply(rows: np.ndarray, swaps: TokenSwaps, *, out: np.ndarray | None = None)
     if out is None:
         out = np.empty_like(rows)
     np.copyto(out, rows)
-    flat = out.reshape(-1)
-    place = swaps.row * rows.shape[-1] + swaps.start
-    if not swaps.pieces:
-        flat[place] = swaps.new
-        return out
-    single = swaps.new >= 0
-    flat[place[single]] = swaps.new[single]
+    write(np.atleast_2d(out), swaps)
+    return out
+
+
+def write(rows: np.ndarray, swaps: TokenSwaps) -> None:
+    """Applies `swaps` to `rows` (rows, tokens) in place. Swaps that change the number of tokens are refused."""
+    single = swaps.new >= 0 if swaps.pieces else slice(None)
+    rows[swaps.row[single], swaps.start[single]] = swaps.new[single]
     for number, ids in swaps.pieces.items():
         if len(ids) != swaps.width[number]:
             raise ValueError("a swap changes the number of tokens: use apply_shifted, or leave it out")
-        flat[place[number] : place[number] + len(ids)] = ids
-    return out
+        rows[swaps.row[number], swaps.start[number] : swaps.start[number] + len(ids)] = ids
 
 
 def apply_shifted(row: np.ndarray, swaps: TokenSwaps, *, padding_id: int) -> tuple[np.ndarray, int]:

@@ -31,7 +31,8 @@ def test_every_place_is_told_as_in_text(kind: str, name: str):
     flat = swap.laid_out(np.array([encoding.ids]))
     places = [at for at, (start, end) in enumerate(encoding.offsets) if is_whole_word(text, start, end)]
     starts = np.array(places) + MARGIN
-    answers = told(swap.classes, flat, swap.forms.codes.take(flat), starts, starts + 1)
+    answers = told(swap.classes, flat, starts, starts + 1, swap.forms.codes.take(flat))
+    np.testing.assert_array_equal(told(swap.classes, flat, starts, starts + 1), answers)
     reference = LanguageOfText(text)
     expected = [reference.is_other(*word_in(text, *encoding.offsets[at])) for at in places]
     for at, answer, is_other in zip(places, answers.tolist(), expected, strict=True):
@@ -52,7 +53,7 @@ def word_in(text: str, start: int, end: int) -> tuple[int, int]:
     return (start + 1 if text[start] == " " else start), end
 
 
-def test_few_places_are_told_as_many_are(monkeypatch: pytest.MonkeyPatch):
+def test_few_places_are_told_as_many_are():
     """What is summed near the places alone is what is summed everywhere."""
     random = np.random.default_rng(5)
     for share in (0.1, 0.5):  # Of common words: few places are sure, or most.
@@ -62,9 +63,9 @@ def test_few_places_are_told_as_many_are(monkeypatch: pytest.MonkeyPatch):
         codes[:MARGIN] = codes[-MARGIN:] = Code.UNCLEAR
         start = np.sort(random.choice(np.arange(MARGIN, 5000 - MARGIN - 3), 200, replace=False))
         end = start + random.integers(1, 4, 200)
-        found = []
-        for sparse in (0, 10_000):
-            monkeypatch.setattr(language, "SPARSE", sparse)
-            found.append(language.not_surely_english(codes, start, end).tolist())
+        found = [
+            language.not_surely_english(*where).tolist()
+            for where in ((codes, start, end), language.surroundings(codes, start, end))
+        ]
         assert found[0] == found[1]
         assert 0 < len(found[0]) < 200

@@ -90,7 +90,7 @@ def stage(name: str, run_dir: Path, settings: Settings, *, node: Node = ALONE, m
             name,
             run_dir,
             num_ranks=settings.train.num_processes if shared else None,
-            num_threads=settings.train.num_threads if shared else None,
+            num_threads=settings.train.num_threads,
             cpu_only=settings.train.device == "cpu",
             node=node,
             meeting=meeting,

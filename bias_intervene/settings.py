@@ -244,7 +244,7 @@ class TrainSettings(Checked):
     rendezvous: Literal["none", "slurm", "torchrun"] = Field(
         description="Where a machine learns its number: SLURM's variables, or those of a torchrun around us."
     )
-    num_threads: PositiveInt | None = Field(description="CPU threads a rank; null: cores / ranks.")
+    num_threads: PositiveInt | None = Field(description="CPU threads a process, in every stage; null: cores / ranks.")
     device: Literal["auto", "cpu", "cuda"] = Field(description="auto: a GPU if there is one.")
     precision: Literal["fp32", "bf16"] = Field(description="Compute precision; optimizer states are fp32.")
     profile: Literal["exact", "fast"] = Field(

@@ -53,11 +53,11 @@ def test_wandb_offline_is_one_run_over_processes(tmp_path: Path, monkeypatch: py
     told(open_tracker(tmp_path, tracking("wandb")))
     told(open_tracker(tmp_path, tracking("wandb")))
     name = json.loads((tmp_path / "wandb" / "run.json").read_text())["id"]
-    folders = list((tmp_path / "wandb").glob("offline-run-*"))
-    assert folders
-    assert all(folder.name.endswith(name) for folder in folders)
+    # The id is in the log's name; a folder's begins with the second, and ends with a count within one.
+    paths = list((tmp_path / "wandb").glob("offline-run-*/*.wandb"))
+    assert [path.name for path in paths] == [f"run-{name}.wandb"] * 2
     # In blocks of 32 KiB: a name may be cut by the end of one.
-    logs = b"".join(path.read_bytes() for folder in folders for path in folder.glob("*.wandb"))
+    logs = b"".join(path.read_bytes() for path in paths)
     assert b"eval/winobias/sentence/all/accuracy" in logs
 
 

@@ -46,7 +46,7 @@ EITHER_BEFORE = re.compile(r"(?:\b[sS]/|\([sS]\))$")
 CODE_MARKS_BEFORE, CODE_MARKS_AFTER = frozenset("/\\=$@#"), frozenset("/\\=(@")
 """Marks that touch identifiers, addresses and paths."""
 CONTRACTION = re.compile(r"['’](?:s|d|ll|ve|re)\b(?:['’]ve\b)?", re.IGNORECASE)
-WORD_BEFORE = re.compile(r"([^\W_]+(?:['’][^\W_]+)*)[^\w\n]*$")
+WORD_BEFORE = re.compile(r"(?<![^\W_])([^\W_]+(?:['’][^\W_]+)*)[^\w\n]*\Z")
 WORD_AFTER = re.compile(r"[^\w\n]*([^\W_]+)")
 WORD = re.compile(r"[^\W\d_]+")
 

@@ -103,6 +103,12 @@ def test_swaps_and_skips_are_counted():
     }  # fmt: skip
 
 
+def test_the_neighbour_of_upper_case_is_on_its_line():
+    assert swap_text("STOP. HE said so.", M2F).text == "STOP. SHE said so."
+    assert swap_text("STOP.\nHE said so.", M2F).skipped == {"lone upper case": 1}
+    assert swap_text("HE\nSTOPPED.", M2F).skipped == {"lone upper case": 1}
+
+
 BOTH = "He said his book is his and hers is hers; she saw her."
 
 

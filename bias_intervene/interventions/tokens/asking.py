@@ -17,8 +17,9 @@ from bias_intervene.interventions.tokens.classes import Kind, TokenClasses
 from bias_intervene.interventions.tokens.language import Language
 from bias_intervene.interventions.tokens.vocabulary import Vocabulary
 
-WINDOW_TOKENS = 80
+WINDOW_TOKENS = 96
 """Tokens decoded on either side at first."""
+BARRIER = int(Kind.BARRIER)
 ENCODED_TOKENS = (6, 9, 12, 16, 24)
 """Tokens encoded anew on either side of a pronoun beside a quote."""
 HALF = "\ufffd"
@@ -50,10 +51,10 @@ class Window:
     """The document begins here."""
     ends: bool
 
-    def reaches(self, *, num_words: int) -> bool:
-        """Whether all that the text rule may look at on either side is here, or all there is."""
+    def reaches(self, *, num_chars: int = 0, num_words: int = 0) -> bool:
+        """Whether more than so much is here on either side, or all there is."""
         return all(
-            is_all or (len(text) > CONTEXT_CHARS + 8 and (not num_words or len(WORD.findall(text)) > num_words))
+            is_all or (len(text) > num_chars and (not num_words or len(WORD.findall(text)) > num_words))
             for is_all, text in ((self.begins, self.prefix), (self.ends, self.suffix))
         )
 
@@ -72,12 +73,8 @@ class TextJudge:
         language: as the tokens tell it; where they do not, as much is read as the rule reads. is_first: the form begins
         a row that was cut.
         """
-        width, reads_language = WINDOW_TOKENS, language == Language.ASK
-        whole = near = self.window(flat, start, end, width=width)
-        while not whole.reaches(num_words=LANGUAGE_WINDOW_WORDS if reads_language else 0):
-            width *= 2
-            whole = self.window(flat, start, end, width=width)
-        text, begin = whole.prefix + near.form + whole.suffix, len(whole.prefix)
+        near = self.window(flat, start, end, width=WINDOW_TOKENS, num_chars=CONTEXT_CHARS + 8)
+        text, begin = near.prefix + near.form + near.suffix, len(near.prefix)
         match = PRONOUN.search(text, begin, begin + len(near.form) + 1)
         if match is None:
             return Verdict(None)
@@ -89,7 +86,15 @@ class TextJudge:
             return Verdict("row edge")
         if after in LOCAL_REASONS:
             return Verdict(after)
-        if LanguageOfText(text).is_other(at, until) if reads_language else language == Language.OTHER:
+        if language == Language.ASK:
+            wide, num_words = near, LANGUAGE_WINDOW_WORDS
+            if not near.reaches(num_words=num_words):
+                wide = self.window(flat, start, end, width=2 * WINDOW_TOKENS, num_words=num_words)
+            words, shift = LanguageOfText(wide.prefix + near.form + wide.suffix), len(wide.prefix) - begin
+            is_other = words.is_other(at + shift, until + shift)
+        else:
+            is_other = language == Language.OTHER
+        if is_other:
             return Verdict("other language")
         name, lead = f"{word.lower()} -> {after.lower()}", text[begin:at]
         if lead == "'" or near.left[-1:] == [self.quote]:
@@ -100,18 +105,23 @@ class TextJudge:
         ids = (self.quote, *self.vocabulary.word_ids(after)) if lead == "'" else self.vocabulary.word_ids(lead + after)
         return Verdict(None, start, end - start, name, ids)
 
-    def window(self, flat: np.ndarray, start: int, end: int, *, width: int) -> Window:
-        """Up to `width` tokens on either side of tokens [start, end), within their document."""
+    def window(
+        self, flat: np.ndarray, start: int, end: int, *, width: int, num_chars: int = 0, num_words: int = 0
+    ) -> Window:
+        """Tokens on either side of [start, end), within their document: `width`, or more until they reach so far."""
         low = max(0, start - width)
         ids = flat[low : end + width]
-        barriers = low + np.flatnonzero(self.classes.kind.take(ids) == Kind.BARRIER)
+        barriers = low + np.flatnonzero(self.classes.kind.take(ids) == BARRIER)
         split = int(np.searchsorted(barriers, start))
         begins, ends = split > 0, split < barriers.size
         first = int(barriers[split - 1]) + 1 if begins else low
         last = int(barriers[split]) if ends else low + ids.size
         left, own, right = (flat[a:b].tolist() for a, b in ((first, start), (start, end), (end, last)))
         text = self.vocabulary.text
-        return Window(left, own, right, text(left), text(own), text(right), begins, ends)
+        window = Window(left, own, right, text(left), text(own), text(right), begins, ends)
+        if window.reaches(num_chars=num_chars, num_words=num_words):
+            return window
+        return self.window(flat, start, end, width=2 * width, num_chars=num_chars, num_words=num_words)
 
     def encoded_anew(self, window: Window, at: int, word: str, after: str) -> tuple[int, int, tuple[int, ...]] | None:
         """(first token from the form's, number of tokens, ids) of a pronoun beside a quote, by the tokenizer itself.

@@ -6,9 +6,11 @@ the rule can be applied without the text; where a token alone cannot tell, its c
 can; ASK: only the text can). The last entry, OUTSIDE, stands for ids without a token and for what is beyond a row.
 """
 
+import string
 import unicodedata
 from dataclasses import dataclass
 from enum import IntEnum
+from functools import cache
 from typing import NamedTuple
 
 import numpy as np
@@ -75,6 +77,8 @@ MARGIN = LANGUAGE_WINDOW_WORDS
 """Tokens of nothing laid between rows: more than any look at neighbours reaches."""
 MAX_LINE_ENDS = 3
 """Tokens of white space before a form that are looked beyond."""
+LETTER_BIT = {letter: bit for bit, letter in enumerate(string.ascii_lowercase)}
+NO_LETTER = 31
 TOO_LONG = 99
 """Entry of `newlines` for a run of white space that is left to the text."""
 HASH_BASE, MASK = 0x9E3779B97F4A7C15, 2**64 - 1
@@ -107,6 +111,10 @@ class Look(NamedTuple):
     starts_letter: bool = False
     ends_letter: bool = False
     is_function_word: bool = False
+    goes_on_common: int = 0
+    """Bits of the letters with which its last word may go on to be a function word."""
+    first_letter: int = NO_LETTER
+    """Bit of the letter it starts with, if any function word has it."""
     is_loud: bool = False
     """A space and upper-case letters, more than one."""
     newlines: int = 0
@@ -128,9 +136,9 @@ def look_at(text: str) -> Look:
     spaced = text[0] == " " and len(text) > 1
     body = text[1:] if spaced else text
     kind = kind_of(body, spaced=spaced)
-    words, lower = len(WORD.findall(text)), body.lower()
-    starts_letter = WORD.match(text) is not None
-    is_function_word = kind == Kind.LETTERS and lower in FUNCTION_WORDS
+    words, lower = WORD.findall(text), text.lower()
+    starts_letter, ends_letter = WORD.match(text) is not None, WORD.match(text[-1]) is not None
+    is_function_word = kind == Kind.LETTERS and words[0].lower() in FUNCTION_WORDS
     joins = not spaced and (body[0].isalnum() or body[0] == "_" or kind == Kind.ODD)
     is_space = kind == Kind.SPACE
     return Look(
@@ -144,17 +152,26 @@ def look_at(text: str) -> Look:
         is_joined=text[-1].isalnum() or text[-1] == "_" or kind == Kind.ODD,
         code=(Code.FUNCTION_WORD if spaced and is_function_word else 0)
         | (Code.JOINS if starts_letter else 0)
-        | (Code.UNCLEAR if words > 1 else 0),
-        words=words,
-        is_uncountable=words > 1,
+        | (Code.UNCLEAR if len(words) > 1 else 0),
+        words=len(words),
+        is_uncountable=len(words) > 1,
         starts_letter=starts_letter,
-        ends_letter=WORD.match(text[-1]) is not None,
+        ends_letter=ends_letter,
         is_function_word=is_function_word,
+        goes_on_common=letters_after(words[-1].lower()) if ends_letter else 0,
+        first_letter=LETTER_BIT.get(lower[0], NO_LETTER),
         is_loud=kind == Kind.LETTERS and spaced and len(body) > 1 and body.isupper(),
         newlines=(text.count("\n") if len(text) <= MAX_SPACE_CHARS else TOO_LONG) if is_space else 0,
         first_mark=body[0] if kind in (Kind.MARKS, Kind.CONTRACTION) else "",
         last_mark=body[-1] if kind == Kind.MARKS else "",
     )
+
+
+@cache
+def letters_after(beginning: str) -> int:
+    """Bits of the letters that follow `beginning` in function words."""
+    found = {word[len(beginning)] for word in FUNCTION_WORDS if word.startswith(beginning) and word != beginning}
+    return sum(1 << LETTER_BIT[letter] for letter in found)
 
 
 def kind_of(body: str, *, spaced: bool) -> Kind:
@@ -240,6 +257,8 @@ class TokenClasses:
     starts_letter: np.ndarray
     ends_letter: np.ndarray
     is_function_word: np.ndarray
+    goes_on_common: np.ndarray
+    first_letter: np.ndarray
     is_loud: np.ndarray
     newlines: np.ndarray
     ends_pronoun: np.ndarray
@@ -269,8 +288,9 @@ def classes_of(vocabulary: Vocabulary) -> TokenClasses:
         "is_loud",
     )
     arrays = {name: np.array(columns[name], dtype=bool) for name in flags}
-    numbers = ("kind", "after", "after_space", "code", "words", "newlines")
+    numbers = ("kind", "after", "after_space", "code", "words", "newlines", "first_letter")
     arrays |= {name: np.array(columns[name], dtype=np.uint8) for name in numbers}
+    arrays["goes_on_common"] = np.array(columns["goes_on_common"], dtype=np.uint32)
     before = np.array([columns["before_space"], columns["before_word"]], dtype=np.uint8)
     mark_links(vocabulary, before[0], arrays["after"], arrays["after_space"])
     unclear = (arrays["kind"] == Kind.SPACE) | (arrays["kind"] == Kind.ODD)

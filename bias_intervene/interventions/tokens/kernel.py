@@ -1,17 +1,17 @@
 """The common case of the rule as compiled loops, where Numba is installed (the extra `fast`).
 
-Enters: rows as `rule` lays them out, and the tables of its parts. Leaves: rows in which the pronouns are swapped that
-stand plainly as words in English text. Promised: the swaps that `rule` makes by itself. What is rarer (a
+Enters: rows, and the tables of `rule`'s parts. Leaves: new rows in which the pronouns are swapped that stand plainly as
+words in English text, and the places of the others. Promised: the swaps that `rule` makes by itself. What is rarer (a
 coordination, upper case, emphasis, a form of several tokens, text that may not be English, half a character beside it)
 is left to it, so this says a second time only what is asked of every pronoun: the tokens on its sides, four common
-words near it, and the neighbours of `her` and `his`. The names are those of `outcomes`,
-`language` and `roles`, which say why.
+words near it, and the neighbours of `her` and `his`. The names are those of `outcomes`, `language` and `roles`, which
+say why. A row is read once, copied and searched in one pass, and decided while it is in the nearest cache.
 """
 
 # pyright: basic
 # The loops take what Numba makes of their arguments.
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
@@ -35,9 +35,14 @@ else:
 
 NO_PRONOUN, LEFT = -1, -2
 """Outcomes beside the index of a role: part of a longer word; for `rule` to decide."""
-IDS_A_PASS, CHUNK, SPAN = 8, 1 << 12, 1 << 17
-"""Ids compared in one pass, tokens in one pass, tokens marked before they are decided: what stays in registers, in the
-nearest cache, and in the next."""
+TYPES = tuple(map(np.dtype, ("uint16", "int32", "int64")))
+"""Of ids that the loops are compiled for, in this machine's order of bytes."""
+MAX_ROW_TOKENS = 1 << 16
+"""Rows that stay in a cache; longer ones gain nothing."""
+LEFT_ROOM = 1 << 16
+"""Places left in one go."""
+IDS_A_PASS = 24
+"""Ids compared in one pass: what the registers hold."""
 GROUP = 8
 """Tokens whose marks, or codes, are one number."""
 NUM_GROUPS = LANGUAGE_WINDOW_WORDS // GROUP
@@ -82,6 +87,10 @@ class Tables(NamedTuple):
     """int64 (ids,)"""
     forms: np.ndarray
     """FORM (forms,)"""
+    new: np.ndarray
+    """int64 (forms, roles): as of `Forms`."""
+    names: np.ndarray
+    """int64 (forms, roles): what the swap is counted under."""
     codes: np.ndarray
     """uint8 (ids,): `Code`s."""
     word_hash: np.ndarray
@@ -105,16 +114,14 @@ class Kernel:
     """The loops and what they read, for one direction and one tokenizer."""
 
     def __init__(self, classes: TokenClasses, forms: Forms, roles: TokenRoles, margin: float):
-        wanted = sorted({form.ids[0] for form in forms.forms})
-        self.new, self.num_names = forms.new, len(forms.names)
-        self.names = forms.word[:, None] * len(ROLE_NAMES) + np.arange(len(ROLE_NAMES))
-        """int64 (forms, roles)"""
-        self.wanted = np.resize(wanted, -(-len(wanted) // IDS_A_PASS) * IDS_A_PASS)
+        self.wanted = sorted({form.ids[0] for form in forms.forms})
         self.tables = Tables(
             sides=sides_of(classes, forms),
             tokens=tokens_of(classes, roles),
             key_after_space=roles.after_space,
             forms=forms_of(forms),
+            new=forms.new,
+            names=forms.word[:, None] * len(ROLE_NAMES) + np.arange(len(ROLE_NAMES)),
             codes=classes.code,
             word_hash=classes.word_hash,
             word_shift=classes.word_shift,
@@ -129,23 +136,44 @@ class Kernel:
             margin=margin,
         )
 
-    def swap(
-        self, flat: np.ndarray, out: np.ndarray, is_changed: np.ndarray, *, is_cut: bool
-    ) -> tuple[np.ndarray, np.ndarray]:
-        """(swaps by form, as `TokenSwap.names`; places in `flat` left to `rule`): int64.
+    def takes(self, rows: np.ndarray, out: np.ndarray) -> bool:
+        """Whether the loops are for such rows; what they leave is read after they have written."""
+        is_known = rows.dtype == out.dtype and rows.dtype in TYPES
+        return is_known and rows.shape[-1] <= MAX_ROW_TOKENS and not np.shares_memory(rows, out)
 
-        out: the rows (rows, tokens) that `flat` was laid out from, swapped in place; is_changed: bool (rows,), set.
+    def swap(
+        self,
+        rows: np.ndarray,
+        out: np.ndarray,
+        is_changed: np.ndarray,
+        counts: np.ndarray,
+        *,
+        is_cut: bool,
+        laid_out_as: np.dtype,
+    ) -> Iterator[np.ndarray]:
+        """int64 arrays of the places that are left to `rule`, as indices into the flat rows.
+
+        rows: (rows, tokens) of one of TYPES. out: the same, written. is_changed: bool (rows,), set. counts: int64, of
+        swaps as `TokenSwap.names`, added to. laid_out_as: the type to compare ids in, that of the rows or a wider one.
         """
-        wanted, marks = self.wanted.astype(flat.dtype), np.zeros(CHUNK, dtype=bool)
-        counts, left = np.zeros(self.num_names, dtype=np.int64), list[np.ndarray]()
-        room = np.empty((2, SPAN + 1), dtype=np.int64)
-        for begin in range(0, flat.size, SPAN):
-            num_places = scan(flat[begin : begin + SPAN], begin, wanted, marks, marks.view(np.uint64), room[0])
-            places, roles = room[:, :num_places]
-            decide(flat, places, is_cut, self.tables, roles)
-            write(flat, places, roles, self.tables.sides, self.new, self.names, MARGIN, out, is_changed, counts)
-            left.append(places[roles == LEFT])
-        return counts, np.concatenate(left)
+        count, size = rows.shape
+        near = np.full(size + 2 * MARGIN, self.tables.outside, dtype=laid_out_as)
+        marks = np.zeros(-(-size // GROUP) * GROUP, dtype=bool)
+        places, left = np.empty(size + 1, dtype=np.int64), np.empty(LEFT_ROOM + size, dtype=np.int64)
+        wanted, begin = self.passes(laid_out_as), 0
+        while begin < count:
+            begin, num_left = swap_rows(
+                rows, out, begin, is_changed, counts, is_cut, wanted, near[0], near, marks, marks.view(np.uint64),
+                places, left, self.tables,
+            )  # fmt: skip
+            if num_left:
+                yield left[:num_left]
+
+    def passes(self, dtype: np.dtype) -> tuple[tuple[tuple[np.integer, ...], ...], ...]:
+        """The ids that forms begin with, three times eight for each pass over a row; some twice, to fill the last."""
+        count = -(-len(self.wanted) // IDS_A_PASS)
+        ids = np.resize(self.wanted, (count, 3, IDS_A_PASS // 3)).astype(dtype)
+        return tuple(tuple(tuple(eight) for eight in one) for one in ids)
 
 
 def sides_of(classes: TokenClasses, forms: Forms) -> np.ndarray:
@@ -182,60 +210,83 @@ def forms_of(forms: Forms) -> np.ndarray:
 
 
 @compiled
-def scan(ids, first, wanted, marks, marks_of_8, places):
-    """Writes to `places` those of `ids`, the first of which is at `first`, that are one of `wanted`; their number.
+def swap_rows(rows, out, begin, is_changed, counts, is_cut, wanted, outside, near, marks, marks_of_8, places, left, t):
+    """Swaps rows from `begin` on, until there is no more room in `left`: (where it ended, number of places left).
 
-    marks: bool, room for CHUNK; marks_of_8: the same as uint64.
+    near: room for a row laid out, `outside` on both sides of it; marks: bool, room for a row, cleared beyond it;
+    marks_of_8: the same as uint64; places: room for a row.
     """
+    size, num_left = rows.shape[1], 0
+    ids, own_marks = near[MARGIN : MARGIN + size], marks[:size]
+    for row in range(begin, rows.shape[0]):
+        if num_left + size > left.size:
+            return row, num_left
+        new_row = out[row]
+        take_in(rows[row], new_row, ids, outside, wanted[0], own_marks)
+        for number in range(1, len(wanted)):
+            mark(ids, wanted[number], own_marks)
+        for number in range(list_places(marks, marks_of_8, places)):
+            at = places[number]
+            form, role = decide(near, MARGIN + at, is_cut, t)
+            if role >= 0 and t.new[form, role] >= 0:
+                new_row[at] = t.new[form, role]
+                is_changed[row] = True
+                counts[t.names[form, role]] += 1
+            elif role != NO_PRONOUN:
+                left[num_left] = row * size + at
+                num_left += 1
+    return rows.shape[0], num_left
+
+
+@compiled
+def take_in(row, new_row, ids, outside, wanted, marks):
+    """Copies a row, and once more laid out; marks the places of the first `wanted`."""
+    first, second, third = wanted
+    for at in range(row.size):
+        id_ = row[at]
+        new_row[at] = id_
+        id_ = outside if id_ < 0 or id_ > outside else id_
+        ids[at] = id_
+        marks[at] = is_one(id_, first) | is_one(id_, second) | is_one(id_, third)
+
+
+@compiled
+def mark(ids, wanted, marks):
+    """Marks the places of further ones."""
+    first, second, third = wanted
+    for at in range(ids.size):
+        id_ = ids[at]
+        marks[at] = marks[at] | is_one(id_, first) | is_one(id_, second) | is_one(id_, third)
+
+
+@compiled
+def is_one(id_, of):
+    """Whether it is one of eight: each a value of its own, so that the loops around are vectorized."""
+    a, b, c, d, e, f, g, h = of
+    return (id_ == a) | (id_ == b) | (id_ == c) | (id_ == d) | (id_ == e) | (id_ == f) | (id_ == g) | (id_ == h)
+
+
+@compiled
+def list_places(marks, marks_of_8, places):
+    """Writes the places that are marked; their number."""
     count = 0
-    for begin in range(0, ids.size, CHUNK):
-        # Slices from 0 on: an index that may be negative would keep the loop from being vectorized.
-        near = ids[begin : begin + CHUNK]
-        marks[:] = False
-        for number in range(0, wanted.size, IDS_A_PASS):
-            a, b, c, d = wanted[number], wanted[number + 1], wanted[number + 2], wanted[number + 3]
-            e, f, g, h = wanted[number + 4], wanted[number + 5], wanted[number + 6], wanted[number + 7]
-            for at in range(near.size):
-                id_ = near[at]
-                is_one = (id_ == a) | (id_ == b) | (id_ == c) | (id_ == d)
-                marks[at] = marks[at] | is_one | (id_ == e) | (id_ == f) | (id_ == g) | (id_ == h)
-        for group in range(marks_of_8.size):
-            if marks_of_8[group]:
-                for at in range(GROUP * group, GROUP * group + GROUP):
-                    places[count] = first + begin + at
-                    count += marks[at]
+    for group in range(marks_of_8.size):
+        if marks_of_8[group]:
+            for at in range(GROUP * group, GROUP * group + GROUP):
+                places[count] = at
+                count += marks[at]
     return count
 
 
 @compiled
-def decide(ids, places, is_cut, t, found):
-    """found: the role at each place, or NO_PRONOUN, or LEFT."""
-    for number in range(places.size):
-        at = places[number]
-        own = t.sides[ids[at]]
-        if own.parts & BEGINS and t.sides[ids[at + 1]].parts & GOES_ON:
-            found[number] = LEFT
-        elif own.form < 0:
-            found[number] = NO_PRONOUN
-        else:
-            found[number] = role_at(ids, at, t.forms[own.form], is_cut, t)
-
-
-@compiled
-def write(ids, places, roles, sides, new, names, margin, out, is_changed, counts):
-    """Replaces the pronouns that have a role in `out`, and counts them; LEFT where that is not one token for one."""
-    stride = out.shape[1] + margin
-    for number in range(places.size):
-        at, role = places[number], roles[number]
-        if role >= 0:
-            form = np.int64(sides[ids[at]].form)
-            if new[form, role] < 0:
-                roles[number] = LEFT
-                continue
-            row = (at - margin) // stride
-            out[row, at - margin - row * stride] = new[form, role]
-            is_changed[row] = True
-            counts[names[form, role]] += 1
+def decide(ids, at, is_cut, t):
+    """(form at `at`, its role, or NO_PRONOUN, or LEFT)."""
+    own = t.sides[ids[at]]
+    if own.parts & BEGINS and t.sides[ids[at + 1]].parts & GOES_ON:
+        return np.int64(own.form), LEFT
+    if own.form < 0:
+        return np.int64(own.form), NO_PRONOUN
+    return np.int64(own.form), role_at(ids, at, t.forms[own.form], is_cut, t)
 
 
 @compiled

@@ -131,7 +131,8 @@ def side_counts(
     is_whole = classes.is_function_word.take(inner) & ~joined
     unclear = classes.is_uncountable.take(inner) & is_read
     sure = near & is_whole & ~goes_on
-    maybe = near & goes_on & ~joined
+    letters = classes.goes_on_common.take(inner) >> classes.first_letter.take(ids[:, 2:])
+    maybe = near & goes_on & ((letters & 1) > 0) & ~joined
     reached = rank.max(axis=1) >= LANGUAGE_WINDOW_WORDS
     ended = ~is_read.all(axis=1)
     # A token that may hold several words, or half a character, is counted by nobody while it is within reach.

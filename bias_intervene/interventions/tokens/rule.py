@@ -39,11 +39,11 @@ if TYPE_CHECKING:
 
 BLOCK_TOKENS = 1 << 21
 """Tokens looked at in one go: some MB, whatever the number of rows."""
-COMPILED_BLOCK_BYTES = 1 << 24
-"""Bytes of tokens that the compiled loops, which make nothing beside them, look at in one go."""
+FEW_BLOCK_BYTES = 1 << 24
+"""Bytes of them, where few of their pronouns are to be decided and nothing is made for each token."""
 REACH = 256
 """Tokens of context that hold all the rule looks at, in text that is no riddle."""
-COMPILED_TOKENS = 1 << 28
+COMPILED_TOKENS = 1 << 30
 """Tokens in one call from which on the compiled loops save more than the seconds it takes to compile them."""
 
 
@@ -97,34 +97,55 @@ class TokenSwap:
 
     def __call__(self, rows: np.ndarray, *, out: np.ndarray | None = None, is_cut: bool = False) -> SwappedRows:
         """New rows, of the same type and shape, their length kept; see `find`. out: written instead of a new array."""
+        check(rows)
         out = np.empty(rows.shape, dtype=rows.dtype) if out is None else out
         grid, grid_out = np.atleast_2d(rows), np.atleast_2d(out)
-        kernel = self.kernel if rows.size >= self.compiled_from and out.dtype.isnative else None
-        block_tokens = COMPILED_BLOCK_BYTES // self.laid_out_as(rows).itemsize if kernel else BLOCK_TOKENS
-        swaps, skipped, rows_changed = Counter[str](), Counter[str](), 0
-        for block, flat in self.blocks(rows, block_tokens):
-            new, codes = grid_out[block], None
-            np.copyto(new, grid[block])
-            is_changed = np.zeros(len(new), dtype=bool)
-            if kernel:
-                counts, places = kernel.swap(flat, new, is_changed, is_cut=is_cut)
-                swaps += self.named(counts)
-            else:
-                places, codes = self.scanned(flat)
-            found, left = self.decided(flat, places, codes, new.shape[1], is_cut=is_cut)
+        counts, is_changed = np.zeros(len(self.names), dtype=np.int64), np.zeros(len(grid), dtype=bool)
+        if self.is_for_kernel(rows, out):
+            parts = self.left_by_kernel(grid, grid_out, is_changed, counts, is_cut=is_cut)
+        else:
+            parts = self.copied(grid, grid_out, is_cut=is_cut)
+        skipped: Counter[str] = Counter()
+        for found, left in parts:
             changes_length = found.changes_length()
             if changes_length.any():
                 left[CHANGES_LENGTH] = int(changes_length.sum())
                 found = found.only(~changes_length)
-            write(new, found)
+            write(grid_out, found)
             is_changed[found.row] = True
-            swaps, skipped = swaps + self.counted(found), skipped + left
-            rows_changed += int(is_changed.sum())
-        return SwappedRows(rows=out, rows_changed=rows_changed, swaps=swaps, skipped=skipped)
+            counts += self.counts_of(found)
+            skipped += left
+        return SwappedRows(rows=out, rows_changed=int(is_changed.sum()), swaps=self.named(counts), skipped=skipped)
+
+    def copied(self, rows: np.ndarray, out: np.ndarray, *, is_cut: bool) -> Iterator[tuple[TokenSwaps, Counter[str]]]:
+        """As `find`, a block at a time of rows (rows, tokens), which are copied to `out`."""
+        for block in blocks(*rows.shape):
+            np.copyto(out[block], rows[block])
+            yield self.found_in(rows, block, is_cut=is_cut)
+
+    def left_by_kernel(
+        self, rows: np.ndarray, out: np.ndarray, is_changed: np.ndarray, counts: np.ndarray, *, is_cut: bool
+    ) -> Iterator[tuple[TokenSwaps, Counter[str]]]:
+        """As `copied`, but for what the compiled loops swap, mark and count by themselves."""
+        size, dtype = rows.shape[1], self.laid_out_as(rows)
+        for places in self.kernel.swap(rows, out, is_changed, counts, is_cut=is_cut, laid_out_as=dtype):
+            row, start = np.divmod(places, size)
+            chosen, number = np.unique(row, return_inverse=True)
+            place = MARGIN + number * (size + MARGIN) + start
+            for block in blocks(len(chosen), size, FEW_BLOCK_BYTES // dtype.itemsize):
+                inside = (number >= block.start) & (number < block.stop)
+                flat = self.laid_out(rows[chosen[block]])
+                near = place[inside] - block.start * (size + MARGIN)
+                found, left = self.decided(flat, near, None, size, is_cut=is_cut)
+                yield replace(found, row=chosen[block][found.row]), left
 
     def counted(self, swaps: TokenSwaps) -> Counter[str]:
         """Swaps by form."""
-        return self.named(np.bincount(swaps.name, minlength=len(self.names)))
+        return self.named(self.counts_of(swaps))
+
+    def counts_of(self, swaps: TokenSwaps) -> np.ndarray:
+        """int64: the number of swaps of each of `names`."""
+        return np.bincount(swaps.name, minlength=len(self.names))
 
     def named(self, counts: np.ndarray) -> Counter[str]:
         """Numbers of swaps as they stand in `names`, by form."""
@@ -139,24 +160,16 @@ class TokenSwap:
         is_cut: rows were cut from a longer text, so a pronoun that begins one may be the tail of a word and is left.
         Raises `DataError` for ids that are no integers.
         """
-        parts: list[TokenSwaps] = []
-        skipped: Counter[str] = Counter()
-        for block, flat in self.blocks(rows, BLOCK_TOKENS):
-            found, left = self.decided(flat, *self.scanned(flat), rows.shape[-1], is_cut=is_cut)
-            parts.append(moved(found, block.start))
-            skipped += left
-        return joined(parts), skipped
-
-    def blocks(self, rows: np.ndarray, num_tokens: int) -> Iterator[tuple[slice, np.ndarray]]:
-        """(which rows, they laid out), about `num_tokens` at a time."""
-        if rows.dtype.kind not in "iu" or rows.ndim not in (1, 2):
-            raise DataError(f"token ids: found {rows.dtype} in {rows.ndim} dimensions; integers in 1 or 2 are needed")
+        check(rows)
         grid = np.atleast_2d(rows)
-        count, size = grid.shape
-        step = max(1, num_tokens // max(1, size))
-        for at in range(0, count if size else 0, step):
-            block = slice(at, min(at + step, count))
-            yield block, self.laid_out(grid[block])
+        parts = [self.found_in(grid, block, is_cut=is_cut) for block in blocks(*grid.shape)]
+        return joined([found for found, _ in parts]), sum((left for _, left in parts), Counter[str]())
+
+    def found_in(self, rows: np.ndarray, block: slice, *, is_cut: bool) -> tuple[TokenSwaps, Counter[str]]:
+        """As `find`, for a block of `rows` (rows, tokens)."""
+        flat = self.laid_out(rows[block])
+        found, left = self.decided(flat, *self.scanned(flat), rows.shape[1], is_cut=is_cut)
+        return moved(found, block.start), left
 
     def find_piece(self, before: np.ndarray, piece: np.ndarray, after: np.ndarray) -> TokenSwaps:
         """The swaps of `piece`, cut from a stream of which `before` and `after` (tokens,) are its neighbours.
@@ -205,6 +218,10 @@ class TokenSwap:
         from bias_intervene.interventions.tokens.kernel import Kernel
 
         return Kernel(self.classes, self.forms, self.roles, self.possessives.margin)
+
+    def is_for_kernel(self, rows: np.ndarray, out: np.ndarray) -> bool:
+        """Whether the compiled loops save time."""
+        return rows.size >= self.compiled_from and self.kernel.takes(rows, out)
 
     def decided(
         self, flat: np.ndarray, places: np.ndarray, codes: np.ndarray | None, size: int, *, is_cut: bool
@@ -270,6 +287,19 @@ class TokenSwap:
             parts.append(before)
             length, at = length + len(before), end
         return "".join([*parts, decode(row[at:].tolist(), skip_special_tokens=False)]), found
+
+
+def check(rows: np.ndarray) -> None:
+    """Raises `DataError` for what are no rows of ids."""
+    if rows.dtype.kind not in "iu" or rows.ndim not in (1, 2):
+        raise DataError(f"token ids: found {rows.dtype} in {rows.ndim} dimensions; integers in 1 or 2 are needed")
+
+
+def blocks(count: int, size: int, num_tokens: int = BLOCK_TOKENS) -> Iterator[slice]:
+    """Which of `count` rows of `size` tokens to look at in one go."""
+    step = max(1, num_tokens // max(1, size))
+    for at in range(0, count if size else 0, step):
+        yield slice(at, min(at + step, count))
 
 
 _COMPILED: dict[str, tuple[Vocabulary, TokenClasses]] = {}

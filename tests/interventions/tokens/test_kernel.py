@@ -103,6 +103,34 @@ def test_rows_need_not_lie_side_by_side():
         np.testing.assert_array_equal(wide[:, 7:264], rows)
 
 
+def test_rows_swapped_in_place():
+    """What is decided later must not see what was swapped before."""
+    rows = rows_of_all_kinds("gpt2")
+    swap, plain = pair_of_gpt2("both")
+    expected = plain(rows)
+    found = swap(own := rows.copy(), out=own)
+    np.testing.assert_array_equal(own, expected.rows)
+    assert (found.swaps, found.skipped) == (expected.swaps, expected.skipped)
+
+
+@pytest.mark.parametrize("room", [0, 3, 1000])
+def test_more_is_left_than_there_is_room_for(monkeypatch: pytest.MonkeyPatch, room: int):
+    from bias_intervene.interventions.tokens import kernel
+
+    monkeypatch.setattr(kernel, "LEFT_ROOM", room)
+    monkeypatch.setattr(rule, "FEW_BLOCK_BYTES", 2000)
+    rows = rows_of(trained("gpt2"), ["He said that HE left with his dog, or that he or she did. " * 300], 97, 100)
+    swap, plain = pair_of_gpt2("masculine_to_feminine")
+    assert both_ways(rows, swap, plain, is_cut=True) > 50
+    assert plain(rows).skipped["coordination"] > 50
+
+
+def test_no_rows_and_rows_of_nothing():
+    rows = rows_of_all_kinds("gpt2")
+    for empty in (rows[:0], rows[:, :0], rows[0, :0]):
+        assert both_ways(empty, *pair_of_gpt2("both"), is_cut=True) == 0
+
+
 def test_they_are_made_for_many_rows_alone(monkeypatch: pytest.MonkeyPatch):
     rows = rows_of_all_kinds("gpt2")
     monkeypatch.setattr(rule, "COMPILED_TOKENS", rows.size)

@@ -126,7 +126,7 @@ def test_the_same_beginning_is_the_same_cell(inputs: list[tuple[int, ...]]):
             assert owners[row, position] == same[0]
 
 
-@settings(max_examples=30, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=30, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(st.lists(st.tuples(sequences, sequences), min_size=1, max_size=8), st.sampled_from([1, 9, 1000]))
 def test_whatever_is_shared_the_numbers_are_those_of_a_plain_pass(scorer: Scorer, pairs, batch_tokens: int):
     other = Scorer(scorer.model, scorer.tokenizer, device=scorer.device, batch_tokens=batch_tokens)

@@ -7,7 +7,7 @@ from functools import cache
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from bias_intervene.errors import DataError
@@ -63,7 +63,6 @@ def test_rows_of_all_kinds(kind: str, direction: str):
         both_ways(rows.astype(dtype), swap, plain, is_cut=True)
 
 
-@settings(deadline=None)
 @given(
     words=st.lists(
         st.sampled_from([*FORMS, *GLUE, " the", " of", " and", " in", " was", " dog", " to", "un", "told"]), max_size=60
@@ -76,7 +75,6 @@ def test_any_text(words: list[str], direction: str, is_cut: bool):
     both_ways(np.array([ids, ids[::-1]], dtype=np.int64), *pair_of_gpt2(direction), is_cut=is_cut)
 
 
-@settings(deadline=None)
 @given(st.lists(st.integers(-2, 2100), max_size=200), st.sampled_from(sorted(DIRECTIONS)))
 def test_any_ids(ids: list[int], direction: str):
     both_ways(np.array(ids, dtype=np.int64), *pair_of_gpt2(direction), is_cut=False)

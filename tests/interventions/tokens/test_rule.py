@@ -76,7 +76,7 @@ PIECES = st.sampled_from([*FORMS, *GLUE, " the", "The", " said", " and", " of", 
 TEXTS = st.lists(PIECES, max_size=40).map("".join) | st.lists(PIECES, max_size=60).map(" ".join) | st.text(max_size=40)
 
 
-@settings(max_examples=400, deadline=None)
+@settings(max_examples=400)
 @given(
     text=st.lists(PIECES, max_size=40).map("".join)
     | st.text(max_size=40)
@@ -105,7 +105,7 @@ def test_the_cases_of_the_specification(before: str, after: str):
 # --- for any row -----------------------------------------------------------------------------------------------
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=200)
 @given(st.lists(st.integers(0, 2100), max_size=80), st.sampled_from(sorted(DIRECTIONS)))
 def test_only_swapped_tokens_change(ids: list[int], direction: str):
     """Rows that are no text too: half characters, ids without a token."""

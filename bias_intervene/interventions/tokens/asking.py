@@ -86,14 +86,9 @@ class TextJudge:
             return Verdict("row edge")
         if after in LOCAL_REASONS:
             return Verdict(after)
+        is_other = language == Language.OTHER
         if language == Language.ASK:
-            wide, num_words = near, LANGUAGE_WINDOW_WORDS
-            if not near.reaches(num_words=num_words):
-                wide = self.window(flat, start, end, width=2 * WINDOW_TOKENS, num_words=num_words)
-            words, shift = LanguageOfText(wide.prefix + near.form + wide.suffix), len(wide.prefix) - begin
-            is_other = words.is_other(at + shift, until + shift)
-        else:
-            is_other = language == Language.OTHER
+            is_other = self.is_other_language(flat, start, end, near, at - begin, until - begin)
         if is_other:
             return Verdict("other language")
         name, lead = f"{word.lower()} -> {after.lower()}", text[begin:at]
@@ -104,6 +99,14 @@ class TextJudge:
                 return Verdict(None, start + offset, width, name, ids)
         ids = (self.quote, *self.vocabulary.word_ids(after)) if lead == "'" else self.vocabulary.word_ids(lead + after)
         return Verdict(None, start, end - start, name, ids)
+
+    def is_other_language(self, flat: np.ndarray, start: int, end: int, near: Window, begin: int, until: int) -> bool:
+        """Whether the words around the pronoun, at characters [begin, until) of its form, are not English."""
+        wide = near
+        if not near.reaches(num_words=LANGUAGE_WINDOW_WORDS):
+            wide = self.window(flat, start, end, width=2 * WINDOW_TOKENS, num_words=LANGUAGE_WINDOW_WORDS)
+        words, shift = LanguageOfText(wide.prefix + near.form + wide.suffix), len(wide.prefix)
+        return words.is_other(shift + begin, shift + until)
 
     def window(
         self, flat: np.ndarray, start: int, end: int, *, width: int, num_chars: int = 0, num_words: int = 0

@@ -136,7 +136,7 @@ def look_at(text: str) -> Look:
     spaced = text[0] == " " and len(text) > 1
     body = text[1:] if spaced else text
     kind = kind_of(body, spaced=spaced)
-    words, lower = WORD.findall(text), text.lower()
+    words = WORD.findall(text)
     starts_letter, ends_letter = WORD.match(text) is not None, WORD.match(text[-1]) is not None
     is_function_word = kind == Kind.LETTERS and words[0].lower() in FUNCTION_WORDS
     joins = not spaced and (body[0].isalnum() or body[0] == "_" or kind == Kind.ODD)
@@ -159,7 +159,7 @@ def look_at(text: str) -> Look:
         ends_letter=ends_letter,
         is_function_word=is_function_word,
         goes_on_common=letters_after(words[-1].lower()) if ends_letter else 0,
-        first_letter=LETTER_BIT.get(lower[0], NO_LETTER),
+        first_letter=LETTER_BIT.get(text[0].lower()[0], NO_LETTER),
         is_loud=kind == Kind.LETTERS and spaced and len(body) > 1 and body.isupper(),
         newlines=(text.count("\n") if len(text) <= MAX_SPACE_CHARS else TOO_LONG) if is_space else 0,
         first_mark=body[0] if kind in (Kind.MARKS, Kind.CONTRACTION) else "",

@@ -41,8 +41,8 @@ def languages(
     """
     found = np.full(start.shape, Language.ENGLISH, dtype=np.uint8)
     if start.size * SPARSE < flat.size:
-        near, begin, until = surroundings(flat if codes is None else codes, start, end)
-        unsure = not_surely_english(classes.code.take(near) if codes is None else near, begin, until)
+        near, begin, until = surroundings(flat, start, end)
+        unsure = not_surely_english(classes.code.take(near), begin, until)
     else:
         unsure = not_surely_english(classes.code.take(flat) if codes is None else codes, start, end)
     if unsure.size:

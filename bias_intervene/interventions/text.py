@@ -42,11 +42,13 @@ LINKED_BEFORE = re.compile(rf"\b({ANY_SPELLING}){LINK}$")
 LINKED_AFTER = re.compile(rf"{LINK}({ANY_SPELLING})\b")
 """The other half of "he or she"."""
 EITHER_BEFORE = re.compile(r"(?:\b[sS]/|\([sS]\))$")
-"""The first half of s/he and (s)he."""
+EITHER_CHARS = 8
+"""The first half of s/he and (s)he; more than it takes, since a search through all that stands before is slow."""
 CODE_MARKS_BEFORE, CODE_MARKS_AFTER = frozenset("/\\=$@#"), frozenset("/\\=(@")
 """Marks that touch identifiers, addresses and paths."""
 CONTRACTION = re.compile(r"['’](?:s|d|ll|ve|re)\b(?:['’]ve\b)?", re.IGNORECASE)
-WORD_BEFORE = re.compile(r"(?<![^\W_])([^\W_]+(?:['’][^\W_]+)*)[^\w\n]*\Z")
+WORD_BEFORE = re.compile(r"[^\w\n]*([^\W_]+(?:['’][^\W_]+)*)")
+"""In the text read from its end, so that the rest of it is not searched."""
 WORD_AFTER = re.compile(r"[^\w\n]*([^\W_]+)")
 WORD = re.compile(r"[^\W\d_]+")
 
@@ -199,11 +201,11 @@ def reason_to_keep(text: str, start: int, end: int, direction: str) -> str | Non
 def is_coordinated(text: str, start: int, end: int, direction: str) -> bool:
     """Half of s/he or (s)he; and, but for `both`, of "he or she" and "he/she"."""
     gender, before = GENDER[text[start:end].lower()], text[max(0, start - CONTEXT_CHARS) : start]
-    if EITHER_BEFORE.search(before):
+    if EITHER_BEFORE.search(before[-EITHER_CHARS:]):
         return True
     if direction == "both":
         return False
-    # A search through all that stands before is slow; few of them end so.
+    # Few end so, and the rest need not be searched.
     is_linked = before.rstrip().endswith(("or", "OR", "/"))
     links = (LINKED_BEFORE.search(before) if is_linked else None, LINKED_AFTER.match(text, end))
     return any(link and GENDER[link[1].lower()] != gender for link in links)
@@ -265,8 +267,8 @@ def role_of(text: str, start: int, end: int, possessives: Possessives) -> str | 
 
 def word_before(text: str, start: int) -> str:
     """The word before `start` on the same line, or ''."""
-    found = WORD_BEFORE.search(text[max(0, start - CONTEXT_CHARS) : start])
-    return found[1] if found else ""
+    found = WORD_BEFORE.match(text[max(0, start - CONTEXT_CHARS) : start][::-1])
+    return found[1][::-1] if found else ""
 
 
 def word_after(text: str, end: int) -> str:

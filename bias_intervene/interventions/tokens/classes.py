@@ -76,7 +76,7 @@ MAX_WORD_CHARS, MAX_SPACE_CHARS = 16, 16
 MARGIN = LANGUAGE_WINDOW_WORDS
 """Tokens of nothing laid between rows: more than any look at neighbours reaches."""
 MAX_LINE_ENDS = 3
-"""Tokens of white space before a form that are looked beyond."""
+"""Tokens of white space beside a form that are looked beyond."""
 LETTER_BIT = {letter: bit for bit, letter in enumerate(string.ascii_lowercase)}
 NO_LETTER = 31
 TOO_LONG = 99
@@ -147,7 +147,7 @@ def look_at(text: str) -> Look:
         before_word=side_before(text, kind),
         before_space=side_before_space(body, kind),
         after=side_after(body, kind, spaced=spaced),
-        after_space=Side.ASK if is_space or body[0] == "/" or kind == Kind.ODD else Side.PLAIN,
+        after_space=Side.LOOK_SPACE if is_space else Side.ASK if body[0] == "/" or kind == Kind.ODD else Side.PLAIN,
         joins=joins,
         is_joined=text[-1].isalnum() or text[-1] == "_" or kind == Kind.ODD,
         code=(Code.FUNCTION_WORD if spaced and is_function_word else 0)

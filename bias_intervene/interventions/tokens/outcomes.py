@@ -78,16 +78,17 @@ class Outcomes:
         ask |= (before == int(Side.LOOK_CASE)) & forms.lower.take(hits.form)
         chosen = np.flatnonzero(after == int(Side.LOOK_NEXT))
         ask[chosen] |= classes.joins.take(flat.take(hits.end[chosen] + 1))
-        chosen = np.flatnonzero(after == int(Side.LOOK_SPACE))
-        ask[chosen] |= classes.after_space.take(flat.take(hits.end[chosen] + 1)) != Side.PLAIN
-        at = hits.start - 2
-        chosen = np.flatnonzero(before == int(Side.LOOK_SPACE))
-        sides = classes.before[0].take(flat.take(at[chosen]))
-        # Line ends are a token each: a paragraph begins after two.
-        for line_ends in range(1, MAX_LINE_ENDS):
-            further = np.flatnonzero(sides == Side.LOOK_SPACE)
-            sides[further] = classes.before[0].take(flat.take(at[chosen[further]] - line_ends))
-        ask[chosen] |= sides != Side.PLAIN
+        # Line ends are a token each: a paragraph begins after two, and its line may be indented.
+        for beside, first, step, sides_of in (
+            (after, hits.end + 1, 1, classes.after_space),
+            (before, hits.start - 2, -1, classes.before[0]),
+        ):
+            chosen = np.flatnonzero(beside == int(Side.LOOK_SPACE))
+            sides = sides_of.take(flat.take(first[chosen]))
+            for further in range(1, MAX_LINE_ENDS):
+                space = np.flatnonzero(sides == Side.LOOK_SPACE)
+                sides[space] = sides_of.take(flat.take(first[chosen[space]] + step * further))
+            ask[chosen] |= sides != Side.PLAIN
         # HE is a pronoun beside an upper-case word, and else for the text to judge.
         chosen = np.flatnonzero(forms.upper.take(hits.form))
         is_whole = ~classes.joins.take(flat.take(hits.end[chosen] + 1))

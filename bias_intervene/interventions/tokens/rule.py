@@ -43,7 +43,7 @@ FEW_BLOCK_BYTES = 1 << 24
 """Bytes of them, where few of their pronouns are to be decided and nothing is made for each token."""
 REACH = 256
 """Tokens of context that hold all the rule looks at, in text that is no riddle."""
-COMPILED_TOKENS = 1 << 30
+COMPILED_TOKENS = 1 << 31
 """Tokens in one call from which on the compiled loops save more than the seconds it takes to compile them."""
 
 
@@ -100,7 +100,8 @@ class TokenSwap:
         check(rows)
         out = np.empty(rows.shape, dtype=rows.dtype) if out is None else out
         grid, grid_out = np.atleast_2d(rows), np.atleast_2d(out)
-        counts, is_changed = np.zeros(len(self.names), dtype=np.int64), np.zeros(len(grid), dtype=bool)
+        # Swaps by name, and at last those that would change the length.
+        counts, is_changed = np.zeros(len(self.names) + 1, dtype=np.int64), np.zeros(len(grid), dtype=bool)
         if self.is_for_kernel(rows, out):
             parts = self.left_by_kernel(grid, grid_out, is_changed, counts, is_cut=is_cut)
         else:
@@ -109,13 +110,15 @@ class TokenSwap:
         for found, left in parts:
             changes_length = found.changes_length()
             if changes_length.any():
-                left[CHANGES_LENGTH] = int(changes_length.sum())
+                counts[-1] += changes_length.sum()
                 found = found.only(~changes_length)
             write(grid_out, found)
             is_changed[found.row] = True
-            counts += self.counts_of(found)
+            counts[:-1] += self.counts_of(found)
             skipped += left
-        return SwappedRows(rows=out, rows_changed=int(is_changed.sum()), swaps=self.named(counts), skipped=skipped)
+        skipped += Counter({CHANGES_LENGTH: int(counts[-1])})
+        swaps = self.named(counts[:-1])
+        return SwappedRows(rows=out, rows_changed=int(is_changed.sum()), swaps=swaps, skipped=skipped)
 
     def copied(self, rows: np.ndarray, out: np.ndarray, *, is_cut: bool) -> Iterator[tuple[TokenSwaps, Counter[str]]]:
         """As `find`, a block at a time of rows (rows, tokens), which are copied to `out`."""
@@ -217,7 +220,7 @@ class TokenSwap:
         """The compiled loops, made when they are first needed."""
         from bias_intervene.interventions.tokens.kernel import Kernel
 
-        return Kernel(self.classes, self.forms, self.roles, self.possessives.margin)
+        return Kernel(self.vocabulary, self.classes, self.forms, self.roles, self.possessives.margin)
 
     def is_for_kernel(self, rows: np.ndarray, out: np.ndarray) -> bool:
         """Whether the compiled loops save time."""

@@ -113,7 +113,7 @@ def test_rows_swapped_in_place():
 
 @pytest.mark.parametrize("room", [0, 3, 1000])
 def test_more_is_left_than_there_is_room_for(monkeypatch: pytest.MonkeyPatch, room: int):
-    from bias_intervene.interventions.tokens import kernel
+    from bias_intervene.interventions.tokens.kernel import rows as kernel
 
     monkeypatch.setattr(kernel, "LEFT_ROOM", room)
     monkeypatch.setattr(rule, "FEW_BLOCK_BYTES", 2000)

@@ -224,6 +224,29 @@ def test_a_stream_may_be_cut_anywhere():
                 assert found.name.tolist() == own.name.tolist()
 
 
+@pytest.mark.parametrize(
+    ("before", "after"),
+    [
+        ("he\n\n    slept,\n      he woke.", "she\n\n    slept,\n      she woke."),
+        ("so he\n        said it was his\n    own", "so she\n        said it was her\n    own"),
+        ("it was he or that man", "it was she or that man"),
+    ],
+)
+def test_line_ends_and_another_or_need_no_text(before: str, after: str, monkeypatch: pytest.MonkeyPatch):
+    swap = TokenSwap(trained("neox"), "masculine_to_feminine")
+    monkeypatch.setattr(swap.judge, "ask", lambda *args, **kwargs: pytest.fail("the text was asked"))
+    ids = np.array(trained("neox").encode(before, add_special_tokens=False).ids)
+    assert trained("neox").decode(laid_anew(ids, swap.find(ids)[0])) == after
+
+
+@pytest.mark.parametrize("text", ["it was he\n    or she", "he\n  \n  /she said", "he\n \n \n \n \n  or she"])
+def test_a_coordination_over_a_line_end(text: str):
+    ids = np.array(trained("gpt2").encode(text, add_special_tokens=False).ids)
+    expected = swap_text(text, "masculine_to_feminine")
+    found, skipped = TokenSwap(trained("gpt2"), "masculine_to_feminine").find(ids)
+    assert (trained("gpt2").decode(laid_anew(ids, found)), skipped) == (expected.text, expected.skipped)
+
+
 def test_tables_are_made_once_for_equal_tokenizers():
     tokenizer = TOKENIZERS["gpt2"]
     assert compiled(tokenizer) is compiled(Tokenizer.from_str(tokenizer.to_str()))

@@ -12,9 +12,8 @@ from pathlib import Path
 
 from rich.console import Console
 
-from bias_intervene.analysis.calibration import calibrate
-from bias_intervene.analysis.calibration import page as pages
 from bias_intervene.analysis.records import find
+from bias_intervene.calibration import calibrate, page
 from bias_intervene.errors import BiasInterveneError
 
 
@@ -37,7 +36,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     try:
         found = find(asked.folders)
         calibration = calibrate(found)
-        pages.write(calibration, asked.output or asked.folders[0])
+        page.write(calibration, asked.output or asked.folders[0])
     except BiasInterveneError as error:
         print(error, file=sys.stderr)
         return 1
@@ -46,7 +45,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     if asked.json:
         print(json.dumps(calibration.to_json(), indent=2))
     else:
-        Console().print(pages.terminal(calibration))
+        Console().print(page.terminal(calibration))
     return 0 if calibration.passed else 1
 
 

@@ -12,8 +12,8 @@ from pathlib import Path
 
 from rich.console import Console
 
-from bias_intervene.analysis import exports, tables
 from bias_intervene.analysis.comparison import Asked, Comparison, compare
+from bias_intervene.analysis.report import exports, terminal
 from bias_intervene.errors import BiasInterveneError, RunDirectoryError, did_you_mean
 
 SHORT = {"model": "model.name", "fraction": "intervention.fraction", "intervention": "intervention.name"}
@@ -69,7 +69,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     elif asked.latex:
         print(exports.latex(compared), end="")
     else:
-        Console().print(tables.comparison(compared, by=by))
+        Console().print(terminal.comparison(compared, by=by))
     return 0
 
 

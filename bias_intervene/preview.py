@@ -22,15 +22,14 @@ from rich.console import Console
 from rich.table import Table
 from tokenizers import Tokenizer
 
-from bias_intervene.checking import read_intervention
-from bias_intervene.data.row_swap import RowSwap
 from bias_intervene.errors import BiasInterveneError, DataError, SettingsError, did_you_mean
 from bias_intervene.interventions.audit import Audit
 from bias_intervene.interventions.lexicon import DIRECTIONS
 from bias_intervene.interventions.possessive import WORD_LISTS, Possessives
 from bias_intervene.interventions.possessive_fit import fit
+from bias_intervene.interventions.row_swap import RowSwap
 from bias_intervene.interventions.text_swap import TextSwap
-from bias_intervene.settings import InterventionSettings
+from bias_intervene.settings import InterventionSettings, read_intervention
 
 MAX_CHARS = 1 << 16
 """A paragraph longer than this is cut, at the end of a line or word if there is one."""

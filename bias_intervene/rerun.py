@@ -13,11 +13,13 @@ from collections.abc import Sequence
 from datetime import datetime
 from pathlib import Path
 
-from bias_intervene import checking, pipeline, record
-from bias_intervene import plan as planning
+from bias_intervene import record
 from bias_intervene.analysis import identity, records
 from bias_intervene.errors import BiasInterveneError, RunDirectoryError, StageStopped
-from bias_intervene.launch import STOPPED
+from bias_intervene.plan import make_plan
+from bias_intervene.run import pipeline
+from bias_intervene.run.protocol import STOPPED
+from bias_intervene.settings import read_settings
 
 log = logging.getLogger("bias_intervene")
 
@@ -56,10 +58,10 @@ def rerun(folder: Path, output: Path, *, cache_dir: str | None) -> int:
     if not record.is_complete(folder):
         raise RunDirectoryError(f"{folder}: no record.json in it; give the directory of a complete run")
     first = records.Run(folder, records.read_record(folder / "record.json"))
-    settings = checking.read(first.record["settings"] | ({"cache_dir": cache_dir} if cache_dir else {}))
-    for line in record.differences(first.record["environment"] or {}, record.environment()):
+    settings = read_settings(first.record["settings"] | ({"cache_dir": cache_dir} if cache_dir else {}))
+    for line in record.differences(first.record["environment"] or {}, record.describe_environment()):
         log.warning("differs since then: %s", line)
-    pipeline.run(output, settings, planning.make_plan(settings))
+    pipeline.run(output, settings, make_plan(settings))
     found = identity.identity(first, records.Run(output, records.read_record(output / "record.json")))
     print(f"{output} and {folder}: {found.sentence}")
     return 3 if found.differing else 0

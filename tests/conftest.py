@@ -16,9 +16,8 @@ from hypothesis import HealthCheck, settings
 from tokenizers import AddedToken, Tokenizer, decoders, models, normalizers, pre_tokenizers, trainers
 
 from bias_intervene.app import job
-from bias_intervene.checking import conf_dir, read_intervention
 from bias_intervene.interventions.lexicon import ROLES
-from bias_intervene.settings import InterventionSettings, Settings, WorldData
+from bias_intervene.settings import InterventionSettings, Settings, WorldData, conf_dir, read_intervention
 
 # No test fails because a machine is slow.
 settings.register_profile("untimed", deadline=None, suppress_health_check=[HealthCheck.too_slow])

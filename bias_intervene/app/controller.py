@@ -13,11 +13,11 @@ from hydra.experimental.callback import Callback
 from omegaconf import DictConfig
 from rich.console import Console
 
-from bias_intervene import sweep
 from bias_intervene.app.job import hydra_main, show_comparison
 from bias_intervene.app.overrides import faults_of_overrides, jobs_of
 from bias_intervene.errors import BiasInterveneError, RunDirectoryError, SettingsError
-from bias_intervene.launch import STOPPED
+from bias_intervene.run import sweeps
+from bias_intervene.run.protocol import STOPPED
 
 
 def main() -> None:
@@ -46,7 +46,7 @@ def end_of_sweep(folder: Path, *, stopped: bool) -> bool:
 
     True where all that were asked for are complete.
     """
-    jobs = sweep.refresh(folder)
+    jobs = sweeps.refresh(folder)
     if any(job.status == "complete" for job in jobs) and not stopped:
         try:
             show_comparison([folder], output=folder)
@@ -54,7 +54,7 @@ def end_of_sweep(folder: Path, *, stopped: bool) -> bool:
             print(error, file=sys.stderr)
     complete = all(job.status == "complete" for job in jobs if job.directory in Doorman.asked or not Doorman.asked)
     if not complete:
-        Console(stderr=True).print(sweep.table(folder, jobs))
+        Console(stderr=True).print(sweeps.table(folder, jobs))
         print(f"The same command with sweep={folder.name} goes on with what is not complete.", file=sys.stderr)
     return complete
 
@@ -81,7 +81,7 @@ class Doorman(Callback):
         if config.get("dry_run"):
             return
         try:
-            Doorman.asked = sweep.claim(folder, jobs_of(config))
+            Doorman.asked = sweeps.claim(folder, jobs_of(config))
         except (BiasInterveneError, HydraException) as error:
             refuse(str(error))
         Doorman.swept = folder

@@ -21,11 +21,9 @@ from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 from rich.console import Console
 
-from bias_intervene import checking, nodes, pipeline, record, sweep
-from bias_intervene import plan as planning
-from bias_intervene.analysis import exports, tables
+from bias_intervene import record
 from bias_intervene.analysis.comparison import compare
-from bias_intervene.checking import conf_dir
+from bias_intervene.analysis.report import exports, terminal
 from bias_intervene.errors import (
     BiasInterveneError,
     PlanError,
@@ -34,14 +32,15 @@ from bias_intervene.errors import (
     did_you_mean,
     first_line,
 )
-from bias_intervene.launch import STOPPED
-from bias_intervene.nodes import Node
-from bias_intervene.plan import Plan
-from bias_intervene.settings import Settings
+from bias_intervene.plan import Plan, make_plan, plan_table
+from bias_intervene.run import nodes, pipeline, sweeps
+from bias_intervene.run.nodes import Node
+from bias_intervene.run.protocol import STOPPED
+from bias_intervene.settings import Settings, conf_dir, read_settings
 
 log = logging.getLogger("bias_intervene")
 
-OmegaConf.register_new_resolver("directory_name", sweep.directory_name, replace=True)
+OmegaConf.register_new_resolver("directory_name", sweeps.directory_name, replace=True)
 # Our presets of launchers bear the names of the packages' own, and are to be held against their schemas. Said here and
 # not in `main`, because a launcher's processes compose their jobs anew.
 warnings.filterwarnings("ignore", message=r"\s*.hydra/launcher/\w+. is validated against ConfigStore schema")
@@ -60,7 +59,7 @@ def settings_of(config: DictConfig) -> Settings:
         values: Any = OmegaConf.to_container(config, resolve=True, throw_on_missing=True)
     except OmegaConfBaseException as error:
         raise SettingsError([str(error).splitlines()[0]]) from None
-    return checking.read(values)
+    return read_settings(values)
 
 
 @hydra.main(version_base="1.3", config_path=conf_dir(), config_name="config")
@@ -83,7 +82,7 @@ def hydra_main(config: DictConfig) -> float | None:
     finally:
         with contextlib.suppress(OSError):  # On a full disk the job's own error is the one to be told.
             if in_claimed_sweep(run_dir):
-                sweep.refresh(run_dir.parent)
+                sweeps.refresh(run_dir.parent)
 
 
 def one_run(config: DictConfig, run_dir: Path) -> float | None:
@@ -91,12 +90,12 @@ def one_run(config: DictConfig, run_dir: Path) -> float | None:
     settings = settings_of(config)
     if not in_sweep() and any(word.startswith("sweep=") for word in HydraConfig.get().overrides.task):
         raise SettingsError([f"sweep={settings.sweep}: names a sweep (-m); one run's directory is hydra.run.dir=..."])
-    plan = planning.make_plan(settings)
+    plan = make_plan(settings)
     check_objective(settings, plan)
     if settings.dry_run:
         if not (run_dir / "settings.json").is_file():  # A run that stands there keeps its own.
-            record.write_json(run_dir / "plan.json", planning.to_json(plan))
-        Console().print(tables.plan_table(plan))
+            record.write_json(run_dir / "plan.json", plan.to_json())
+        Console().print(plan_table(plan))
         return None
     if in_sweep() and record.is_complete_run_of(run_dir, settings.to_json()):
         log.info("complete already, nothing done: %s", run_dir)
@@ -106,8 +105,8 @@ def one_run(config: DictConfig, run_dir: Path) -> float | None:
     def when_claimed() -> None:
         write_hydra_folder(run_dir, config)
         if in_sweep():
-            sweep.forget_failure(run_dir)
-            sweep.refresh(run_dir.parent, directory=run_dir.name, overrides=list(HydraConfig.get().overrides.task))
+            sweeps.forget_failure(run_dir)
+            sweeps.refresh(run_dir.parent, directory=run_dir.name, overrides=list(HydraConfig.get().overrides.task))
 
     pipeline.run(run_dir, settings, plan, node=node, when_claimed=when_claimed)
     if node.number > 0:
@@ -124,7 +123,7 @@ def in_sweep() -> bool:
 
 def in_claimed_sweep(run_dir: Path) -> bool:
     """Whether a sweep keeps account of this job: not of a dry run."""
-    return in_sweep() and sweep.is_sweep(run_dir.parent)
+    return in_sweep() and sweeps.is_sweep(run_dir.parent)
 
 
 def failed(run_dir: Path, message: str) -> UserError:
@@ -132,7 +131,7 @@ def failed(run_dir: Path, message: str) -> UserError:
     forget_hydra_folder(run_dir)
     with contextlib.suppress(OSError):
         if in_claimed_sweep(run_dir):
-            sweep.fail(run_dir, message)
+            sweeps.fail(run_dir, message)
     return UserError(message)
 
 
@@ -208,4 +207,4 @@ def show_comparison(folders: list[Path], *, output: Path | None = None) -> None:
     comparison = compare(folders)
     if output is not None:
         exports.write(comparison, output)
-    Console().print(tables.comparison(comparison))
+    Console().print(terminal.comparison(comparison))

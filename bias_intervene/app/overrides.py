@@ -13,9 +13,8 @@ from hydra.core.override_parser.types import Override, ValueType
 from hydra.errors import HydraException
 from omegaconf import DictConfig
 
-from bias_intervene import checking
-from bias_intervene.checking import conf_dir
 from bias_intervene.errors import did_you_mean
+from bias_intervene.settings import conf_dir, known_keys
 
 PLUGINS = {
     ("hydra/launcher", "joblib"): "hydra_joblib_launcher",
@@ -84,7 +83,7 @@ def faults_of_group(override: Override) -> list[str]:
 def faults_of_key(override: Override) -> list[str]:
     """A key that does not exist, or that would be deleted or added."""
     key = override.key_or_group
-    known = checking.known_keys()
+    known = known_keys()
     if key in known:
         return [f"{key}: a key cannot be deleted"] if override.is_delete() else []
     if any(name.startswith(f"{key}.") for name in known) and override.value_type == ValueType.ELEMENT:

@@ -22,17 +22,16 @@ from rich.text import Text
 from tokenizers import Tokenizer
 from tqdm import tqdm
 
-from bias_intervene import pythia
-from bias_intervene.checking import read_intervention
 from bias_intervene.data.corpus import documents, pack, token_stream
-from bias_intervene.data.indexed import Index, Layout, Rows, token_dtype, write_rows
+from bias_intervene.data.indexed import Index, Layout, Rows, check_ids, token_dtype, write_rows
 from bias_intervene.data.pile import EXPECTED, fetch_rows
-from bias_intervene.data.row_swap import RowSwap, check_ids
 from bias_intervene.data.shards import bins, local_layout
 from bias_intervene.errors import BiasInterveneError, DataError
 from bias_intervene.interventions.audit import Audit
+from bias_intervene.interventions.row_swap import RowSwap
+from bias_intervene.plan import pythia
 from bias_intervene.record import whole_folder
-from bias_intervene.settings import JsonlData, TextData
+from bias_intervene.settings import JsonlData, TextData, read_intervention
 
 CHECKED_ROWS = 1024
 """Rows looked at together by `verify`."""

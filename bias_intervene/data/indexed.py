@@ -252,3 +252,14 @@ class Rows:
             for mapped in self._maps.values():
                 mapped.madvise(mmap.MADV_DONTNEED)
             self._served = 0
+
+
+def check_ids(rows_BS: np.ndarray, numbers: Sequence[int], *, vocabulary_size: int) -> None:
+    """Refuses ids the model has no embedding for. Raises `DataError` naming the first row and position."""
+    wrong = (rows_BS < 0) | (rows_BS >= vocabulary_size)
+    if wrong.any():
+        row, position = (int(at) for at in np.argwhere(wrong)[0])
+        raise DataError(
+            f"row {numbers[row]}, position {position}: token id {int(rows_BS[row, position])}; the model knows 0 to "
+            f"{vocabulary_size - 1}; the rows were made with another tokenizer"
+        )

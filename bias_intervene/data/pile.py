@@ -21,11 +21,11 @@ import numpy as np
 from filelock import FileLock
 from tqdm import tqdm
 
-from bias_intervene import pythia
 from bias_intervene.data.corpus import Corpus
 from bias_intervene.data.indexed import Layout, Part, Rows
 from bias_intervene.data.shards import SHARD, Expected, check_covered, local_layout
 from bias_intervene.errors import DataError, HubError, first_line
+from bias_intervene.plan import pythia
 from bias_intervene.record import fingerprint, read_json, sha256_of_file, write_json
 from bias_intervene.settings import PileData
 

@@ -15,10 +15,10 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from bias_intervene.data.indexed import Rows
-from bias_intervene.data.row_swap import RowSwap, check_ids
+from bias_intervene.data.indexed import Rows, check_ids
 from bias_intervene.errors import DataError
 from bias_intervene.interventions.audit import Audit
+from bias_intervene.interventions.row_swap import RowSwap
 from bias_intervene.plan import Plan, rows_of_step
 from bias_intervene.settings import DataSettings, PileData, WorldData
 

@@ -20,9 +20,9 @@ from tokenizers import Tokenizer, decoders, models, pre_tokenizers, trainers
 
 from bias_intervene.data.corpus import Corpus, holding_out, pack, token_stream
 from bias_intervene.data.indexed import Layout, write_rows
+from bias_intervene.models import END_OF_TEXT
 from bias_intervene.record import fingerprint, whole_folder
 from bias_intervene.settings import WorldData, WorldModel
-from bias_intervene.world_model import END_OF_TEXT
 
 FORMAT = 2
 """Raise when the same settings would give another world."""

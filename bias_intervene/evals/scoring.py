@@ -26,7 +26,7 @@ import torch
 from tqdm import tqdm
 
 from bias_intervene.errors import BiasInterveneError
-from bias_intervene.evals.sharing import ALONE, Ranks
+from bias_intervene.evals.ranks import ALONE, Ranks
 from bias_intervene.models import TextTokenizer, head_is_plain
 
 log = logging.getLogger("bias_intervene")

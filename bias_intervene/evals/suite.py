@@ -25,9 +25,9 @@ from bias_intervene.evals.benchmarks import crows_pairs as crows_pairs_items
 from bias_intervene.evals.benchmarks import lambada as lambada_items
 from bias_intervene.evals.benchmarks import prompts, sources
 from bias_intervene.evals.benchmarks import winobias as winobias_items
-from bias_intervene.evals.kept import keep
+from bias_intervene.evals.cache import keep
+from bias_intervene.evals.ranks import ALONE, Ranks
 from bias_intervene.evals.scoring import Scorer
-from bias_intervene.evals.sharing import ALONE, Ranks
 from bias_intervene.models import load_model, load_tokenizer, tokenizer_fingerprint, weights_fingerprint
 from bias_intervene.record import fingerprint, read_json, write_json
 from bias_intervene.settings import EvalsSettings, WorldData

@@ -28,15 +28,14 @@ from bias_intervene.interventions.possessive import POSSESSIVES, Possessives
 from bias_intervene.interventions.profiles import FAULTS
 from bias_intervene.plan import Plan
 from bias_intervene.record import write_bytes, write_json
+from bias_intervene.record.tracking import open_tracker
+from bias_intervene.run.protocol import STOP_SIGNALS
 from bias_intervene.settings import Settings
-from bias_intervene.tracking import open_tracker
 from bias_intervene.training import checkpoint, figure
 from bias_intervene.training.engine import deepspeed_config
 from bias_intervene.training.loss import NextTokenLoss, can_be_chunked
 from bias_intervene.training.metrics import Metrics
 from bias_intervene.training.schedule import learning_rate
-
-STOP_SIGNALS = (signal.SIGTERM, signal.SIGINT, signal.SIGUSR1, signal.SIGUSR2)
 
 
 class StopFlag:

@@ -16,8 +16,8 @@ import torch
 import torch.nn.functional as F
 from torch import nn
 
-from bias_intervene.memory import CHUNK_LOGITS
 from bias_intervene.models import head_is_plain
+from bias_intervene.plan.memory import CHUNK_LOGITS
 
 IGNORED = -100
 

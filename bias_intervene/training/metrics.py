@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from bias_intervene.record import write_bytes
-from bias_intervene.tracking import Tracker
+from bias_intervene.record.tracking import Tracker
 
 
 class Metrics:

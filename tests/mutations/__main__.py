@@ -43,7 +43,7 @@ def caught_by(place: Path, cache: Path) -> tuple[list[str], float]:
     """(tests that fail, seconds)."""
     began = time.monotonic()
     done = subprocess.run(
-        [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", "-rfE", "tests/test_known_answers.py"],
+        [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", "-rfE", "tests/runs/test_known_answers.py"],
         cwd=place,
         env={**os.environ, "PYTHONPATH": str(place), "BIAS_INTERVENE_TEST_CACHE": str(cache)},
         capture_output=True,

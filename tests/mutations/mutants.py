@@ -22,14 +22,14 @@ class Mutant:
 
 MUTANTS = (
     Mutant(
-        "the swap is computed, counted and not applied", "bias_intervene/data/row_swap.py",
+        "the swap is computed, counted and not applied", "bias_intervene/interventions/row_swap.py",
         "            apply_tokens(rows_BS, found, out=out)\n", "            np.copyto(out, rows_BS)\n",
     ),
     Mutant(
-        "evaluation reads its rows through the swap", "bias_intervene/worker.py",
+        "evaluation reads its rows through the swap", "bias_intervene/stages/evaluate.py",
         "    with ranks() as shared:\n",
         "    if heldout is not None and settings.intervention.name != \"none\":\n"
-        "        from bias_intervene.data.row_swap import RowSwap\n"
+        "        from bias_intervene.interventions.row_swap import RowSwap\n"
         "        from bias_intervene.models import load_tokenizer\n"
         "        swap = RowSwap(settings.intervention, load_tokenizer(base).backend, seed=1, padding_id=0)\n"
         "        heldout = swap(range(len(heldout)), heldout)[0].astype(heldout.dtype)\n"
@@ -52,9 +52,9 @@ MUTANTS = (
         "    if probability >= 1:\n", "    if probability > 0:\n",
     ),
     Mutant(
-        "the control is swapped too", "bias_intervene/worker.py",
+        "the control is swapped too", "bias_intervene/stages/train.py",
         '    if settings.intervention.name != "none":\n',
-        "    from bias_intervene.checking import read_intervention\n"
+        "    from bias_intervene.settings import read_intervention\n"
         '    if settings.intervention.name == "none" and inputs["base"] is not None:\n'
         '        other = read_intervention("masculine_to_feminine", {})\n'
         '        settings = settings.model_copy(update={"intervention": other})\n'
@@ -66,7 +66,7 @@ MUTANTS = (
         'UNCHANGING = frozenset({"none", "pythia_pushed"})',
     ),
     Mutant(
-        "the window begins elsewhere", "bias_intervene/plan.py",
+        "the window begins elsewhere", "bias_intervene/plan/plan.py",
         "    first = plan.rows[0] + (step - plan.start_step) * plan.global_batch_rows\n",
         "    first = (step - plan.start_step) * plan.global_batch_rows\n",
     ),
@@ -81,7 +81,7 @@ MUTANTS = (
         "    rate = 0.0 if schedule.start_step else original_rate(step, schedule)\n",
     ),
     Mutant(
-        "every checkpoint scored is the base", "bias_intervene/worker.py",
+        "every checkpoint scored is the base", "bias_intervene/stages/evaluate.py",
         'base if step == plan.start_step else own / f"step{step}"', "base",
     ),
     Mutant(

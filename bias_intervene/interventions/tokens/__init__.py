@@ -2,8 +2,7 @@
 
 `vocabulary` reads a tokenizer, `classes` tells what each token looks like from beside it, `forms` which tokens are
 pronouns, `outcomes` what their sides make of them, `language` and `roles` answer the questions that reach beyond a
-neighbour, `asking` puts the rest to the text rule, `swaps` applies what was found. `kernel`, where Numba is installed,
-does the common case of it all at once.
+neighbour, `asking` puts the rest to the text rule, `swaps` applies what was found.
 """
 
 from bias_intervene.interventions.tokens.rule import SwappedRows, TokenSwap, compiled

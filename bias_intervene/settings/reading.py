@@ -1,0 +1,96 @@
+"""Reading settings: plain values in, checked settings or every fault out.
+
+Enters: values as Hydra composed them, as a settings.json holds them, or as the preview was given them. Leaves: frozen
+settings. Promised: a fault is told by its dotted key, with what was found and what is allowed, all of them at once.
+"""
+
+import types
+import typing
+from pathlib import Path
+from typing import Any
+
+import pydantic
+import yaml
+from pydantic import BaseModel
+
+from bias_intervene.errors import SettingsError, did_you_mean
+from bias_intervene.settings.settings import InterventionSettings, Settings
+
+
+def conf_dir() -> str:
+    """The folder of the YAML files: inside the package in a wheel, beside it in a checkout."""
+    package = Path(__file__).resolve().parent.parent
+    inside, beside = package / "conf", package.parent / "conf"
+    return str(inside if inside.is_dir() else beside)
+
+
+def read_settings(values: dict[str, Any]) -> Settings:
+    """Checks composed values. Raises `SettingsError` with every fault by its dotted key."""
+    try:
+        return Settings.model_validate(values)
+    except pydantic.ValidationError as error:
+        raise SettingsError(describe(fault) for fault in error.errors()) from None
+
+
+def read_intervention(name: str, values: dict[str, Any]) -> InterventionSettings:
+    """One intervention by its name in conf/, with `values` in place of its defaults. Raises `SettingsError`."""
+    folder = Path(conf_dir()) / "intervention"
+    names = sorted(path.stem for path in folder.glob("*.yaml"))
+    if name not in names:
+        raise SettingsError([f'intervention: found "{name}"; {did_you_mean(name, names)}'])
+    defaults = yaml.safe_load((folder / f"{name}.yaml").read_text(encoding="utf8"))
+    try:
+        return InterventionSettings.model_validate({**defaults, **values})
+    except pydantic.ValidationError as error:
+        faults = [{**fault, "loc": ("intervention", *fault["loc"])} for fault in error.errors()]
+        raise SettingsError(describe(fault) for fault in faults) from None
+
+
+def describe(fault: Any) -> str:
+    """One line for one pydantic error: dotted key, what was found, what is allowed."""
+    tags = {tag for _, tag in walk_keys(Settings, "")}
+    parts = [str(part) for part in fault["loc"]]
+    # pydantic puts a union's discriminator value into the path: model.world.step is the user's model.step.
+    variant = parts.pop(1) if len(parts) > 2 and parts[0] in {"model", "data"} and parts[1] in tags else None
+    key = ".".join(parts)
+    if fault["type"] == "extra_forbidden":
+        kind = f" for {parts[0]}.kind={variant}" if variant else ""
+        siblings = known_keys(parts[0], variant) if len(parts) > 1 else known_keys()
+        prefix = ".".join(parts[:-1]) + "." if len(parts) > 1 else ""
+        near = [name.removeprefix(prefix) for name in siblings if name.startswith(prefix)]
+        return f"{key}: no such key{kind}; {did_you_mean(parts[-1], near)}"
+    if fault["type"] == "missing":
+        return f"{key}: missing"
+    message = fault["msg"].removeprefix("Value error, ")
+    return f"{key}: found {fault['input']!r}; {message[0].lower()}{message[1:]}"
+
+
+def known_keys(group: str | None = None, variant: str | None = None) -> list[str]:
+    """Dotted names of every key, of one group, or of one variant of a group."""
+    keys = [
+        key
+        for key, tag in walk_keys(Settings, "")
+        if (group is None or key.split(".")[0] == group) and (variant is None or tag in {None, variant})
+    ]
+    return sorted(set(keys))
+
+
+def walk_keys(model: type[BaseModel], prefix: str, tag: str | None = None) -> list[tuple[str, str | None]]:
+    """(dotted key, discriminator value it belongs to or None) of every leaf below `model`."""
+    keys: list[tuple[str, str | None]] = []
+    for name, field in model.model_fields.items():
+        variants = [t for t in alternatives(field.annotation) if issubclass(t, BaseModel)]
+        if not variants:
+            keys.append((prefix + name, tag))
+        for variant in variants:
+            kind = variant.model_fields.get("kind") if len(variants) > 1 else None
+            value = typing.get_args(kind.annotation)[0] if kind else tag
+            keys += walk_keys(variant, f"{prefix}{name}.", value)
+    return keys
+
+
+def alternatives(annotation: Any) -> list[type]:
+    """The classes an annotation allows, unions taken apart."""
+    if typing.get_origin(annotation) in {typing.Union, types.UnionType}:
+        return [t for part in typing.get_args(annotation) for t in alternatives(part)]
+    return [annotation] if isinstance(annotation, type) else []

@@ -1,0 +1,91 @@
+"""One process of one stage: `python -m bias_intervene.stages STAGE RUN_DIR`.
+
+Enters: settings.json and plan.json of a run directory. Leaves: what its stage leaves. It imports no Hydra. Stages:
+`prepare` finds or makes every input (checkpoint, rows, benchmark items) and writes inputs.json; `train` is one rank of
+the training; `evaluate` scores the checkpoints. What became of it is said in the stage's outcome file; a rank that
+fails ends with status 1, so that its launcher ends the others, which would wait for it.
+"""
+
+import contextlib
+import errno
+import importlib
+import logging
+import os
+import signal
+import sys
+import warnings
+from pathlib import Path
+
+from bias_intervene.errors import BiasInterveneError, StageStopped
+from bias_intervene.plan import Plan
+from bias_intervene.record import read_json, write_json
+from bias_intervene.run.protocol import STOP_SIGNALS, end_with_parent, outcome_path
+from bias_intervene.settings import read_settings
+
+PLACE_ERRORS = {errno.ENOSPC, errno.EDQUOT, errno.EACCES, errno.EPERM, errno.EROFS}
+"""What a place to write to can do to a program that is right: full, not ours, read-only."""
+
+
+def main(argv: list[str] | None = None) -> int:
+    """Runs a stage. argv: STAGE RUN_DIR."""
+    stage, folder = sys.argv[1:] if argv is None else argv
+    run_dir = Path(folder)
+    if "RANK" in os.environ:  # No rank goes on by itself when its launcher is killed.
+        end_with_parent(signal.SIGKILL)()
+    quiet()
+    outcome = outcome_path(run_dir, stage, int(os.environ.get("GROUP_RANK", "0")))
+    settings = read_settings(read_json(run_dir / "settings.json"))
+    plan = Plan.from_json(read_json(run_dir / "plan.json"))
+    try:
+        if stage != "train":  # The training saves first; what the others have finished is kept as it is.
+            stop_when_told(stage)
+        importlib.import_module(f"bias_intervene.stages.{stage}").run(run_dir, settings, plan)
+    except StageStopped as stopped:
+        write_json(outcome, {"status": "stopped", "message": str(stopped)})
+    except BiasInterveneError as error:
+        write_json(outcome, {"status": "failed", "message": str(error)})
+        return 1
+    except Exception as error:
+        if isinstance(error, OSError) and error.errno in PLACE_ERRORS:
+            place = error.filename or run_dir
+            say_on_a_full_disk(outcome, f"{place}: {error.strerror}; what was saved before is intact")
+        elif not outcome.is_file():  # Otherwise another rank has said what happened, and this one lost touch with it.
+            raise
+        return 1
+    else:
+        write_json(outcome, {"status": "done"})
+    return 0
+
+
+def stop_when_told(stage: str) -> None:
+    """Ends the stage at the first stop signal, as one that can be continued."""
+
+    def stop(number: int, _frame: object) -> None:
+        raise StageStopped(
+            f"stopped by {signal.Signals(number).name} in stage {stage}; the same command in the same directory "
+            "continues it"
+        )
+
+    for number in STOP_SIGNALS:
+        signal.signal(number, stop)
+
+
+def say_on_a_full_disk(outcome: Path, message: str) -> None:
+    """Writes the outcome if the place still takes it; on the screen in any case."""
+    print(message, file=sys.stderr)
+    with contextlib.suppress(OSError):
+        write_json(outcome, {"status": "failed", "message": message})
+
+
+def quiet() -> None:
+    """Leaves the screen to the progress bars: libraries speak when something is wrong."""
+    warnings.filterwarnings("ignore")
+    os.environ.setdefault("TRANSFORMERS_VERBOSITY", "error")
+    os.environ.setdefault("TRANSFORMERS_NO_ADVISORY_WARNINGS", "1")
+    for name in ("DeepSpeed", "torch.distributed", "huggingface_hub", "httpx"):
+        # A filter and not a level: DeepSpeed sets the level of its logger when it is imported.
+        logging.getLogger(name).addFilter(lambda record: record.levelno >= logging.ERROR)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,64 @@
+"""One rank of the evaluation: scores the checkpoints of the plan."""
+
+import os
+from pathlib import Path
+
+import torch
+
+from bias_intervene.data.indexed import Layout, Rows
+from bias_intervene.evals.ranks import ranks
+from bias_intervene.evals.suite import Checkpoint, load_items
+from bias_intervene.evals.suite import evaluate as score_all
+from bias_intervene.plan import Plan
+from bias_intervene.record import read_json, write_json
+from bias_intervene.record.tracking import NoTracker, log_audit, log_results, open_tracker
+from bias_intervene.settings import Settings, WorldData
+
+
+def run(run_dir: Path, settings: Settings, plan: Plan) -> None:
+    """Scores the checkpoints of the plan."""
+    torch.set_num_threads(int(os.environ.get("OMP_NUM_THREADS", "1")))
+    inputs = read_json(run_dir / "inputs.json")
+    world_folder = Path(inputs["world"]) if inputs["world"] else None
+    world_data = settings.data if isinstance(settings.data, WorldData) else None
+    base, own = Path(inputs["base"]), run_dir / "training" / "checkpoints"
+    checkpoints = [
+        Checkpoint(step, base if step == plan.start_step else own / f"step{step}") for step in plan.evaluated_steps
+    ]
+    published = {int(step): Path(folder) for step, folder in inputs["published"].items()}
+    checkpoints += [
+        Checkpoint(step, published[step], published=step > plan.start_step) for step in plan.published_steps
+    ]
+    heldout = None
+    if inputs["corpus"] is not None:
+        numbers = range(*inputs["corpus"]["heldout"])
+        if numbers:
+            heldout = Rows(Layout.from_json(inputs["corpus"]["layout"])).stack(numbers)
+    with ranks() as shared:
+        # Before the work, so that a tracker that cannot be had is said at once.
+        tracker = open_tracker(run_dir, settings.tracking) if shared.rank == 0 else NoTracker()
+        made_from = score_all(
+            run_dir,
+            evals=settings.evals,
+            items=load_items(settings.evals, world_folder=world_folder, world_data=world_data),
+            checkpoints=sorted(checkpoints, key=lambda checkpoint: checkpoint.step),
+            heldout_rows=heldout,
+            device=scoring_device(settings),
+            cache=settings.cache,
+            ranks=shared,
+        )
+        if shared.rank == 0:
+            write_json(run_dir / "evals" / "fingerprints.json", made_from)
+            log_results(tracker, read_json(run_dir / "results.json")["metrics"])
+            if (run_dir / "audit.json").is_file():
+                log_audit(tracker, read_json(run_dir / "audit.json"), step=plan.end_step)
+        tracker.close()
+
+
+def scoring_device(settings: Settings) -> torch.device:
+    """This rank's GPU, or the CPU."""
+    if settings.train.device == "cpu" or not torch.cuda.is_available():
+        return torch.device("cpu")
+    device = torch.device("cuda", int(os.environ.get("LOCAL_RANK", "0")))
+    torch.cuda.set_device(device)
+    return device

@@ -1,0 +1,33 @@
+"""`python -m bias_intervene.stages.torch_launcher ...`: torch's own launcher, without its words.
+
+Enters: the command line of `torch.distributed.run`. Leaves: its exit status. A rank that fails has said so itself, in
+the stage's outcome file or by its traceback; the launcher's report of the same would bury it.
+"""
+
+import logging
+import sys
+
+
+def main() -> int:
+    """Status 1 where a rank failed."""
+    from torch.distributed.elastic.multiprocessing.errors import ChildFailedError
+    from torch.distributed.run import main as start_ranks
+
+    for name in ("torch.distributed.elastic", "torch.distributed.run"):
+        # A filter and not a level: torch sets the levels of its loggers itself.
+        for logger in (logging.getLogger(name), *loggers_below(name)):
+            logger.addFilter(lambda record: record.levelno >= logging.CRITICAL)
+    try:
+        start_ranks(sys.argv[1:])
+    except ChildFailedError:
+        return 1
+    return 0
+
+
+def loggers_below(name: str) -> list[logging.Logger]:
+    """Loggers that exist below `name`: a filter is not inherited."""
+    return [logging.getLogger(other) for other in logging.root.manager.loggerDict if other.startswith(f"{name}.")]
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,199 @@
+"""Which runs and items belong together."""
+
+import json
+from pathlib import Path
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+
+from bias_intervene import compare
+from bias_intervene.analysis.comparison import Asked, compare_runs
+from bias_intervene.analysis.records import find
+from bias_intervene.errors import RunDirectoryError
+from bias_intervene.record import write_json
+from tests.helpers.runs import made
+
+
+def rows_of(folder: Path, **asked) -> list[dict]:
+    """The rows of everything below a folder."""
+    return compare_runs(find([folder]), Asked(**asked), as_given=False).rows
+
+
+def test_an_arm_meets_the_control_of_its_own_seed(tmp_path: Path):
+    for seed in (1, 2):
+        made(tmp_path / f"n{seed}", "none", {"a": 1.0, "b": 0.0, "c": 1.0}, seed=seed)
+        made(tmp_path / f"s{seed}", "masculine_to_feminine", {"c": 0.0, "b": 0.0, "a": seed - 1.0}, seed=seed)
+    rows = [r for r in rows_of(tmp_path) if r["difference"] is not None]
+    assert [(r["arm"], r["baseline_arm"]) for r in rows] == [("masculine_to_feminine", "none")]
+    (row,) = rows
+    # -2/3 of the first seed, -1/3 of the second: their mean, Student's interval with one degree of freedom.
+    assert row["difference"] == pytest.approx(-1 / 2)
+    assert (row["seeds"], row["n"]) == (2, 3)
+    sd = abs(-2 / 3 + 1 / 3) / 2**0.5
+    assert row["between_seeds_sd"] == pytest.approx(sd)
+    assert row["ci_high"] == pytest.approx(-1 / 2 + 12.706 * sd / 2**0.5, abs=1e-3)
+
+
+def test_one_control_serves_every_dose(tmp_path: Path):
+    made(tmp_path / "n", "none", {"a": 1.0, "b": 0.0})
+    for dose in (0.5, 1.0):
+        made(tmp_path / f"s{dose}", "both", {"a": 0.0, "b": 0.0}, probability=dose)
+    rows = rows_of(tmp_path)
+    assert [r["arm"] for r in rows if r["difference"] is not None] == [
+        "both probability=0.5", "both probability=1.0",
+    ]  # fmt: skip
+    # A probability says nothing of a control, unless there is one for each.
+    assert {r["baseline_arm"] for r in rows if r["difference"] is not None} == {"none"}
+    made(tmp_path / "m", "none", {"a": 1.0, "b": 0.0}, probability=0.5)
+    assert {run.label for run in find([tmp_path]).runs if run.arm == "none"} == {
+        "none probability=0.5", "none probability=1.0",
+    }  # fmt: skip
+
+
+def test_items_are_paired_by_identity(tmp_path: Path):
+    made(tmp_path / "n", "none", {"a": 1.0, "b": 0.0, "x": 1.0})
+    made(tmp_path / "s", "masculine_to_feminine", {"b": 0.0, "y": 1.0, "a": 1.0})
+    rows = rows_of(tmp_path)
+    (row,) = [r for r in rows if r["difference"] is not None]
+    assert (row["n"], row["difference"]) == (2, 0.0)
+
+
+def test_two_directories_are_compared_as_given(tmp_path: Path, capsys):
+    first = made(tmp_path / "first", "masculine_to_feminine", {"a": 1.0, "b": 1.0})
+    second = made(tmp_path / "second", "none", {"a": 0.0, "b": 1.0})
+    assert compare.main([str(first), str(second), "--json"]) == 0
+    (row,) = [r for r in json.loads(capsys.readouterr().out)["rows"] if r["difference"] is not None]
+    assert (row["arm"], row["baseline_arm"], row["difference"]) == ("none", "masculine_to_feminine", -0.5)
+
+
+def test_every_arm_meets_its_base(tmp_path: Path):
+    made(tmp_path / "n", "none", {"a": 1.0, "b": 1.0}, base={"a": 0.0, "b": 1.0})
+    (row,) = rows_of(tmp_path)
+    assert (row["baseline_arm"], row["difference"], row["step"]) == ("base", 0.5, 20)
+
+
+def test_the_published_last_checkpoint_is_a_baseline_too(tmp_path: Path):
+    folder = made(tmp_path / "n", "none", {"a": 1.0, "b": 1.0})
+    record = json.loads((folder / "record.json").read_text())
+    record["results"]["published"] = [{**record["results"]["metrics"][0], "value": 0.5}]
+    write_json(folder / "record.json", record)
+    path = folder / "evals" / "published_step20" / "crows_pairs.parquet"
+    path.parent.mkdir()
+    rows = pq.read_table(folder / "evals" / "step20" / "crows_pairs.parquet").to_pylist()
+    pq.write_table(pa.Table.from_pylist([rows[0] | {"pct_stereotype": 0.0}, rows[1]]), path)
+    found = rows_of(folder)
+    assert [(r["baseline_arm"], r["baseline"], r["difference"]) for r in found] == [("published", 0.5, 0.5)]
+
+
+def test_runs_scored_on_other_items_are_not_compared(tmp_path: Path):
+    made(tmp_path / "n", "none", {"a": 1.0})
+    made(tmp_path / "s", "masculine_to_feminine", {"a": 1.0}, items="other")
+    with pytest.raises(
+        RunDirectoryError, match=r"crows_pairs was scored differently: items \(other and same\).*--force"
+    ):
+        rows_of(tmp_path)
+
+
+def test_what_was_scored_differently_is_compared_when_told_to(tmp_path: Path):
+    made(tmp_path / "n", "none", {"a": 1.0, "b": 1.0})
+    made(tmp_path / "s", "masculine_to_feminine", {"a": 1.0, "b": 0.0}, items="other")
+    (row,) = [r for r in rows_of(tmp_path, force=True) if r["difference"] is not None]
+    assert row["difference"] == -0.5
+
+
+def test_a_seed_without_a_control_is_no_pair(tmp_path: Path):
+    made(tmp_path / "n1", "none", {"a": 1.0, "b": 1.0}, seed=1)
+    for seed in (1, 2):
+        made(tmp_path / f"s{seed}", "both", {"a": 0.0, "b": 1.0}, seed=seed)
+    (row,) = [r for r in rows_of(tmp_path) if r["difference"] is not None]
+    assert (row["seeds"], row["difference"]) == (1, -0.5)
+
+
+def test_another_arm_as_the_baseline_and_metrics_by_name(tmp_path: Path, capsys):
+    made(tmp_path / "n", "none", {"a": 1.0, "b": 1.0})
+    made(tmp_path / "s", "both", {"a": 0.0, "b": 1.0})
+    (row,) = [r for r in rows_of(tmp_path, baseline="both", metrics=("pct_stereotype",)) if r["difference"]]
+    assert (row["arm"], row["baseline_arm"], row["difference"]) == ("none", "both", 0.5)
+    assert compare.main([str(tmp_path), "--baseline", "bth"]) == 1
+    assert '--baseline bth: no run of that arm; did you mean "both"?' in capsys.readouterr().err
+    assert compare.main([str(tmp_path), "--metric", "pct_stereo"]) == 1
+    assert '--metric pct_stereo: no run has it; did you mean "pct_stereotype"?' in capsys.readouterr().err
+    assert compare.main([str(tmp_path), "--by", "sed"]) == 1
+    assert "--by sed: no run has such a setting" in capsys.readouterr().err
+
+
+def test_every_row_says_what_it_means(tmp_path: Path, capsys):
+    items = {str(n): float(n % 2) for n in range(40)}
+    made(tmp_path / "n", "none", items)
+    made(tmp_path / "s", "both", {**items, "0": 1.0})
+    made(tmp_path / "t", "neutral", dict.fromkeys(items, 0.0))
+    rows = {row["arm"]: row for row in rows_of(tmp_path) if row["difference"] is not None}
+    assert rows["both"]["p"] == 1.0
+    sees = 100 * rows["both"]["minimum_detectable_effect"]
+    assert rows["both"]["sentence"] == (
+        f"no difference detected; this design sees {sees:.1f} points with 80% power; one training of each arm"
+    )
+    # Two tests in the family: the smaller p is doubled.
+    assert rows["neutral"]["p_holm"] == pytest.approx(2 * rows["neutral"]["p"])
+    assert rows["neutral"]["sentence"].startswith(
+        "lower by 50.0 points [-66.2 points, -33.8 points], p <.001 after Holm"
+    )
+    assert compare.main([str(tmp_path), "--output", str(tmp_path / "out"), "--latex"]) == 0
+    out = capsys.readouterr().out
+    assert r"CrowS gender stereo \% & 50.0 & 52.5 &" in out
+    lines = (tmp_path / "out" / "comparison.csv").read_text().splitlines()
+    assert len(lines) == 1 + len(rows_of(tmp_path))
+    assert compare.main([str(tmp_path), "--by", "seed"]) == 0
+    assert "seed=1" in capsys.readouterr().out
+
+
+def test_a_half_written_record_is_named(tmp_path: Path, capsys):
+    folder = made(tmp_path / "n", "none", {"a": 1.0})
+    whole = (folder / "record.json").read_text()
+    (folder / "record.json").write_text(whole[: len(whole) // 2])
+    assert compare.main([str(tmp_path)]) == 1
+    assert "record.json: not JSON" in capsys.readouterr().err
+    write_json(folder / "record.json", {"schema": 2, "arm": "none"})
+    assert compare.main([str(tmp_path)]) == 1
+    assert "no settings, plan, results, fingerprints in it" in capsys.readouterr().err
+    (folder / "record.json").write_text(whole)
+    (folder / "evals" / "step20" / "crows_pairs.parquet").write_bytes(b"PAR1 cut")
+    made(tmp_path / "s", "both", {"a": 1.0})
+    assert compare.main([str(tmp_path)]) == 1
+    assert "crows_pairs.parquet: no items of ours" in capsys.readouterr().err
+
+
+def test_what_cannot_be_compared_is_said(tmp_path: Path, capsys):
+    assert compare.main([str(tmp_path)]) == 1
+    assert "no complete run (record.json) below" in capsys.readouterr().err
+    assert compare.main([str(tmp_path / "absent")]) == 1
+    assert "no such directory" in capsys.readouterr().err
+    (tmp_path / "half").mkdir()
+    write_json(tmp_path / "half" / "settings.json", {})
+    assert compare.main([str(tmp_path)]) == 1
+    assert "1 unfinished" in capsys.readouterr().err
+    write_json(tmp_path / "half" / "record.json", {"schema": 99})
+    assert compare.main([str(tmp_path)]) == 1
+    assert "schema 99; this version reads schema 2" in capsys.readouterr().err
+
+
+def test_unfinished_runs_are_listed(tmp_path: Path, capsys):
+    made(tmp_path / "n", "none", {"a": 1.0, "b": 0.0})
+    (tmp_path / "half").mkdir()
+    write_json(tmp_path / "half" / "settings.json", {})
+    assert compare.main([str(tmp_path), "--output", str(tmp_path / "out")]) == 0
+    assert "Unfinished" in capsys.readouterr().out
+    assert "pct_stereotype" in (tmp_path / "out" / "comparison.md").read_text()
+
+
+def test_a_difference_that_holms_correction_takes_is_not_called_undetected(tmp_path: Path):
+    items = {str(n): float(n % 2) for n in range(24)}
+    lost = items | {str(n): 0.0 for n in range(1, 14, 2)}
+    made(tmp_path / "n", "none", items)
+    for arm in ("both", "neutral", "feminine_to_masculine", "retokenize"):
+        made(tmp_path / arm, arm, lost if arm == "both" else items)
+    (row,) = [r for r in rows_of(tmp_path) if r["arm"] == "both" and r["difference"]]
+    # McNemar: 7 of 7 changes one way, 2 / 2^7; four tests.
+    assert (row["p"], row["p_holm"]) == (pytest.approx(2 / 128), pytest.approx(8 / 128))
+    assert row["sentence"] == "no difference that outlasts Holm's correction (p 0.016 alone; one training of each arm)"

@@ -1,0 +1,77 @@
+"""CrowS-Pairs from every source, and files that are not of it."""
+
+from pathlib import Path
+
+import pytest
+
+from bias_intervene.errors import DataError, HubError
+from bias_intervene.evals.benchmarks import crows_pairs
+from bias_intervene.settings import CrowsPairsSettings
+from tests.helpers.local_hub import local_hub
+
+ROW = {"id": 0, "sent_more": "He ran.", "sent_less": "She ran.", "stereo_antistereo": 0, "bias_type": "gender"}
+
+
+def settings(path: Path | None, **changed) -> CrowsPairsSettings:
+    given = {"enabled": True, "source": "hub", "language": "english", "path": str(path) if path else None}
+    return CrowsPairsSettings(**{**given, "categories": None, **changed})
+
+
+def test_the_published_file(shared: Path):
+    path = shared / "crows_pairs" / "crows_pairs_anonymized.csv"
+    pairs = crows_pairs.read(settings(path), world_folder=None)
+    assert len(pairs) == 1_508
+    assert sum(pair.direction == "antistereo" for pair in pairs) == 218
+    assert {pair.bias_type for pair in pairs} == set(crows_pairs.CATEGORIES) - {"autre"}
+    assert len(crows_pairs.read(settings(path, categories=["gender"]), world_folder=None)) == 262
+    with pytest.raises(DataError, match=r"no pair of gendre; found age, .*gender"):
+        crows_pairs.read(settings(path, categories=["gendre"]), world_folder=None)
+
+
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [
+        ("a,b\n1,2\n", r"no column sent_more, .*; found a, b, expected sent_more"),
+        ("sent_more,sent_less,stereo_antistereo,bias_type\n", "no pairs"),
+        ("sent_more,sent_less,stereo_antistereo,bias_type\nx,,stereo,age\n", r"row 2: nothing in sent_less"),
+        ("sent_more,sent_less,stereo_antistereo,bias_type\nx,y\n", r"row 2: no stereo_antistereo, bias_type; found"),
+        ("", "found nothing"),
+    ],
+)
+def test_files_that_are_no_crows_pairs(tmp_path: Path, content: str, message: str):
+    (tmp_path / "c.csv").write_text(content)
+    with pytest.raises(DataError, match=message):
+        crows_pairs.read(settings(tmp_path / "c.csv"), world_folder=None)
+
+
+def test_missing_files_are_named(tmp_path: Path):
+    with pytest.raises(DataError, match=r"evals\.crows_pairs\.path=.*no file"):
+        crows_pairs.read(settings(tmp_path / "absent.csv"), world_folder=None)
+    with pytest.raises(DataError, match="this run has no generated world"):
+        crows_pairs.read(settings(None, source="world"), world_folder=None)
+
+
+def test_both_languages_of_the_hub(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    french = ROW | {"sent_more": "Il court.", "sent_less": "Elle court.", "stereo_antistereo": 1}
+    # Categories are told by the beginning of the name, as lm-evaluation-harness does.
+    rows = {"english": [ROW, ROW | {"bias_type": "gender-identity"}], "french": [french]}
+    monkeypatch.setattr(crows_pairs, "HUB", local_hub(tmp_path, rows, "test"))
+    english = crows_pairs.read(settings(None), world_folder=None)
+    assert [(p.item, p.sent_more, p.bias_type, p.direction) for p in english] == [
+        ("0", "He ran.", "gender", "stereo"), ("1", "He ran.", "gender", "stereo"),
+    ]  # fmt: skip
+    (other,) = crows_pairs.read(settings(None, language="french"), world_folder=None)
+    assert (other.sent_less, other.direction) == ("Elle court.", "antistereo")
+
+
+def test_fields_that_are_missing_on_the_hub(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    row = {name: value for name, value in ROW.items() if name != "bias_type"}
+    monkeypatch.setattr(crows_pairs, "HUB", local_hub(tmp_path, {"english": [row]}, "test"))
+    with pytest.raises(DataError, match=r"english row 0: no bias_type; found id, sent_more"):
+        crows_pairs.read(settings(None), world_folder=None)
+
+
+def test_a_hub_that_cannot_be_reached(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setattr(crows_pairs, "HUB", str(tmp_path / "absent"))
+    with pytest.raises(HubError, match=r"Without a hub give a local copy: evals\.crows_pairs\.path=FILE\.csv"):
+        crows_pairs.read(settings(None), world_folder=None)

@@ -1,0 +1,89 @@
+"""Files whole or not at all; whose directory it is."""
+
+import json
+import os
+from pathlib import Path
+
+import pytest
+
+from bias_intervene import record
+from bias_intervene.errors import RunDirectoryError
+
+
+def test_a_failed_write_leaves_the_old_file(tmp_path: Path):
+    path = tmp_path / "a.json"
+    record.write_json(path, {"a": 1})
+    with pytest.raises(TypeError):
+        record.write_json(path, {"a": object()})
+    assert json.loads(path.read_text()) == {"a": 1}
+    assert [p.name for p in tmp_path.iterdir()] == ["a.json"]
+
+
+def test_a_full_disk_leaves_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    def full(_: int) -> None:
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(os, "fsync", full)
+    with pytest.raises(OSError, match="No space left"):
+        record.write_bytes(tmp_path / "a", b"1")
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_folder_appears_whole(tmp_path: Path):
+    target = tmp_path / "folder"
+
+    def fill_and_fail() -> None:
+        with record.whole_folder(target) as partial:
+            (partial / "x").write_text("1")
+            raise RuntimeError
+
+    with pytest.raises(RuntimeError):
+        fill_and_fail()
+    assert list(tmp_path.iterdir()) == []
+    with record.whole_folder(target) as partial:
+        (partial / "x").write_text("1")
+    assert (target / "x").read_text() == "1"
+
+
+def test_fingerprints_depend_on_content_only():
+    assert record.fingerprint({"a": 1, "b": [2]}) == record.fingerprint({"b": [2], "a": 1})
+    assert record.fingerprint({"a": 1}) != record.fingerprint({"a": 2})
+
+
+def test_a_directory_belongs_to_its_settings(tmp_path: Path):
+    settings = {"seed": 1, "train": {"rate": 0.1}, "tracking": {"name": "none"}}
+    undo = record.open_run(tmp_path, settings=settings, plan={})
+    record.open_run(tmp_path, settings={**settings, "tracking": {"name": "wandb"}}, plan={})
+    with pytest.raises(RunDirectoryError, match=r"train\.rate: 0\.1 -> 0\.2"):
+        record.open_run(tmp_path, settings={**settings, "train": {"rate": 0.2}}, plan={})
+    undo()
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_complete_directory_is_refused(tmp_path: Path):
+    record.write_json(tmp_path / "record.json", {})
+    with pytest.raises(RunDirectoryError, match="holds a complete run"):
+        record.open_run(tmp_path, settings={}, plan={})
+
+
+def test_what_is_not_json_is_named(tmp_path: Path):
+    (tmp_path / "record.json").write_text("{half")
+    with pytest.raises(RunDirectoryError, match=r"record\.json: not JSON"):
+        record.read_json(tmp_path / "record.json")
+
+
+def test_the_environment_holds_no_variables(monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setenv("HF_TOKEN", "hf_secret")
+    assert "hf_secret" not in json.dumps(record.describe_environment())
+
+
+def test_a_record_holds_no_users_name(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setenv("HOME", "/home/alice")
+    settings = {"cache_dir": "/home/alice/cache", "data": {"path": "/home/alicent/x"}, "steps": ["/home/alice/y", 3]}
+    record.open_run(tmp_path, settings=settings, plan={"arm": "none", "repository": "/home/alice/model"})
+    record.write_record(tmp_path)
+    text = (tmp_path / "record.json").read_text()
+    assert "/home/alice/" not in text
+    kept = record.read_json(tmp_path / "record.json")
+    assert kept["settings"] == {"cache_dir": "~/cache", "data": {"path": "/home/alicent/x"}, "steps": ["~/y", 3]}
+    assert kept["plan"]["repository"] == "~/model"

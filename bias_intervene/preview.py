@@ -1,9 +1,11 @@
 """`python -m bias_intervene.preview intervention=NAME [KEY=VALUE...] [FILE...]`: the swap, before anything is trained.
 
-Reads files or standard input, writes the altered text to standard output and the counts to standard error; with
-`--audit` the counts alone. The keys are those of a run. A paragraph is what the rule sees at once, as a row is in a
-run; it is read, altered and written before the next, so a file larger than memory works. With `tokenizer=FILE` each
-paragraph goes through the token ids of that tokenizer, as rows do, and shows what a run would leave out for length.
+Input: files or standard input, and an intervention's options by the keys of a run. Output: the altered text on standard
+output and the counts on standard error; with `--audit` the counts alone. Guarantees: nothing between two paragraphs is
+lost; each paragraph is read, altered and written before the next one, so a file larger than memory works.
+
+A paragraph takes the place that a row has in a run: it is all that the rule sees at once. With `tokenizer=FILE` each
+paragraph goes through the token ids of that tokenizer, as rows do, which shows what a run would leave out for length.
 """
 
 import codecs
@@ -13,7 +15,7 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from itertools import chain
 from pathlib import Path
-from typing import Any, BinaryIO
+from typing import Any, BinaryIO, NamedTuple
 
 import numpy as np
 import yaml
@@ -23,21 +25,20 @@ from rich.table import Table
 from tokenizers import Tokenizer
 
 from bias_intervene.errors import BiasInterveneError, DataError, SettingsError, did_you_mean
+from bias_intervene.interventions import INTERVENTIONS
 from bias_intervene.interventions.audit import Audit
-from bias_intervene.interventions.lexicon import DIRECTIONS
 from bias_intervene.interventions.possessive import WORD_LISTS, Possessives
-from bias_intervene.interventions.possessive_fit import fit
-from bias_intervene.interventions.row_swap import RowSwap
-from bias_intervene.interventions.text_swap import TextSwap
+from bias_intervene.interventions.possessive.fit import fit
+from bias_intervene.interventions.row_swap import RowSwap, TextSwap
 from bias_intervene.settings import InterventionSettings, read_intervention
+from bias_intervene.settings.intervention import OPTIONS
 
 MAX_CHARS = 1 << 16
 """A paragraph longer than this is cut, at the end of a line or word if there is one."""
 FIT_CHARS = 1 << 23
-"""Characters read ahead to fit the role of her and his on."""
-PARAGRAPH_END = re.compile(r"\n[^\S\n]*\n")
-OPTIONS = ("probability", "unit", "length", "possessives", "margin")
-USAGE = """usage: python -m bias_intervene.preview intervention=NAME [KEY=VALUE...] [--audit] [FILE...]
+"""Characters read ahead to fit the tables for her and his on."""
+_PARAGRAPH_END = re.compile(r"\n[^\S\n]*\n")
+_USAGE = """usage: python -m bias_intervene.preview intervention=NAME [KEY=VALUE...] [--audit] [FILE...]
 
 NAME: a file of conf/intervention. Keys, as in a run: intervention.probability, intervention.unit,
 intervention.length, intervention.possessives, intervention.margin, seed; and tokenizer=FILE (a tokenizer.json), which
@@ -45,47 +46,50 @@ intervention.length and pythia_token_map need. --audit: counts only. Without FIL
 
 
 @dataclass(frozen=True)
-class Asked:
+class Request:
     """What the command line asks for."""
 
     intervention: InterventionSettings
     seed: int
     tokenizer: Tokenizer | None
+    """None: the rule over words is applied to text."""
     audit_only: bool
     files: list[Path]
+    """Empty: standard input."""
+
+
+class Outcome(NamedTuple):
+    """What was done to the text that was read."""
+
+    audit: Audit
+    num_words: int
+    notices: tuple[str, ...]
+    """Why a table for her or his was not fitted."""
 
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Exit status 0, or 1 with a message."""
     arguments = sys.argv[1:] if argv is None else list(argv)
     if not arguments or {"-h", "--help"} & set(arguments):
-        print(USAGE)
+        print(_USAGE)
         return 0 if arguments else 1
     try:
-        asked = parse(arguments)
-        audit, words, notices = stream(paragraphs(asked.files), asked)
+        request = parse(arguments)
+        outcome = _alter_paragraphs(_paragraphs(request.files), request)
     except BiasInterveneError as error:
         print(error, file=sys.stderr)
         return 1
     except BrokenPipeError:
         return 0
-    console = Console(stderr=not asked.audit_only)
-    if not asked.audit_only:
-        # Text without a line's end leaves the terminal in the middle of one.
-        console.print("")
-    told = f"{sum(audit.swaps.values()):,} swaps in {words:,} words"
-    told += f", {audit.rows_changed:,} of {audit.rows:,} paragraphs"
-    console.print(told, count_table(audit), sep="\n")
-    for notice in notices:
-        console.print(notice, markup=False, highlight=False, style="dim")
+    _print_counts(outcome, audit_only=request.audit_only)
     return 0
 
 
-# --- what is asked ---------------------------------------------------------------------------------------------
+# --- the command line ------------------------------------------------------------------------------------------
 
 
-def parse(arguments: Sequence[str]) -> Asked:
-    """Raises `SettingsError` with every fault."""
+def parse(arguments: Sequence[str]) -> Request:
+    """The request that the words of a command line make. Raises `SettingsError` with every fault."""
     values = dict(word.split("=", 1) for word in arguments if "=" in word)
     flags = [word for word in arguments if word.startswith("--") and "=" not in word]
     files = [Path(word) for word in arguments if "=" not in word and not word.startswith("--")]
@@ -96,35 +100,44 @@ def parse(arguments: Sequence[str]) -> Asked:
     seed = yaml.safe_load(values.get("seed", "1"))
     if not isinstance(seed, int) or isinstance(seed, bool) or seed < 0:
         faults.append(f"seed: found {values['seed']!r}; allowed: 0, 1, 2, ...")
-    options = {key: typed(key, values[f"intervention.{key}"]) for key in OPTIONS if f"intervention.{key}" in values}
-    intervention, tokenizer = None, None
+    name, intervention, tokenizer = values.get("intervention", ""), None, None
     try:
-        intervention = read_intervention(values.get("intervention", ""), options)
-        tokenizer = read_tokenizer(values.get("tokenizer"))
+        intervention = read_intervention(name, _options(values))
+        tokenizer = _read_tokenizer(values.get("tokenizer"))
     except SettingsError as error:
         faults += error.faults
-    about_ids = {
-        "intervention": values.get("intervention") == "pythia_token_map",
-        "intervention.length": "length" in options,
-    }
     if "tokenizer" not in values:
         faults += [
             f"{key}={values[key]} is about token ids: give tokenizer=FILE, a tokenizer.json"
-            for key, is_asked in about_ids.items()
-            if is_asked
+            for key in _keys_about_token_ids(name)
+            if key in values
         ]
     if faults or intervention is None:
         raise SettingsError(faults)
-    return Asked(intervention, seed, tokenizer, bool(flags), files)
+    return Request(intervention, seed, tokenizer, audit_only=bool(flags), files=files)
 
 
-def typed(key: str, value: str) -> Any:
-    """A value as YAML has it; whole numbers where shares are meant are shares."""
-    read = value if key == "possessives" else yaml.safe_load(value)
-    return float(read) if isinstance(read, int) and not isinstance(read, bool) else read
+def _options(values: dict[str, str]) -> dict[str, Any]:
+    """The intervention's options that were given, with the type that YAML reads in them.
+
+    A whole number is read as a float: options that are numbers are shares or nats.
+    """
+    options: dict[str, Any] = {}
+    for option in OPTIONS:
+        key = f"intervention.{option}"
+        if key in values:
+            value = values[key] if option == "possessives" else yaml.safe_load(values[key])
+            options[option] = float(value) if isinstance(value, int) and not isinstance(value, bool) else value
+    return options
 
 
-def read_tokenizer(path: str | None) -> Tokenizer | None:
+def _keys_about_token_ids(name: str) -> list[str]:
+    """The keys that mean nothing without a tokenizer."""
+    acts_on_ids_alone = name in INTERVENTIONS and INTERVENTIONS[name].token_map is not None
+    return ["intervention", "intervention.length"] if acts_on_ids_alone else ["intervention.length"]
+
+
+def _read_tokenizer(path: str | None) -> Tokenizer | None:
     """The tokenizer of a file. Raises `SettingsError`."""
     if path is None:
         return None
@@ -134,10 +147,10 @@ def read_tokenizer(path: str | None) -> Tokenizer | None:
         raise SettingsError([f"tokenizer: {path} cannot be read ({error}); give a tokenizer.json"]) from None
 
 
-# --- text ------------------------------------------------------------------------------------------------------
+# --- paragraphs ------------------------------------------------------------------------------------------------
 
 
-def paragraphs(files: Sequence[Path]) -> Iterator[str]:
+def _paragraphs(files: Sequence[Path]) -> Iterator[str]:
     """Paragraphs of the files or of standard input, one by one, nothing lost between them.
 
     Raises `DataError` naming the line that is not UTF-8.
@@ -150,92 +163,111 @@ def paragraphs(files: Sequence[Path]) -> Iterator[str]:
 
 
 def pieces(source: BinaryIO, name: str) -> Iterator[str]:
-    """Text up to and with each blank line."""
+    """The paragraphs of one source, each with the blank line that ends it. name: used in errors."""
     decode = codecs.getincrementaldecoder("utf8")().decode
-    held, lines = "", 1
+    unfinished, line = "", 1
     while True:
         chunk = source.read(MAX_CHARS)
         try:
             text = decode(chunk, final=not chunk)
         except UnicodeDecodeError as error:
-            line = lines + error.object[: error.start].count(b"\n")
+            line += error.object[: error.start].count(b"\n")
             raise DataError(f"{name}, line {line}: not UTF-8") from None
-        lines += text.count("\n")
-        held += text
-        while end := end_of_paragraph(held):
-            yield held[:end]
-            held = held[end:]
+        line += text.count("\n")
+        unfinished += text
+        while end := _end_of_paragraph(unfinished):
+            yield unfinished[:end]
+            unfinished = unfinished[end:]
         if not chunk:
             break
-    if held:
-        yield held
+    if unfinished:
+        yield unfinished
 
 
-def end_of_paragraph(text: str) -> int:
-    """Where the first paragraph ends; 0: not yet."""
-    found = PARAGRAPH_END.search(text, 0, MAX_CHARS)
-    if found is not None:
-        return found.end()
+def _end_of_paragraph(text: str) -> int:
+    """Where the first paragraph ends; 0: it is not complete yet."""
+    blank_line = _PARAGRAPH_END.search(text, 0, MAX_CHARS)
+    if blank_line is not None:
+        return blank_line.end()
     if len(text) < MAX_CHARS:
         return 0
     cuts = (text.rfind(mark, 0, MAX_CHARS) for mark in "\n ")
     return next((cut + 1 for cut in cuts if cut > 0), MAX_CHARS)
 
 
-def stream(source: Iterator[str], asked: Asked) -> tuple[Audit, int, tuple[str, ...]]:
-    """Writes the altered texts to standard output; returns (audit, words read, notices)."""
-    possessives, ahead = possessives_of(asked.intervention, source)
-    alter, audit = altering(asked, possessives)
-    words = 0
-    for number, text in enumerate(chain(ahead, source)):
-        words += len(text.split())
+# --- altering them ---------------------------------------------------------------------------------------------
+
+
+def _alter_paragraphs(paragraphs: Iterator[str], request: Request) -> Outcome:
+    """Writes the altered paragraphs to standard output, unless only counts are wanted."""
+    possessives, read_ahead = _possessives(request.intervention, paragraphs)
+    audit = Audit()
+    alter = _alter_function(request, possessives, audit)
+    num_words = 0
+    for number, text in enumerate(chain(read_ahead, paragraphs)):
+        num_words += len(text.split())
         altered = alter(number, text)
-        if not asked.audit_only:
+        if not request.audit_only:
             sys.stdout.write(altered)
     sys.stdout.flush()
-    return audit, words, possessives.notices
+    return Outcome(audit, num_words, possessives.notices)
 
 
-def possessives_of(intervention: InterventionSettings, source: Iterator[str]) -> tuple[Possessives, list[str]]:
-    """(what decides between her and hers, his and him; the paragraphs that were read for it)."""
-    if intervention.name not in DIRECTIONS or intervention.possessives == "words":
+def _possessives(intervention: InterventionSettings, paragraphs: Iterator[str]) -> tuple[Possessives, list[str]]:
+    """(what decides between her and hers, his and him; the paragraphs that were read to fit it)."""
+    is_rule = INTERVENTIONS[intervention.name].direction is not None
+    if not is_rule or intervention.possessives == "words":
         return WORD_LISTS, []
     if intervention.possessives != "fit":
         return Possessives.load(Path(intervention.possessives)), []
-    ahead: list[str] = []
-    size = 0
-    for text in source:
-        ahead.append(text)
-        size += len(text)
-        if size >= FIT_CHARS:
+    read_ahead: list[str] = []
+    num_chars = 0
+    for text in paragraphs:
+        read_ahead.append(text)
+        num_chars += len(text)
+        if num_chars >= FIT_CHARS:
             break
-    return fit(ahead), ahead
+    return fit(read_ahead), read_ahead
 
 
-def altering(asked: Asked, possessives: Possessives) -> tuple[Callable[[int, str], str], Audit]:
-    """(what makes the altered text of a numbered one, the audit it counts in)."""
-    settings, tokenizer = asked.intervention, asked.tokenizer
-    if tokenizer is None or settings.name == "none":
-        audit = Audit()
-        swap = TextSwap(settings, seed=asked.seed, possessives=possessives)
+def _alter_function(request: Request, possessives: Possessives, audit: Audit) -> Callable[[int, str], str]:
+    """(number of a paragraph, its text) -> its altered text; what changes is counted in `audit`."""
+    settings, tokenizer = request.intervention, request.tokenizer
+    if tokenizer is None or not INTERVENTIONS[settings.name].alters_rows:
+        text_swap = TextSwap(settings, seed=request.seed, possessives=possessives)
 
-        def alter(number: int, text: str) -> str:
-            swapped = swap(number, text)
+        def alter_text(number: int, text: str) -> str:
+            swapped = text_swap(number, text)
             audit.add(number, text, swapped)
             return swapped.text
 
-        return alter, audit
-    rows = RowSwap(settings, tokenizer, seed=asked.seed, padding_id=0, possessives=possessives, is_cut=False)
+        return alter_text
+    row_swap = RowSwap(settings, tokenizer, seed=request.seed, padding_id=0, possessives=possessives, is_cut=False)
+    row_swap.audit = audit
 
     def alter_ids(number: int, text: str) -> str:
         ids = np.array([tokenizer.encode(text, add_special_tokens=False).ids], dtype=np.int64)
-        altered, counts = rows([number], ids)
-        return tokenizer.decode(altered[0, : counts[0]].tolist(), skip_special_tokens=False)
+        altered, num_tokens = row_swap([number], ids)
+        return tokenizer.decode(altered[0, : num_tokens[0]].tolist(), skip_special_tokens=False)
 
-    return alter_ids, rows.audit
+    return alter_ids
 
 
-def count_table(audit: Audit) -> Table:
+# --- the counts ------------------------------------------------------------------------------------------------
+
+
+def _print_counts(outcome: Outcome, *, audit_only: bool) -> None:
+    """Prints the counts to standard error; to standard output where no text was written to it."""
+    audit, console = outcome.audit, Console(stderr=not audit_only)
+    if not audit_only:
+        console.print("")  # A text may not end with a line's end.
+    swaps = f"{sum(audit.swaps.values()):,} swaps in {outcome.num_words:,} words"
+    console.print(f"{swaps}, {audit.rows_changed:,} of {audit.rows:,} paragraphs", _count_table(audit), sep="\n")
+    for notice in outcome.notices:
+        console.print(notice, markup=False, highlight=False, style="dim")
+
+
+def _count_table(audit: Audit) -> Table:
     """Counts by form and by reason."""
     dose = audit.dose()
     table = Table(box=box.SIMPLE_HEAD)

@@ -1,7 +1,9 @@
 """Which rows, or which pronouns, are altered when only a share of them is to be.
 
-Counter-based: the draw of a row depends on the seed and the row's number alone, the draw of a pronoun on its place in
-the row too. Any rank, accumulation or restart makes the same choice, and a larger probability alters a superset.
+Input: the run's seed, a row's number, how many pronouns the row has, and the share. Output: which of them are altered.
+Guarantees: the draw of a row depends on the seed and the row's number alone, that of a pronoun on its place in the row
+too (a counter-based generator), so every rank, accumulation and restart makes the same choice, and a larger probability
+alters a superset.
 """
 
 import numpy as np

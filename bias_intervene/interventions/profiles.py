@@ -1,8 +1,11 @@
-"""Interventions of the literature, as they were, and the control that only encodes anew.
+"""Interventions of the literature as they were published, faults included, and the control that changes no pronoun.
 
-They are here to be compared with, faults included; none is what one would do. Sources: EleutherAI/gpt-neox, branches
-`intervention` (df1bdca0) and `new-intervention` (8164ebc3, 42acebf3), the two public hooks of the Pythia case study.
-Both pad with `<|padding|>`, and the padding is trained on.
+Input: a decoded text, or a row of token ids. Output: the same after the intervention, and what was changed. Guarantees:
+what the published code does is done, its mistakes too; `registry` says in words what those are.
+
+They are here to be compared with, and none is recommended. Sources: EleutherAI/gpt-neox, branches `intervention`
+(df1bdca0) and `new-intervention` (8164ebc3, 42acebf3), the two public hooks of the Pythia case study. Both pad with
+`<|padding|>`, and the padding is trained on.
 """
 
 import re
@@ -28,22 +31,9 @@ TOKEN_WORDS = {
 REPLACED = {"he": "she", "him": "her", "his": "her"}
 """42acebf3: each with a space on both sides, lower case and capitalised."""
 
-FAULTS = {
-    "pythia_token_map": "A map over ten token ids without a look at their neighbours: `he`, `him` and `his` without a "
-    "space are also pieces of other words (3.2% of what it rewrites in English prose, 66% in code); nothing for "
-    "himself, for ` Him` or for capitals; his is always her. Of other tokenizers those of the same pieces that are "
-    "tokens.",
-    "pythia_replace": "The evident intent of 42acebf3: six replacements that need a space on both sides, so none "
-    "beside punctuation or a line's end; nothing for himself; his is always her; padding is trained on.",
-    "pythia_pushed": "42acebf3 as it was pushed: the replaced text is compared and thrown away, and the original is "
-    "encoded again. No pronoun changes.",
-    "retokenize": "A control: rows are decoded, encoded and fitted to their length, no pronoun changes.",
-}
-"""name -> what is wrong with it; part of audit.json and so of the record."""
-
 
 def replace_text(text: str) -> Swapped:
-    """The six replacements of 42acebf3, encoded correctly by the caller.
+    """The six replacements of 42acebf3; the caller encodes the result, which the published code failed to do.
 
     As `str.replace` does, one pass a word: of two equal words that share a space only the first is replaced.
 
@@ -62,7 +52,7 @@ def replace_text(text: str) -> Swapped:
 
 
 def unchanged(text: str) -> Swapped:
-    """No pronoun changes: `pythia_pushed` and `retokenize`."""
+    """The same text: no pronoun changes."""
     return Swapped(text=text, swaps=[])
 
 
@@ -73,7 +63,7 @@ class TokenMap:
     ids: dict[int, int]
     """id -> id."""
     forms: dict[int, str]
-    """id -> how the audit names what becomes of it."""
+    """id -> the name under which the audit counts its replacement."""
 
     def __call__(self, row: np.ndarray) -> tuple[np.ndarray, Counter[str]]:
         """(a new row (tokens,) as int64, counts by form). Length is kept."""
@@ -92,7 +82,7 @@ def token_map(tokenizer: Tokenizer) -> TokenMap:
 
     Raises `DataError` where it has none of them.
     """
-    pairs = {word: tuple(tokenizer.token_to_id(one.replace(" ", "Ġ")) for one in (word, after))
+    pairs = {word: tuple(tokenizer.token_to_id(piece.replace(" ", "Ġ")) for piece in (word, after))
              for word, after in TOKEN_WORDS.items()}  # fmt: skip
     known = {word: (int(a), int(b)) for word, (a, b) in pairs.items() if a is not None and b is not None}
     if not known:

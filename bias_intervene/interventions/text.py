@@ -1,7 +1,7 @@
-"""The swap as a rule over words: readable, pure, the reference that any faster form must equal.
+"""The swap as a rule over words: readable, pure, and the reference that any faster form must equal.
 
-Enters: text and a direction. Leaves: the text with its pronouns swapped, every swap with its place, and every
-pronoun that was left alone with the reason. Promised: nothing but the pronouns changes; case is kept; what is no
+Input: a text and a direction. Output: the text with its pronouns swapped, every swap with its place, and every pronoun
+that was left alone with the reason. Guarantees: nothing but the pronouns changes; case is kept; whatever is no
 whole-word pronoun (history, his_var, hé, he-man, a path) stays.
 
 The rule. A pronoun is a form of the lexicon whose neighbours are no letters, digits, combining marks or underscores
@@ -33,7 +33,7 @@ from bias_intervene.interventions.lexicon import (
 from bias_intervene.interventions.possessive import CONTEXT_CHARS, WORD_LISTS, Possessives, neighbours
 
 SPELLINGS = tuple(case(form) for form in GENDER for case in (str.lower, str.title, str.upper))
-"""Every spelling that is swapped; others (hE) are no pronouns."""
+"""Every spelling that is swapped; others (hE) are not taken for pronouns."""
 ANY_SPELLING = "|".join(sorted(SPELLINGS, key=len, reverse=True))
 
 PRONOUN = re.compile(rf"(?<![^\W_])(?:{ANY_SPELLING})(?![^\W_])")
@@ -43,7 +43,7 @@ LINKED_AFTER = re.compile(rf"{LINK}({ANY_SPELLING})\b")
 """The other half of "he or she"."""
 EITHER_BEFORE = re.compile(r"(?:\b[sS]/|\([sS]\))$")
 EITHER_CHARS = 8
-"""The first half of s/he and (s)he; more than it takes, since a search through all that stands before is slow."""
+"""Characters searched for the first half of s/he and (s)he: a search through all that precedes would be slow."""
 CODE_MARKS_BEFORE, CODE_MARKS_AFTER = frozenset("/\\=$@#"), frozenset("/\\=(@")
 """Marks that touch identifiers, addresses and paths."""
 CONTRACTION = re.compile(r"['’](?:s|d|ll|ve|re)\b(?:['’]ve\b)?", re.IGNORECASE)
@@ -70,7 +70,7 @@ class Swap:
 
 @dataclass(frozen=True)
 class Swapped:
-    """The result for one text."""
+    """A text after the swap, and what was changed in it."""
 
     text: str
     swaps: list[Swap]
@@ -97,8 +97,8 @@ def swap_text(
     """
     swaps: list[Swap] = []
     skipped: Counter[str] = Counter()
-    for at, document in documents(text, marks):
-        for start, end, after in hits(document, direction, possessives, is_cut=is_cut and at == 0):
+    for at, document in _documents(text, marks):
+        for start, end, after in _hits(document, direction, possessives, is_cut=is_cut and at == 0):
             if after in REASONS:
                 skipped[after] += 1
             else:
@@ -106,7 +106,7 @@ def swap_text(
     return Swapped(text=apply(text, swaps), swaps=swaps, skipped=skipped)
 
 
-def documents(text: str, marks: Sequence[str]) -> Iterator[tuple[int, str]]:
+def _documents(text: str, marks: Sequence[str]) -> Iterator[tuple[int, str]]:
     """(where it begins, text) of what stands between the marks."""
     at = 0
     if marks:
@@ -116,20 +116,20 @@ def documents(text: str, marks: Sequence[str]) -> Iterator[tuple[int, str]]:
     yield at, text[at:]
 
 
-def hits(text: str, direction: str, possessives: Possessives, *, is_cut: bool) -> Iterator[tuple[int, int, str]]:
+def _hits(text: str, direction: str, possessives: Possessives, *, is_cut: bool) -> Iterator[tuple[int, int, str]]:
     """(start, end, what replaces it or the reason why nothing does) of each pronoun of the direction."""
-    language: Language | None = None
+    language: TextLanguage | None = None
     for match in PRONOUN.finditer(text):
         start, end = match.span()
-        verdict = judge(text, start, end, direction, possessives)
-        if verdict is None:
+        outcome = judge(text, start, end, direction, possessives)
+        if outcome is None:
             continue
-        language = language or Language(text)
+        language = language or TextLanguage(text)
         if is_cut and start == 0:
-            verdict = "row edge"
-        elif verdict not in LOCAL_REASONS and language.is_other(start, end):
-            verdict = "other language"
-        yield start, end, verdict
+            outcome = "row edge"
+        elif outcome not in LOCAL_REASONS and language.is_other(start, end):
+            outcome = "other language"
+        yield start, end, outcome
 
 
 def judge(text: str, start: int, end: int, direction: str, possessives: Possessives) -> str | None:
@@ -139,12 +139,12 @@ def judge(text: str, start: int, end: int, direction: str, possessives: Possessi
     """
     word = text[start:end]
     target = DIRECTIONS[direction].get(GENDER[word.lower()])
-    if target is None or is_part_of_word(text, start, end):
+    if target is None or _is_part_of_word(text, start, end):
         return None
-    reason = reason_to_keep(text, start, end, direction)
+    reason = _reason_to_keep(text, start, end, direction)
     if reason is not None:
         return reason
-    role = role_of(text, start, end, possessives)
+    role = _role_of(text, start, end, possessives)
     return "unsure role" if role is None else with_case(ROLES[target][role], word)
 
 
@@ -166,14 +166,14 @@ def apply(text: str, swaps: list[Swap]) -> str:
 # --- is it a pronoun, and one to swap? -------------------------------------------------------------------------
 
 
-def is_part_of_word(text: str, start: int, end: int) -> bool:
+def _is_part_of_word(text: str, start: int, end: int) -> bool:
     """Whether a combining mark or an underscore that is no emphasis touches the form at [start, end)."""
     beside = text[start - 1 : start] + text[end : end + 1]
     is_marked = any(unicodedata.category(character).startswith("M") for character in beside)
-    return is_marked or ("_" in beside and not is_emphasis(text, start, end))
+    return is_marked or ("_" in beside and not _is_emphasis(text, start, end))
 
 
-def is_emphasis(text: str, start: int, end: int) -> bool:
+def _is_emphasis(text: str, start: int, end: int) -> bool:
     """_he_ with nothing of a word outside the underscores."""
     outside = text[max(0, start - 2) : start - 1] + text[end + 1 : end + 2]
     return (
@@ -184,40 +184,40 @@ def is_emphasis(text: str, start: int, end: int) -> bool:
     )
 
 
-def reason_to_keep(text: str, start: int, end: int, direction: str) -> str | None:
-    """Why the whole word at [start, end) is not swapped, as its neighbourhood tells; None: it is."""
+def _reason_to_keep(text: str, start: int, end: int, direction: str) -> str | None:
+    """Why the whole word at [start, end) is left alone, judged by its neighbourhood. None: it is swapped."""
     word = text[start:end]
-    if is_coordinated(text, start, end, direction):
+    if _is_coordinated(text, start, end, direction):
         return "coordination"
-    if is_compound(text, start, end):
+    if _is_compound(text, start, end):
         return "hyphen compound"
-    if is_code(text, start, end):
+    if _is_code(text, start, end):
         return "code or path"
-    if word.isupper() and not has_upper_neighbour(text, start, end):
+    if word.isupper() and not _has_upper_neighbour(text, start, end):
         return "lone upper case"
     return None
 
 
-def is_coordinated(text: str, start: int, end: int, direction: str) -> bool:
+def _is_coordinated(text: str, start: int, end: int, direction: str) -> bool:
     """Half of s/he or (s)he; and, but for `both`, of "he or she" and "he/she"."""
     gender, before = GENDER[text[start:end].lower()], text[max(0, start - CONTEXT_CHARS) : start]
     if EITHER_BEFORE.search(before[-EITHER_CHARS:]):
         return True
     if direction == "both":
         return False
-    # Few end so, and the rest need not be searched.
+    # The search is slow, and few pronouns follow such a word.
     is_linked = before.rstrip().endswith(("or", "OR", "/"))
     links = (LINKED_BEFORE.search(before) if is_linked else None, LINKED_AFTER.match(text, end))
     return any(link and GENDER[link[1].lower()] != gender for link in links)
 
 
-def is_compound(text: str, start: int, end: int) -> bool:
+def _is_compound(text: str, start: int, end: int) -> bool:
     """A hyphen compound that begins with the pronoun: he-man, HER-2; not down-on-his-luck."""
     begins = text[start - 1 : start] != "-" or not text[max(0, start - 2) : start - 1].isalnum()
     return begins and text[end : end + 1] == "-" and text[end + 1 : end + 2].isalnum()
 
 
-def is_code(text: str, start: int, end: int) -> bool:
+def _is_code(text: str, start: int, end: int) -> bool:
     """Characters that touch identifiers, addresses and paths: /he/, x=her, $his, his(1), obj.his, his.name."""
     before, after = text[start - 1 : start], text[end : end + 1]
     if before in CODE_MARKS_BEFORE or after in CODE_MARKS_AFTER:
@@ -228,15 +228,15 @@ def is_code(text: str, start: int, end: int) -> bool:
     return attribute or member
 
 
-def has_upper_neighbour(text: str, start: int, end: int) -> bool:
+def _has_upper_neighbour(text: str, start: int, end: int) -> bool:
     """Whether the word before or after is upper-case and longer than a letter."""
     contraction = CONTRACTION.match(text, end)
-    neighbours = (word_before(text, start), word_after(text, contraction.end() if contraction else end))
+    neighbours = (_word_before(text, start), _word_after(text, contraction.end() if contraction else end))
     return any(len(word) > 1 and word.isupper() for word in neighbours)
 
 
-class Language:
-    """The words of a text, to tell whether those around a place are English."""
+class TextLanguage:
+    """The words of a text, and which of them are common English ones: is the text around a place English?"""
 
     def __init__(self, text: str):
         self.starts: list[int] = []
@@ -247,7 +247,7 @@ class Language:
             self.hits.append(self.hits[-1] + (match[0].lower() in FUNCTION_WORDS))
 
     def is_other(self, start: int, end: int) -> bool:
-        """Whether there are words enough around [start, end) to judge, and too few of them are English."""
+        """Whether the text around [start, end) has enough words to judge by, and too few common English ones."""
         own, after = bisect_left(self.starts, start), bisect_left(self.starts, end)
         low, high = max(0, own - LANGUAGE_WINDOW_WORDS), min(len(self.starts), after + LANGUAGE_WINDOW_WORDS)
         words = own - low + high - after
@@ -258,20 +258,20 @@ class Language:
 # --- which role does it have, and how is it spelt? -------------------------------------------------------------
 
 
-def role_of(text: str, start: int, end: int, possessives: Possessives) -> str | None:
+def _role_of(text: str, start: int, end: int, possessives: Possessives) -> str | None:
     """Role of the pronoun at [start, end): subject, object, determiner, alone or reflexive; None: unsure."""
     word = text[start:end].lower()
     fixed = FIXED_ROLE.get(word)
     return fixed if fixed is not None else possessives.role(word, neighbours(text, start, end))
 
 
-def word_before(text: str, start: int) -> str:
+def _word_before(text: str, start: int) -> str:
     """The word before `start` on the same line, or ''."""
     found = WORD_BEFORE.match(text[max(0, start - CONTEXT_CHARS) : start][::-1])
     return found[1][::-1] if found else ""
 
 
-def word_after(text: str, end: int) -> str:
+def _word_after(text: str, end: int) -> str:
     """The word after `end` on the same line, or ''."""
     found = WORD_AFTER.match(text[end : end + CONTEXT_CHARS])
     return found[1] if found else ""

@@ -18,6 +18,7 @@ from filelock import FileLock
 from bias_intervene import record
 from bias_intervene.analysis import comparison, pairing, records
 from bias_intervene.errors import StageError, StageStopped
+from bias_intervene.interventions import INTERVENTIONS
 from bias_intervene.models import pretraining_settings, world_folder
 from bias_intervene.plan import Plan, make_plan
 from bias_intervene.record.environment import energy_joules
@@ -158,7 +159,7 @@ def report_audit(run_dir: Path) -> None:
     if not path.is_file():
         return
     audit = record.read_json(path)
-    if audit["intervention"] == "none":
+    if not INTERVENTIONS[audit["intervention"]].alters_rows:
         return
     for notice in audit.get("possessives", {}).get("notices", ()):
         log.info("%s", notice)

@@ -1,15 +1,48 @@
-"""Settings of the group intervention: what is changed in the rows the model reads."""
+"""Settings of the group intervention: what is changed in the rows the model reads.
 
-from typing import Literal
+The names, and which options go with which kind of intervention, stand here, because they are checked before anything
+is imported that acts on rows; what an intervention does is described in `interventions.registry`, entry by entry.
+"""
+
+from typing import Literal, get_args
 
 from pydantic import Field, StrictStr, ValidationInfo, field_validator
 
 from bias_intervene.settings.bounds import Checked, NonNegativeFloat, Share
 
-InterventionName = Literal[
-    "none", "masculine_to_feminine", "feminine_to_masculine", "both", "neutral",
-    "retokenize", "pythia_token_map", "pythia_replace", "pythia_pushed",
-]  # fmt: skip
+Unaltered = Literal["none"]
+Rule = Literal["masculine_to_feminine", "feminine_to_masculine", "both", "neutral"]
+Control = Literal["retokenize"]
+Profile = Literal["pythia_token_map", "pythia_replace", "pythia_pushed"]
+InterventionName = Literal[Unaltered, Rule, Control, Profile]
+InterventionKind = Literal["unaltered", "rule", "control", "profile"]
+"""unaltered: rows are read as they are stored; rule: pronouns are swapped by the rule over words; control: rows are
+processed and no pronoun changes; profile: what others published, faults included."""
+NAMES_OF_KIND: dict[InterventionKind, tuple[str, ...]] = {
+    "unaltered": get_args(Unaltered),
+    "rule": get_args(Rule),
+    "control": get_args(Control),
+    "profile": get_args(Profile),
+}
+OPTIONS = ("probability", "unit", "length", "possessives", "margin")
+"""Every option of an intervention; `fraction` belongs to the plan of the training."""
+OPTIONS_OF_KIND: dict[InterventionKind, tuple[str, ...]] = {
+    # The unaltered arm changes nothing whatever they say, and is swept beside arms that have all of them.
+    "unaltered": OPTIONS,
+    "rule": OPTIONS,
+    "control": ("probability", "unit"),
+    "profile": ("probability", "unit"),
+}
+_VALUE_WITHOUT_EFFECT = {"length": "keep", "possessives": "fit", "margin": 0.0}
+"""Option that some kinds lack -> the value it has there in conf/."""
+
+
+def kind_of(name: str) -> InterventionKind:
+    """The kind of the intervention of that name. Raises `KeyError` where there is none."""
+    for kind, names in NAMES_OF_KIND.items():
+        if name in names:
+            return kind
+    raise KeyError(name)
 
 
 class InterventionSettings(Checked):
@@ -31,12 +64,13 @@ class InterventionSettings(Checked):
     )
     margin: NonNegativeFloat = Field(description="A her or his less sure than this, in nats, is left alone.")
 
-    @field_validator("length", "possessives", "margin")
+    @field_validator(*_VALUE_WITHOUT_EFFECT)
     @classmethod
-    def has_effect(cls, value: object, info: ValidationInfo) -> object:
-        """Refuses options that an intervention does not have; the control may be swept beside those that do."""
-        name = str(info.data.get("name"))
-        defaults = {"length": "keep", "possessives": "fit", "margin": 0.0}
-        if (name == "retokenize" or name.startswith("pythia_")) and value != defaults[str(info.field_name)]:
+    def _belongs_to_the_kind(cls, value: object, info: ValidationInfo) -> object:
+        """Refuses an option that interventions of this kind do not have."""
+        name, option = info.data.get("name"), str(info.field_name)
+        if name is None:  # It is no intervention's name, which is a fault of its own.
+            return value
+        if option not in OPTIONS_OF_KIND[kind_of(name)] and value != _VALUE_WITHOUT_EFFECT[option]:
             raise ValueError(f"intervention={name} has no such option; leave it out")
         return value

@@ -17,9 +17,9 @@ from bias_intervene.data.shards import bins
 from bias_intervene.data.stream import row_order
 from bias_intervene.data.world import prepare_world
 from bias_intervene.evals.suite import load_items
-from bias_intervene.interventions.lexicon import DIRECTIONS
+from bias_intervene.interventions import INTERVENTIONS
 from bias_intervene.interventions.possessive import POSSESSIVES, WORD_LISTS, Possessives
-from bias_intervene.interventions.row_swap import fit_to_rows
+from bias_intervene.interventions.possessive.fit import fit_to_rows
 from bias_intervene.interventions.tokens import compiled
 from bias_intervene.models import save_world_tokenizer
 from bias_intervene.plan import Plan, pythia
@@ -64,7 +64,7 @@ def run(run_dir: Path, settings: Settings, plan: Plan) -> None:
     else:
         inputs |= locate_checkpoints(settings, plan, inputs["fingerprints"])
     inputs["corpus"] = prepare_corpus(settings, plan, inputs, world_corpus)
-    if settings.intervention.name in DIRECTIONS and inputs["corpus"] is not None:
+    if INTERVENTIONS[settings.intervention.name].direction is not None and inputs["corpus"] is not None:
         inputs["fingerprints"]["possessives"] = prepare_swap(run_dir, settings, plan, inputs)
     write_json(run_dir / "inputs.json", inputs)
 
@@ -80,7 +80,8 @@ def check_local_paths(settings: Settings, plan: Plan) -> None:
         bins(Path(settings.data.path).expanduser(), key=own.where(settings.data))
     if isinstance(settings.data, PileData) and settings.data.source != "hub" and plan.trains:
         bins(Path(settings.data.source).expanduser(), key=f"data.source={settings.data.source}")
-    if settings.intervention.name in DIRECTIONS and settings.intervention.possessives not in ("fit", "words"):
+    is_rule = INTERVENTIONS[settings.intervention.name].direction is not None
+    if is_rule and settings.intervention.possessives not in ("fit", "words"):
         Possessives.load(Path(settings.intervention.possessives).expanduser())
 
 

@@ -8,6 +8,7 @@ import torch
 from bias_intervene import models
 from bias_intervene.data.indexed import Layout, Rows
 from bias_intervene.data.stream import RowStream, row_order
+from bias_intervene.interventions import INTERVENTIONS
 from bias_intervene.interventions.possessive import POSSESSIVES, WORD_LISTS, Possessives
 from bias_intervene.interventions.row_swap import RowSwap
 from bias_intervene.plan import Plan
@@ -32,7 +33,7 @@ def run(run_dir: Path, settings: Settings, plan: Plan) -> None:
         model = models.load_model(Path(inputs["base"]), dtype="float32", tokenizer=tokenizer)
     corpus = inputs["corpus"]
     swap = None
-    if settings.intervention.name != "none":
+    if INTERVENTIONS[settings.intervention.name].alters_rows:
         # The literature's padding token where the tokenizer has it.
         padding = tokenizer.backend.token_to_id("<|padding|>")
         kept = run_dir / POSSESSIVES

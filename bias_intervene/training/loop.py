@@ -22,10 +22,9 @@ from tqdm import tqdm
 
 from bias_intervene.data.stream import MicroBatch, RowStream, Step
 from bias_intervene.errors import BiasInterveneError, StageStopped
-from bias_intervene.interventions.audit import Audit
-from bias_intervene.interventions.audit_page import page
+from bias_intervene.interventions import INTERVENTIONS
+from bias_intervene.interventions.audit import Audit, audit_page
 from bias_intervene.interventions.possessive import POSSESSIVES, Possessives
-from bias_intervene.interventions.profiles import FAULTS
 from bias_intervene.plan import Plan
 from bias_intervene.record import write_bytes, write_json
 from bias_intervene.record.tracking import open_tracker
@@ -238,7 +237,7 @@ def gradient_norm(engine: Any) -> float | None:
 
 def model_card(plan: Plan, *, step: int) -> str:
     """README.md of an exported checkpoint: what it is, and that it was changed on purpose."""
-    changed = "unaltered (the control)" if plan.arm == "none" else f"altered by `{plan.arm}`"
+    changed = "unaltered (the control)" if not INTERVENTIONS[plan.arm].alters_rows else f"altered by `{plan.arm}`"
     return f"""---
 library_name: transformers
 base_model: {plan.repository}
@@ -304,15 +303,16 @@ class Curves:
 
 def write_summary(run_dir: Path, *, settings: Settings, plan: Plan, audit: Audit, progress: dict[str, Any]) -> None:
     """audit.json, audit_samples.jsonl and audit.html; training/summary.json last: present means trained."""
-    counts = audit.counts()
-    if plan.arm not in {"none", "retokenize", "pythia_pushed"} and counts["num_swaps"] == 0:
-        counts["warning"] = f"0 of {counts['rows']} rows changed: the intervention found no pronoun to swap"
-    if plan.arm in FAULTS:
-        counts["faults"] = FAULTS[plan.arm]
+    counts, intervention = audit.counts(), INTERVENTIONS[plan.arm]
+    warning = intervention.warning(rows=counts["rows"], num_swaps=counts["num_swaps"])
+    if warning is not None:
+        counts["warning"] = warning
+    if intervention.faults is not None:
+        counts["faults"] = intervention.faults
     if (run_dir / POSSESSIVES).is_file():
         counts["possessives"] = Possessives.load(run_dir / POSSESSIVES).summary()
     write_json(run_dir / "audit.json", {"intervention": plan.arm, **counts})
-    html = page(audit, intervention=plan.arm, warning=counts.get("warning"))
+    html = audit_page(audit, intervention=plan.arm, warning=warning)
     write_bytes(run_dir / "audit.html", html.encode())
     lines = "".join(json.dumps(sample, ensure_ascii=False) + "\n" for sample in audit.samples)
     write_bytes(run_dir / "audit_samples.jsonl", lines.encode())

@@ -20,7 +20,7 @@ from rich.table import Table
 from tokenizers import Tokenizer
 
 from bias_intervene.interventions.lexicon import DIRECTIONS
-from bias_intervene.interventions.possessive_fit import fit
+from bias_intervene.interventions.possessive.fit import fit
 from tests.conftest import SHARED, english, trained
 from tests.helpers.parity import differences, rows_of, strewn, surviving
 from tests.measurements.swap import code

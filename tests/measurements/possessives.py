@@ -16,7 +16,7 @@ from rich.console import Console
 from rich.table import Table
 
 from bias_intervene.interventions.possessive import AMBIGUOUS, WORD_LISTS, Neighbours, Possessives, neighbours
-from bias_intervene.interventions.possessive_fit import fit
+from bias_intervene.interventions.possessive.fit import fit
 from bias_intervene.interventions.text import PRONOUN, swap_text
 from tests.measurements.parity import files
 

@@ -25,7 +25,7 @@ from rich.console import Console
 from rich.table import Table
 from tokenizers import Tokenizer
 
-from bias_intervene.interventions.possessive_fit import fit
+from bias_intervene.interventions.possessive.fit import fit
 from bias_intervene.interventions.tokens import TokenSwap
 from tests.conftest import SHARED, english, trained
 from tests.helpers.parity import rows_of

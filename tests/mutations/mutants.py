@@ -23,7 +23,7 @@ class Mutant:
 MUTANTS = (
     Mutant(
         "the swap is computed, counted and not applied", "bias_intervene/interventions/row_swap.py",
-        "            apply_tokens(rows_BS, found, out=out)\n", "            np.copyto(out, rows_BS)\n",
+        "            apply_tokens(rows_BS, swaps, out=out)\n", "            np.copyto(out, rows_BS)\n",
     ),
     Mutant(
         "evaluation reads its rows through the swap", "bias_intervene/stages/evaluate.py",
@@ -53,17 +53,17 @@ MUTANTS = (
     ),
     Mutant(
         "the control is swapped too", "bias_intervene/stages/train.py",
-        '    if settings.intervention.name != "none":\n',
+        "    if INTERVENTIONS[settings.intervention.name].alters_rows:\n",
         "    from bias_intervene.settings import read_intervention\n"
         '    if settings.intervention.name == "none" and inputs["base"] is not None:\n'
         '        other = read_intervention("masculine_to_feminine", {})\n'
         '        settings = settings.model_copy(update={"intervention": other})\n'
-        '    if settings.intervention.name != "none":\n',
+        "    if INTERVENTIONS[settings.intervention.name].alters_rows:\n",
     ),
     Mutant(
-        "retokenize swaps", "bias_intervene/interventions/text_swap.py",
-        'UNCHANGING = frozenset({"none", "retokenize", "pythia_pushed"})',
-        'UNCHANGING = frozenset({"none", "pythia_pushed"})',
+        "retokenize swaps", "bias_intervene/interventions/registry.py",
+        "        rewrite=profiles.unchanged,\n        swaps_pronouns=False,\n        faults=\"A control",
+        "        rewrite=profiles.replace_text,\n        swaps_pronouns=False,\n        faults=\"A control",
     ),
     Mutant(
         "the window begins elsewhere", "bias_intervene/plan/plan.py",

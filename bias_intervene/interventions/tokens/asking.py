@@ -12,7 +12,7 @@ import numpy as np
 from bias_intervene.interventions.lexicon import LANGUAGE_WINDOW_WORDS
 from bias_intervene.interventions.possessive import CONTEXT_CHARS, Possessives
 from bias_intervene.interventions.text import LOCAL_REASONS, PRONOUN, WORD, judge
-from bias_intervene.interventions.text import Language as LanguageOfText
+from bias_intervene.interventions.text import TextLanguage as LanguageOfText
 from bias_intervene.interventions.tokens.classes import Kind, TokenClasses
 from bias_intervene.interventions.tokens.language import Language
 from bias_intervene.interventions.tokens.vocabulary import Vocabulary

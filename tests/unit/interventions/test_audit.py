@@ -3,8 +3,7 @@
 from hypothesis import given
 from hypothesis import strategies as st
 
-from bias_intervene.interventions.audit import Audit
-from bias_intervene.interventions.audit_page import page
+from bias_intervene.interventions.audit import Audit, audit_page
 from bias_intervene.interventions.text import swap_text
 
 TEXTS = ["He ran to his car.", "Nothing here.", "HIS", "She saw him, and he waved."]
@@ -31,7 +30,7 @@ def test_the_page_shows_changes_and_escapes_text():
     text = "<script>alert(1)</script> & he said"
     audit = Audit()
     audit.add(7, text, swap_text(text, "masculine_to_feminine"))
-    html = page(audit, intervention="masculine_to_feminine", warning="a < b")
+    html = audit_page(audit, intervention="masculine_to_feminine", warning="a < b")
     assert "<script" not in html
     assert "&lt;script&gt;alert(1)&lt;/script&gt; &amp; <del>he</del><ins>she</ins> said" in html
     assert "row 7, 1 swaps" in html

@@ -56,7 +56,3 @@ def test_the_map_names_the_ids_the_tokenizer_has(neox: Tokenizer):
     pairs = {neox.decode([a]): neox.decode([b]) for a, b in profiles.TOKEN_MAP.items()}
     assert pairs == profiles.TOKEN_WORDS
     assert profiles.token_map(neox).ids == profiles.TOKEN_MAP
-
-
-def test_every_profile_names_its_faults():
-    assert set(profiles.FAULTS) == {"pythia_token_map", "pythia_replace", "pythia_pushed", "retokenize"}

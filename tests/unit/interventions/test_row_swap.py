@@ -1,14 +1,11 @@
 """What the intervention does to rows on their way to the model."""
 
-from pathlib import Path
-
 import numpy as np
 import pytest
 from tokenizers import Tokenizer, models
 
-from bias_intervene.data.indexed import Rows, write_rows
 from bias_intervene.errors import DataError
-from bias_intervene.interventions.row_swap import CHANGES_LENGTH, RowSwap, fit_to_rows
+from bias_intervene.interventions.row_swap import CHANGES_LENGTH, RowSwap
 from bias_intervene.interventions.text import swap_text
 from tests.conftest import intervention
 
@@ -132,14 +129,3 @@ def test_the_same_rows_in_any_batch(tokenizer: Tokenizer):
     apart = [parts([number], rows[[at]])[0][0] for at, number in reversed(list(enumerate([5, 6, 7, 8])))]
     assert (together == np.stack(apart[::-1])).all()
     assert parts.audit.to_json() == whole.audit.to_json()
-
-
-def test_a_fit_reads_the_rows(tokenizer: Tokenizer, tmp_path: Path):
-    texts = ["They saw them. We lost our key. He found me, and he sold their boat. It told us of my house. "] * 80
-    rows = [row_of(tokenizer, text, 64)[0][:64] for text in texts]
-    write_rows(tmp_path / "rows", rows, row_tokens=64, dtype=np.uint16)
-    found = fit_to_rows(Rows.open(tmp_path / "rows"), range(len(rows)), tokenizer)
-    assert found.num_contexts["her"] > 100
-    assert found.num_contexts["his"] == 0
-    assert "his: too little text" in found.notices[0]
-    assert found == fit_to_rows(Rows.open(tmp_path / "rows"), range(len(rows)), tokenizer)

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from bias_intervene.interventions.text import Language as LanguageOfText
+from bias_intervene.interventions.text import TextLanguage as LanguageOfText
 from bias_intervene.interventions.tokens import language
 from bias_intervene.interventions.tokens.classes import Code
 from bias_intervene.interventions.tokens.language import Language

@@ -1,12 +1,12 @@
-"""Which role `her` and `his` have, told by their neighbours.
+"""Tables that decide which role `her` and `his` have.
 
-Enters: text, and the place of a pronoun in it. Leaves: its role: `her` is a determiner ("her keys", masculine `his`) or
-an object ("saw her", `him`); `his` is a determiner (`her`) or stands alone ("the fault is his", `hers`). Promised: the
-decision depends on three neighbours and nothing else (the word or mark before, and the two after), by a sum of table
-entries, so that it can be read, saved, and applied to token ids.
+Input: `her` or `his`, and its three neighbours. Output: its role. `her` is a determiner ("her keys", masculine `his`)
+or an object ("saw her", `him`); `his` is a determiner (`her`) or stands alone ("the fault is his", `hers`). Guarantees:
+the decision depends on the three neighbours alone and is a sum of table entries, so that it can be read, saved, and
+applied to token ids.
 
-`WORD_LISTS` are such tables made by hand from the lists of the lexicon; `possessive_fit` fits better ones on the corpus
-that is about to be altered.
+`WORD_LISTS` are tables made by hand from the lists of the lexicon; `possessive.fit` fits better ones on the corpus that
+is about to be altered.
 """
 
 import hashlib
@@ -16,7 +16,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
-from typing import Any, NamedTuple, Self
+from typing import Any, Self
 
 from bias_intervene.errors import DataError
 from bias_intervene.interventions.lexicon import (
@@ -27,86 +27,14 @@ from bias_intervene.interventions.lexicon import (
     OBJECT_STOP_LIST,
     PAST_FORMS,
 )
+from bias_intervene.interventions.possessive.reading import END, MARK, NUMBER, WORD, Neighbours, is_word
 
-WORD, MARK, NUMBER, END = "<word>", "<mark>", "<number>", "<end>"
-"""Neighbours without an entry of their own: a rare word, a rare mark, a number, the end of text or paragraph."""
 POSSESSIVES = "possessives.json"
-"""Their file in a run directory."""
-CONTEXT_CHARS = 256
-"""How far neighbours are looked for on either side."""
+"""The file of a run directory that holds the tables in use."""
 SLOTS = ("before", "after", "second")
 AMBIGUOUS = ("her", "his")
 MARKED_ROLE = {"her": "object", "his": "alone"}
 """word -> the role that a positive score means; a negative one means determiner."""
-
-
-class Neighbours(NamedTuple):
-    """What stands beside a pronoun; lower-case words, marks, or one of WORD, MARK, NUMBER, END."""
-
-    before: str
-    after: str
-    second: str
-
-
-# --- reading neighbours in text --------------------------------------------------------------------------------
-
-
-def neighbours(text: str, start: int, end: int) -> Neighbours:
-    """The neighbours of the word at [start, end).
-
-    >>> neighbours("They sent her home, at noon.", 10, 13)
-    Neighbours(before='sent', after='home', second=',')
-    """
-    low = max(0, start - CONTEXT_CHARS)
-    text, start, end = text[low : end + CONTEXT_CHARS], start - low, end - low
-    after, at = following(text, end)
-    second = following(text, at)[0] if is_word(after) else END
-    return Neighbours(preceding(text, start), after, second)
-
-
-def following(text: str, at: int) -> tuple[str, int]:
-    """(the word or mark that follows `at`, where it ends). A mark after white space keeps one space in its name."""
-    first = at
-    while first < len(text) and text[first].isspace():
-        first += 1
-    if first == len(text) or text.count("\n", at, first) > 1:
-        return END, first
-    if not text[first].isalnum():
-        return (" " if first > at else "") + text[first], first + 1
-    last = first
-    while last < len(text) and text[last].isalnum():
-        last += 1
-    return named(text[first:last]), last
-
-
-def is_word(key: str) -> bool:
-    """Whether a neighbour is a word or number and no mark."""
-    return key[0].isalpha() or key in (WORD, NUMBER)
-
-
-def preceding(text: str, at: int) -> str:
-    """The word or mark before `at`, whatever the space between."""
-    last = at
-    while last > 0 and text[last - 1].isspace():
-        last -= 1
-    if last == 0 or text.count("\n", last, at) > 1:
-        return END
-    if not text[last - 1].isalnum():
-        return text[last - 1]
-    first = last
-    while first > 0 and text[first - 1].isalnum():
-        first -= 1
-    return named(text[first:last])
-
-
-def named(word: str) -> str:
-    """Name of a run of letters and digits."""
-    if not word[0].isalpha():
-        return NUMBER
-    return word.lower() if word.isascii() and word.isalpha() else WORD
-
-
-# --- deciding --------------------------------------------------------------------------------------------------
 
 
 @dataclass(frozen=True)
@@ -117,12 +45,12 @@ class Table:
     entries: dict[str, dict[str, float]]
     """slot -> neighbour -> nats. Neighbours that are not listed have the entry WORD or MARK."""
 
-    def score(self, found: Neighbours) -> float:
+    def score(self, neighbours: Neighbours) -> float:
         """Log-odds in nats; above 0 the marked role."""
-        return self.bias + sum(self.entry(slot, key) for slot, key in zip(SLOTS, found, strict=True))
+        return self.bias + sum(self.entry(slot, key) for slot, key in zip(SLOTS, neighbours, strict=True))
 
     def entry(self, slot: str, key: str) -> float:
-        """One addend."""
+        """What one neighbour adds to the score."""
         entries = self.entries[slot]
         return entries[key] if key in entries else entries[WORD if is_word(key) else MARK]
 
@@ -139,15 +67,15 @@ class Possessives:
     margin: float = 0.0
     """Nats: a word whose log-odds are closer to even than this is left alone."""
 
-    def role(self, word: str, found: Neighbours) -> str | None:
-        """Role of `word` (her, his) between `found`; None: within the margin."""
-        score = self.tables[word].score(found)
+    def role(self, word: str, neighbours: Neighbours) -> str | None:
+        """Role of `word` (her, his) between its neighbours. None: the score lies within the margin."""
+        score = self.tables[word].score(neighbours)
         if abs(score) < self.margin:
             return None
         return MARKED_ROLE[word] if score > 0 else "determiner"
 
     def to_json(self) -> dict[str, Any]:
-        """What `save` writes."""
+        """The content of possessives.json."""
         tables = {word: {"bias": table.bias, **table.entries} for word, table in self.tables.items()}
         return {
             "num_contexts": self.num_contexts,
@@ -162,7 +90,7 @@ class Possessives:
         return hashlib.sha256(json.dumps(self.to_json(), sort_keys=True).encode()).hexdigest()
 
     def summary(self) -> dict[str, Any]:
-        """What a record says of them."""
+        """What record.json holds of them."""
         return {"fingerprint": self.fingerprint, "num_contexts": self.num_contexts, "notices": list(self.notices)}
 
     @classmethod
@@ -170,7 +98,7 @@ class Possessives:
         """The tables of a file that holds `to_json`. Raises `DataError` where the file holds no such tables."""
         try:
             values = json.loads(path.read_text(encoding="utf8"))
-            tables = {word: read_table(values["tables"][word]) for word in AMBIGUOUS}
+            tables = {word: _read_table(values["tables"][word]) for word in AMBIGUOUS}
             num_contexts = {word: int(values["num_contexts"][word]) for word in AMBIGUOUS}
             notices, margin = tuple(map(str, values["notices"])), float(values["margin"])
             return cls(tables=tables, num_contexts=num_contexts, notices=notices, margin=margin)
@@ -181,7 +109,7 @@ class Possessives:
             ) from None
 
 
-def read_table(values: dict[str, Any]) -> Table:
+def _read_table(values: dict[str, Any]) -> Table:
     """One table of the file. Raises KeyError or ValueError."""
     entries = {slot: {key: float(value) for key, value in values[slot].items()} for slot in SLOTS}
     numbers = [float(values["bias"]), *(value for slot in entries.values() for value in slot.values())]
@@ -193,7 +121,7 @@ def read_table(values: dict[str, Any]) -> Table:
     return Table(bias=float(values["bias"]), entries=entries)
 
 
-def entries_of(*groups: tuple[Iterable[str], float], word: float, mark: float, end: float) -> dict[str, float]:
+def _entries_of(*groups: tuple[Iterable[str], float], word: float, mark: float, end: float) -> dict[str, float]:
     """Neighbour -> nats; a word of several groups gets their first."""
     entries = {WORD: word, MARK: mark, NUMBER: word, END: end}
     for words, weight in groups:
@@ -202,8 +130,8 @@ def entries_of(*groups: tuple[Iterable[str], float], word: float, mark: float, e
     return {key: float(weight) for key, weight in entries.items()}
 
 
-NOTHING = entries_of(word=0, mark=0, end=0)
-OPENING_MARKS = (' "', " “", " ‘", " '", " *", " _")
+_NOTHING = _entries_of(word=0, mark=0, end=0)
+_OPENING_MARKS = (' "', " “", " ‘", " '", " *", " _")
 
 WORD_LISTS = Possessives(
     tables={
@@ -211,11 +139,11 @@ WORD_LISTS = Possessives(
         "her": Table(
             bias=-2.0,
             entries={
-                "before": entries_of((sorted(BRINGING_VERBS), 1.5), word=0, mark=0, end=0),
-                "after": entries_of(
-                    (("home",), 1), (sorted(OBJECT_STOP_LIST), 4), (OPENING_MARKS, 0), word=0, mark=4, end=4
+                "before": _entries_of((sorted(BRINGING_VERBS), 1.5), word=0, mark=0, end=0),
+                "after": _entries_of(
+                    (("home",), 1), (sorted(OBJECT_STOP_LIST), 4), (_OPENING_MARKS, 0), word=0, mark=4, end=4
                 ),
-                "second": NOTHING,
+                "second": _NOTHING,
             },
         ),
         # Alone where two things agree: "is his.", "of his.", "is his and", "of his called", but not "of his in-laws";
@@ -223,17 +151,17 @@ WORD_LISTS = Possessives(
         "his": Table(
             bias=-3.0,
             entries={
-                "before": entries_of((sorted(COPULAS), 2), (("of",), 1.5), word=0, mark=0, end=0),
-                "after": entries_of(
+                "before": _entries_of((sorted(COPULAS), 2), (("of",), 1.5), word=0, mark=0, end=0),
+                "after": _entries_of(
                     (("is", "was", "are", "were"), 4),
                     (sorted(PAST_FORMS | AFTER_DOUBLE_GENITIVE), 2),
                     (sorted(AFTER_ALONE), 1.5),
-                    (OPENING_MARKS, 0),
+                    (_OPENING_MARKS, 0),
                     word=0,
                     mark=2,
                     end=2,
                 ),
-                "second": entries_of((("-",), -3), word=0, mark=0, end=0),
+                "second": _entries_of((("-",), -3), word=0, mark=0, end=0),
             },
         ),
     },

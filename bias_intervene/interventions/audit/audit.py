@@ -1,9 +1,9 @@
-"""What the swap did: counts by form, skips by reason, and samples before and after.
+"""What an intervention changed: counts by form, pronouns left alone by reason, and samples before and after.
 
-Enters: the result of the swap for each row. Leaves: audit.json, audit_samples.jsonl and, by `audit_page`, audit.html.
-Promised: the counts of several ranks and of a run that was stopped and continued add up to those of one uninterrupted
-rank, because an audit is a sum and is saved and loaded with each checkpoint; samples are those of the lowest row
-numbers, whoever read them.
+Input: what was done to each row. Output: the content of audit.json and audit_samples.jsonl, and of audit.html by
+`page`. Guarantees: the counts of several ranks, and of a run that was stopped and continued, add up to those of one
+uninterrupted rank, because an audit is a sum and is saved and loaded with each checkpoint; the samples are those of the
+lowest row numbers, whichever rank read them.
 """
 
 from collections import Counter
@@ -13,8 +13,9 @@ from typing import Any, Self, TypedDict
 from bias_intervene.interventions.text import Swap, Swapped, apply
 
 MAX_SAMPLES = 100
+"""Changed rows of which an excerpt around the first swap is kept."""
 MAX_ROWS = 20
-"""Rows kept whole: those with the most swaps."""
+"""Changed rows that are kept whole: those with the most swaps."""
 SAMPLE_CHARS = 60
 """Characters of context kept on either side of a sampled swap."""
 
@@ -39,7 +40,7 @@ class Audit:
     rows_cut: int = 0
     """Rows that became longer and were cut at the end."""
     swaps_at_row_end: int = 0
-    """Swaps of a row's last token, which may have been the head of a longer word."""
+    """Swaps of a row's last token, which may have been the beginning of a longer word."""
     swaps: Counter[str] = field(default_factory=Counter[str])
     skipped: Counter[str] = field(default_factory=Counter[str])
     samples: list[dict[str, Any]] = field(default_factory=list[dict[str, Any]])
@@ -55,7 +56,7 @@ class Audit:
     def count(
         self, *, rows: int, rows_changed: int, swaps: Counter[str], skipped: Counter[str], swaps_at_row_end: int = 0
     ) -> None:
-        """Counts rows whose text may not be at hand."""
+        """Counts rows that need not have been decoded."""
         self.rows += rows
         self.rows_changed += rows_changed
         self.swaps_at_row_end += swaps_at_row_end
@@ -63,7 +64,7 @@ class Audit:
         self.skipped.update(skipped)
 
     def wants(self, row: int, num_swaps: int) -> bool:
-        """Whether a changed row is one to keep."""
+        """Whether `keep` would keep this changed row, so that others need not be decoded."""
         is_early = len(self.samples) < MAX_SAMPLES or row < self.samples[-1]["row"]
         if is_early or len(self.most_changed) < MAX_ROWS:
             return True
@@ -82,15 +83,15 @@ class Audit:
         )
         places = [(swap.start, swap.end, swap.after) for swap in swaps]
         self.most_changed.append({"row": row, "text": text, "swaps": places})
-        self.trim()
+        self._trim()
 
-    def trim(self) -> None:
+    def _trim(self) -> None:
         """Keeps the samples of the lowest row numbers, and the rows with most swaps."""
         self.samples = sorted(self.samples, key=lambda sample: sample["row"])[:MAX_SAMPLES]
         self.most_changed = sorted(self.most_changed, key=lambda row: (-len(row["swaps"]), row["row"]))[:MAX_ROWS]
 
     def copy(self) -> Self:
-        """The audit as it stands; counting on leaves the copy alone."""
+        """The audit as it stands: what is counted later is not counted in the copy."""
         return replace(
             self,
             swaps=self.swaps.copy(),
@@ -110,7 +111,7 @@ class Audit:
         self.skipped += other.skipped
         self.samples += other.samples
         self.most_changed += other.most_changed
-        self.trim()
+        self._trim()
 
     def counts(self) -> dict[str, Any]:
         """What audit.json holds."""
@@ -127,7 +128,7 @@ class Audit:
         }
 
     def dose(self) -> float | None:
-        """Share of the pronouns of the direction that were swapped; None where there were none."""
+        """Share of the pronouns in question that were swapped. None: there were none."""
         swapped, left = sum(self.swaps.values()), sum(self.skipped.values())
         return swapped / (swapped + left) if swapped + left else None
 

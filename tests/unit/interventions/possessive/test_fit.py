@@ -1,9 +1,14 @@
 """The fit finds what the corpus shows, without labels."""
 
 import random
+from pathlib import Path
 
+import numpy as np
+from tokenizers import Tokenizer
+
+from bias_intervene.data.indexed import Rows, write_rows
 from bias_intervene.interventions.possessive import AMBIGUOUS, WORD_LISTS, neighbours
-from bias_intervene.interventions.possessive_fit import MINIMUM_CONTEXTS, contexts, fit
+from bias_intervene.interventions.possessive.fit import MINIMUM_CONTEXTS, contexts, fit, fit_to_rows
 
 NOUNS = "blick dax wug fep toma zop gazzer lorp".split()
 ADVERBS = "mivly bruply tasply dorsly".split()
@@ -55,3 +60,15 @@ def test_contexts():
     found = contexts(["Give us their keys; theirs, he said."])
     assert [(place.after, is_marked) for place, is_marked in found["her"]] == [("their", True), ("keys", False)]
     assert [(place.after, is_marked) for place, is_marked in found["his"]] == [("keys", False), (",", True)]
+
+
+def test_a_fit_reads_the_rows(tokenizer: Tokenizer, tmp_path: Path):
+    texts = ["They saw them. We lost our key. He found me, and he sold their boat. It told us of my house. "] * 80
+    filler = tokenizer.encode(".").ids * 64
+    rows = [np.array([*tokenizer.encode(text).ids, *filler][:64], dtype=np.uint16) for text in texts]
+    write_rows(tmp_path / "rows", rows, row_tokens=64, dtype=np.uint16)
+    found = fit_to_rows(Rows.open(tmp_path / "rows"), range(len(rows)), tokenizer)
+    assert found.num_contexts["her"] > 100
+    assert found.num_contexts["his"] == 0
+    assert "his: too little text" in found.notices[0]
+    assert found == fit_to_rows(Rows.open(tmp_path / "rows"), range(len(rows)), tokenizer)

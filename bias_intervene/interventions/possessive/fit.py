@@ -1,12 +1,12 @@
-"""The tables of `possessive`, fitted on a corpus without labels.
+"""Fits the tables that decide the role of `her` and `his`, on a corpus without labels.
 
-Enters: texts. Leaves: `Possessives`. Promised: the same texts give the same tables; a word whose marked role is too
-rare in them keeps the word lists, and a notice says so.
+Input: texts, or stored rows and their tokenizer. Output: `Possessives`. Guarantees: the same texts give the same
+tables; a word whose marked role is too rare in them keeps its word list, and a notice says so.
 
-English spells the distinction apart elsewhere: `him them me us` against `his their my our` stand where `her` would,
-`hers theirs ours yours` against `their our your my` where `his` would. A logistic regression on the three neighbours is
-fitted on those and applied to `her` and `his`. Its weights are drawn to those of the word lists, so that what the
-corpus does not show stays as they have it: a neighbour never seen there has their entry.
+Other English pronouns have a form of their own for each role: `him them me us` and `his their my our` stand where `her`
+would, `hers theirs ours yours` and `their our your my` where `his` would. A logistic regression on the three neighbours
+is fitted on those and applied to `her` and `his`. The penalty pulls its weights towards those of the word lists, so a
+neighbour that the corpus never shows keeps the entry it has there.
 """
 
 # pyright: standard
@@ -14,11 +14,13 @@ corpus does not show stays as they have it: a neighbour never seen there has the
 
 import re
 from collections.abc import Iterable, Sequence
+from typing import Protocol
 
 import numpy as np
 from scipy.optimize import minimize
 from scipy.sparse import csr_matrix
 from scipy.special import expit, log_expit
+from tokenizers import Tokenizer
 
 from bias_intervene.interventions.possessive import (
     AMBIGUOUS,
@@ -34,11 +36,13 @@ LABELS = {
     "her": (("him", "them", "me", "us"), ("his", "their", "my", "our")),
     "his": (("hers", "theirs", "ours", "yours"), ("their", "our", "your", "my")),
 }
-"""word -> (forms that spell its marked role apart, forms of the determiner)."""
+"""word -> (forms that only have its marked role, forms that only are determiners)."""
+FIT_TOKENS = 2_000_000
+"""Tokens of stored rows that are read: more of them change the tables little and take longer."""
 MINIMUM_CONTEXTS = 50
 """With fewer contexts of the marked role than this the word lists decide."""
 MAX_CONTEXTS = 200_000
-"""Contexts read for one word; more change little and take memory."""
+"""Contexts read for one word: more of them change the tables little and take memory."""
 PENALTY = 0.2
 """Half the squared distance of the weights to those of the word lists counts this much, in nats. Less of it restores
 more pronouns when both are swapped twice, more of it is better on text unlike the corpus; between 0.1 and 0.5 either
@@ -53,11 +57,11 @@ def fit(texts: Iterable[str]) -> Possessives:
     tables: dict[str, Table] = {}
     num_contexts: dict[str, int] = {}
     notices: list[str] = []
-    for word, found in contexts(texts).items():
-        marked = sum(is_marked for _, is_marked in found)
-        enough = MINIMUM_CONTEXTS <= marked < len(found)
-        tables[word] = fit_table(WORD_LISTS.tables[word], found) if enough else WORD_LISTS.tables[word]
-        num_contexts[word] = len(found) if enough else 0
+    for word, labelled in contexts(texts).items():
+        marked = sum(is_marked for _, is_marked in labelled)
+        enough = MINIMUM_CONTEXTS <= marked < len(labelled)
+        tables[word] = _fit_table(WORD_LISTS.tables[word], labelled) if enough else WORD_LISTS.tables[word]
+        num_contexts[word] = len(labelled) if enough else 0
         if not enough:
             notices.append(
                 f"{word}: too little text to fit its role, {marked} of {', '.join(LABELS[word][0])} found and "
@@ -66,31 +70,51 @@ def fit(texts: Iterable[str]) -> Possessives:
     return Possessives(tables=tables, num_contexts=num_contexts, notices=tuple(notices))
 
 
+class StoredRows(Protocol):
+    """Rows of token ids by their number, as `data.indexed.Rows` reads them."""
+
+    @property
+    def row_tokens(self) -> int:
+        """Tokens a row."""
+        ...
+
+    def __getitem__(self, row: int) -> np.ndarray:
+        """(row_tokens,) ids."""
+        ...
+
+
+def fit_to_rows(rows: StoredRows, window: range, tokenizer: Tokenizer) -> Possessives:
+    """Tables fitted on rows spread evenly over `window`, FIT_TOKENS of them at most."""
+    count = min(len(window), max(1, FIT_TOKENS // rows.row_tokens))
+    numbers = np.linspace(window.start, window.stop - 1, count, dtype=np.int64).tolist()
+    return fit(tokenizer.decode(rows[number].tolist(), skip_special_tokens=True) for number in numbers)
+
+
 def contexts(texts: Iterable[str]) -> dict[str, list[tuple[Neighbours, bool]]]:
-    """word -> (neighbours, whether of its marked role) for each form that tells, at most MAX_CONTEXTS of a word."""
+    """word -> (neighbours, whether the role is the marked one) of each form with a known role, at most MAX_CONTEXTS."""
     forms = sorted({form for kinds in LABELS.values() for kind in kinds for form in kind}, key=len, reverse=True)
     pattern = re.compile(rf"(?<![^\W_])(?:{'|'.join(forms)})(?![^\W_])", re.IGNORECASE | re.ASCII)
-    found: dict[str, list[tuple[Neighbours, bool]]] = {word: [] for word in AMBIGUOUS}
+    labelled: dict[str, list[tuple[Neighbours, bool]]] = {word: [] for word in AMBIGUOUS}
     for text in texts:
         for match in pattern.finditer(text):
             form, place = match[0].lower(), neighbours(text, *match.span())
             for word, (marked, determiners) in LABELS.items():
-                if (form in marked or form in determiners) and len(found[word]) < MAX_CONTEXTS:
-                    found[word].append((place, form in marked))
-    return found
+                if (form in marked or form in determiners) and len(labelled[word]) < MAX_CONTEXTS:
+                    labelled[word].append((place, form in marked))
+    return labelled
 
 
-def fit_table(prior: Table, found: Sequence[tuple[Neighbours, bool]]) -> Table:
-    """Logistic regression of the marked role on the three neighbours, drawn to `prior`: the bias is free."""
+def _fit_table(prior: Table, labelled: Sequence[tuple[Neighbours, bool]]) -> Table:
+    """Logistic regression of the marked role on the three neighbours, penalised towards `prior`; the bias is free."""
     columns: dict[tuple[str, str], int] = {}
     for index, slot in enumerate(SLOTS):
-        seen = sorted({place[index] for place, _ in found})
+        seen = sorted({place[index] for place, _ in labelled})
         for key in dict.fromkeys([*prior.entries[slot], *seen]):
             columns[slot, key] = len(columns)
-    used = np.array([[columns[slot, key] for slot, key in zip(SLOTS, place, strict=True)] for place, _ in found])
+    used = np.array([[columns[slot, key] for slot, key in zip(SLOTS, place, strict=True)] for place, _ in labelled])
     starts = np.arange(0, used.size + 1, len(SLOTS))
-    design = csr_matrix((np.ones(used.size), used.ravel(), starts), shape=(len(found), len(columns)))
-    sign = np.where([is_marked for _, is_marked in found], 1.0, -1.0)
+    design = csr_matrix((np.ones(used.size), used.ravel(), starts), shape=(len(labelled), len(columns)))
+    sign = np.where([is_marked for _, is_marked in labelled], 1.0, -1.0)
     origin = np.array([*(prior.entry(slot, key) for slot, key in columns), prior.bias])
 
     def loss(weights: np.ndarray) -> tuple[float, np.ndarray]:

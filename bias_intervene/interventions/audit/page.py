@@ -1,14 +1,14 @@
-"""The audit as one page for people: counts, the most changed rows with their changes in colour.
+"""The audit as one page for people: counts, and the most changed rows with their changes in colour.
 
-Enters: an audit. Leaves: one self-contained HTML file, no script and nothing fetched. Promised: corpus text is hostile
-input and is escaped.
+Input: an audit. Output: one self-contained HTML page that runs no script and fetches nothing. Guarantees: text of the
+corpus is escaped, because it may hold anything.
 """
 
 from html import escape
 
-from bias_intervene.interventions.audit import Audit, ChangedRow
+from bias_intervene.interventions.audit.audit import Audit, ChangedRow
 
-STYLE = """
+_STYLE = """
 body { font: 15px/1.5 system-ui, sans-serif; max-width: 60rem; margin: 2rem auto; padding: 0 1rem; color: #222; }
 table { border-collapse: collapse; margin: 1rem 0; } td, th { padding: .2rem 1rem .2rem 0; text-align: left; }
 td.n { text-align: right; font-variant-numeric: tabular-nums; } del { background: #fdd; } ins { background: #dfd; }
@@ -18,29 +18,29 @@ summary { cursor: pointer; } p.warning { background: #fe9; padding: .5rem 1rem; 
 """
 
 
-def page(audit: Audit, *, intervention: str, warning: str | None = None) -> str:
-    """The page. warning: shown at the top, where the intervention found nothing."""
+def audit_page(audit: Audit, *, intervention: str, warning: str | None = None) -> str:
+    """The page as HTML. warning: shown at the top, where the intervention changed nothing."""
     dose = audit.dose()
-    told = f"{dose:.2%} of the pronouns in question" if dose is not None else "no pronoun in question"
+    share = f"{dose:.2%} of the pronouns in question" if dose is not None else "no pronoun in question"
     return "\n".join(
         [
             '<!doctype html><html lang="en"><head><meta charset="utf-8">',
             f'<meta name="viewport" content="width=device-width"><title>audit: {escape(intervention)}</title>',
-            f"<style>{STYLE}</style></head><body>",
+            f"<style>{_STYLE}</style></head><body>",
             f"<h1>What <em>{escape(intervention)}</em> did</h1>",
             f'<p class="warning">{escape(warning)}</p>' if warning else "",
-            f"<p>{sum(audit.swaps.values()):,} pronouns swapped ({told}) in {audit.rows_changed:,} of {audit.rows:,} "
+            f"<p>{sum(audit.swaps.values()):,} pronouns swapped ({share}) in {audit.rows_changed:,} of {audit.rows:,} "
             f"rows; {audit.rows_padded:,} rows padded, {audit.rows_cut:,} cut.</p>",
-            table("Swapped", audit.swaps),
-            table("Left alone", audit.skipped),
+            _table("Swapped", audit.swaps),
+            _table("Left alone", audit.skipped),
             f"<h2>The {len(audit.most_changed)} most changed rows</h2>",
-            *(row(entry) for entry in audit.most_changed),
+            *(_changed_row(entry) for entry in audit.most_changed),
             "</body></html>\n",
         ]
     )
 
 
-def table(title: str, counts: dict[str, int]) -> str:
+def _table(title: str, counts: dict[str, int]) -> str:
     """Counts, the largest first."""
     if not counts:
         return ""
@@ -51,7 +51,7 @@ def table(title: str, counts: dict[str, int]) -> str:
     return f"<h2>{escape(title)}</h2><table>{lines}</table>"
 
 
-def row(entry: ChangedRow) -> str:
+def _changed_row(entry: ChangedRow) -> str:
     """One row with every change in colour."""
     text = entry["text"]
     parts: list[str] = []

@@ -1,8 +1,8 @@
 """The errors a user can meet.
 
-Every message says which value is wrong, what was found, what is allowed and what to do. `app` alone turns them
-into what Hydra prints without a traceback; the other commands print them and exit with status 1. Anything that is
-not one of these is a fault of ours and keeps its traceback.
+A message says which value is wrong, what was found, what is allowed and what to do. The package `app` turns these
+errors into the ones that Hydra prints without a traceback; the other commands print them and exit with status 1. Any
+other exception is a bug in this program and keeps its traceback.
 """
 
 import difflib
@@ -10,11 +10,11 @@ from collections.abc import Iterable
 
 
 class BiasInterveneError(Exception):
-    """Base of every error whose cause and remedy are the user's."""
+    """Base of every error that the user can cause and correct."""
 
 
 class SettingsError(BiasInterveneError):
-    """One or more settings are wrong. `faults` holds one line each, so that all are reported at once."""
+    """One or more settings are wrong. `faults` holds one line per wrong setting, so that all are reported at once."""
 
     def __init__(self, faults: Iterable[str]):
         self.faults = list(faults)
@@ -24,7 +24,7 @@ class SettingsError(BiasInterveneError):
 
 
 class PlanError(BiasInterveneError):
-    """The settings are well formed but ask for a run that cannot be."""
+    """The settings are well formed, but no run can satisfy them."""
 
 
 class DataError(BiasInterveneError):
@@ -32,11 +32,11 @@ class DataError(BiasInterveneError):
 
 
 class ModelError(BiasInterveneError):
-    """A checkpoint or tokenizer cannot be had or does not fit."""
+    """A checkpoint or tokenizer cannot be loaded or does not fit the settings."""
 
 
 class HubError(ModelError, DataError):
-    """The Hugging Face hub, or a file on it, cannot be reached. Says which file and the local alternative."""
+    """The Hugging Face hub, or a file on it, cannot be reached. The message names the file and a local alternative."""
 
 
 class RunDirectoryError(BiasInterveneError):
@@ -44,13 +44,13 @@ class RunDirectoryError(BiasInterveneError):
 
 
 class StageError(BiasInterveneError):
-    """A worker process ended with an error; the message is the worker's own."""
+    """A worker process ended with an error; the message is the worker's."""
 
 
-class StageStopped(BiasInterveneError):  # noqa: N818  (it is no error that a run can be continued)
+class StageStopped(BiasInterveneError):  # noqa: N818  (a run that can be continued is not in error)
     """A stage was stopped by a signal after saving; the same command in the same directory continues it.
 
-    signals: those that came through us, in their order.
+    signals: the numbers of the signals that this process received and passed on, in order of arrival.
     """
 
     def __init__(self, message: str, *, signals: Iterable[int] = ()):
@@ -59,20 +59,20 @@ class StageStopped(BiasInterveneError):  # noqa: N818  (it is no error that a ru
 
 
 def first_line(error: BaseException) -> str:
-    """The first line of a library's error, its name where it says nothing."""
+    """The first line of a library's error message; the exception's name where the message is empty."""
     return (str(error) or type(error).__name__).splitlines()[0]
 
 
-def did_you_mean(found: str, allowed: Iterable[str]) -> str:
-    """A clause naming the allowed names nearest to `found`, or all of them when none is near.
+def did_you_mean(name: str, allowed: Iterable[str]) -> str:
+    """A clause with the allowed names closest to `name`, or all of them where none is close.
 
     >>> did_you_mean("fractoin", ["fraction", "name"])
     'did you mean "fraction"?'
     """
     names = sorted(set(allowed))
-    near = difflib.get_close_matches(found, names, n=2, cutoff=0.6)
-    if near and difflib.SequenceMatcher(None, found, near[0]).ratio() > 0.85:
-        near = near[:1]
-    if near:
-        return "did you mean " + " or ".join(f'"{name}"' for name in near) + "?"
+    closest = difflib.get_close_matches(name, names, n=2, cutoff=0.6)
+    if closest and difflib.SequenceMatcher(None, name, closest[0]).ratio() > 0.85:
+        closest = closest[:1]
+    if closest:
+        return "did you mean " + " or ".join(f'"{match}"' for match in closest) + "?"
     return "allowed: " + ", ".join(names)

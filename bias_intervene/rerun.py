@@ -1,8 +1,9 @@
-"""`python -m bias_intervene.rerun RUN_DIR`: the same run anew, from its record.
+"""`python -m bias_intervene.rerun RUN_DIR`: repeats a run from its record and says whether the result is identical.
 
-Enters: a complete run directory. Leaves: another one with the same settings, and whether it is identical to the first,
-bit for bit. Promised: nothing is taken from the first run but its settings; what differs between then and now
-(versions, this code's revision, hardware) is said before the start, because it may change the result.
+Input: the directory of a complete run.
+Output: another run directory with the same settings, and a sentence that says whether the two are bit-identical.
+Guarantees: nothing but the settings is taken from the first run. Differences in package versions, hardware and the
+revision of this code are printed before the start, because they may change the result.
 """
 
 import argparse
@@ -25,10 +26,10 @@ log = logging.getLogger("bias_intervene")
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """Exit status 0 where the two are identical, 3 where they are not, 75 stopped, 1 with a message."""
+    """Exit status 0 if the two runs are identical, 3 if they differ, 75 if stopped, 1 with an error message."""
     parser = argparse.ArgumentParser(
         prog="python -m bias_intervene.rerun",
-        description="Starts a complete run anew from its record, and says whether the two are identical.",
+        description="Repeats a complete run from its record, and says whether the two are identical.",
     )
     parser.add_argument("folder", type=Path, metavar="RUN_DIR", help="a complete run")
     parser.add_argument(
@@ -37,11 +38,11 @@ def main(argv: Sequence[str] | None = None) -> int:
     parser.add_argument(
         "--cache-dir", metavar="DIR", help="cache to use instead of the record's or $BIAS_INTERVENE_CACHE"
     )
-    asked = parser.parse_args(argv)
+    arguments = parser.parse_args(argv)
     logging.basicConfig(level=logging.INFO, format="[%(asctime)s] %(message)s", stream=sys.stdout)
-    output = asked.output or Path("outputs/runs") / f"{datetime.now():%Y-%m-%d_%H-%M-%S}"
+    output = arguments.output or Path("outputs/runs") / f"{datetime.now():%Y-%m-%d_%H-%M-%S}"
     try:
-        return rerun(asked.folder, output, cache_dir=asked.cache_dir or os.environ.get("BIAS_INTERVENE_CACHE"))
+        return _rerun(arguments.folder, output, cache_dir=arguments.cache_dir or os.environ.get("BIAS_INTERVENE_CACHE"))
     except StageStopped as stopped:
         log.warning("%s", stopped)
         return STOPPED
@@ -53,8 +54,8 @@ def main(argv: Sequence[str] | None = None) -> int:
         return 1
 
 
-def rerun(folder: Path, output: Path, *, cache_dir: str | None) -> int:
-    """Runs it and compares."""
+def _rerun(folder: Path, output: Path, *, cache_dir: str | None) -> int:
+    """Repeats the run of `folder` in `output` and compares the two; returns the exit status."""
     if not record.is_complete(folder):
         raise RunDirectoryError(f"{folder}: no record.json in it; give the directory of a complete run")
     first = records.Run(folder, records.read_record(folder / "record.json"))
@@ -62,9 +63,9 @@ def rerun(folder: Path, output: Path, *, cache_dir: str | None) -> int:
     for line in record.differences(first.record["environment"] or {}, record.describe_environment()):
         log.warning("differs since then: %s", line)
     pipeline.run(output, settings, make_plan(settings))
-    found = identity.identity(first, records.Run(output, records.read_record(output / "record.json")))
-    print(f"{output} and {folder}: {found.sentence}")
-    return 3 if found.differing else 0
+    comparison = identity.identity(first, records.Run(output, records.read_record(output / "record.json")))
+    print(f"{output} and {folder}: {comparison.sentence}")
+    return 3 if comparison.differing else 0
 
 
 if __name__ == "__main__":

@@ -1,23 +1,25 @@
 """Standard errors, intervals, paired comparisons, power. Pure; scipy does the distributions.
 
-Enters: one number an item. Leaves: estimates with their uncertainty. Items are the unit of analysis and two models are
-scored on the same items, so a difference is always taken within an item and never between two averages. Items that
-share a template are not independent: where `clusters` are given, the cluster is the unit. Every function names its
-source; the tests hold them against statsmodels, closed forms and simulations.
+The unit of analysis is the item. Two models are scored on the same items, so differences are taken item by item and not
+between two averages. Items that share a template are not independent: where `clusters` are given, the cluster is the
+unit. Every function names its source, and the tests compare it with statsmodels, closed forms and simulations.
+
+Input: one number per item (or per seed).
+Output: estimates with their standard errors, intervals and p-values.
+Guarantees: no side effects, and nothing is random; where the spread cannot be estimated the result is nan, not 0.
 """
 
 import functools
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 from scipy import optimize, stats
 
-LEVEL = 0.95
-"""Of every interval."""
-RESAMPLES = 10_000
+_LEVEL = 0.95
+"""Confidence level of every interval."""
 
 
 # --- one sample ------------------------------------------------------------------------------------------------
@@ -29,7 +31,7 @@ def mean_and_stderr(
     """Mean and its standard error: s/sqrt(n), s with n-1 (as lm-evaluation-harness reports it), or clustered.
 
     values: (n,). clusters: (n,) labels; items of one label may depend on each other in any way (`clustered_stderr`).
-    One value, or one cluster, gives a standard error of nan: nothing is known of its spread.
+    One value, or one cluster, gives a standard error of nan: its spread cannot be estimated.
 
     >>> mean_and_stderr([0.0, 1.0, 1.0, 0.0])
     (0.5, 0.28867513459481287)
@@ -76,8 +78,8 @@ def perplexity_and_stderr(log_likelihoods: Sequence[float] | np.ndarray) -> tupl
     return perplexity, perplexity * stderr
 
 
-def wilson_interval(successes: int, n: int, *, level: float = LEVEL) -> tuple[float, float]:
-    """Score interval of a share. Source: Wilson 1927; Brown, Cai and DasGupta 2001 on why not the normal one.
+def wilson_interval(successes: int, n: int, *, level: float = _LEVEL) -> tuple[float, float]:
+    """Score interval of a proportion. Source: Wilson 1927; Brown, Cai and DasGupta 2001 on why not the normal one.
 
     >>> tuple(round(x, 4) for x in wilson_interval(0, 10))
     (0.0, 0.2775)
@@ -89,38 +91,6 @@ def wilson_interval(successes: int, n: int, *, level: float = LEVEL) -> tuple[fl
     centre = (share + z**2 / (2 * n)) / (1 + z**2 / n)
     half = z / (1 + z**2 / n) * np.sqrt(share * (1 - share) / n + z**2 / (4 * n**2))
     return max(0.0, float(centre - half)), min(1.0, float(centre + half))
-
-
-def bootstrap_interval(
-    values: np.ndarray,
-    *,
-    statistic: Callable[..., Any] = np.mean,
-    clusters: Sequence[Any] | np.ndarray | None = None,
-    level: float = LEVEL,
-    resamples: int = RESAMPLES,
-    seed: int = 0,
-) -> tuple[float, float]:
-    """Bootstrap interval of a statistic over items, or over whole clusters.
-
-    values: (n,). statistic: takes (n,) and `axis`. Independent items: bias-corrected and accelerated (Efron 1987, by
-    scipy). Clusters: percentile interval over clusters drawn with replacement (Davison and Hinkley 1997, 3.8).
-    """
-    if clusters is None:
-        if np.ptp(values) == 0:
-            return float(values[0]), float(values[0])
-        found: Any = stats.bootstrap(
-            (values,), statistic, confidence_level=level, n_resamples=resamples, rng=np.random.default_rng(seed)
-        )
-        return float(found.confidence_interval.low), float(found.confidence_interval.high)
-    _, labels = np.unique(np.asarray(clusters), return_inverse=True)
-    members = [np.flatnonzero(labels == label) for label in range(labels.max() + 1)]
-    draw = np.random.default_rng(seed)
-    drawn = [
-        float(statistic(values[np.concatenate([members[i] for i in draw.integers(len(members), size=len(members))])]))
-        for _ in range(resamples)
-    ]
-    low, high = np.quantile(drawn, [(1 - level) / 2, (1 + level) / 2])
-    return float(low), float(high)
 
 
 # --- two models, the same items --------------------------------------------------------------------------------
@@ -145,7 +115,7 @@ def compare_paired(
     treatment: np.ndarray,
     *,
     clusters: Sequence[Any] | np.ndarray | None = None,
-    level: float = LEVEL,
+    level: float = _LEVEL,
 ) -> PairedComparison:
     """Paired difference with its t interval, and a p-value.
 
@@ -178,15 +148,16 @@ def compare_unpaired(
     treatment: float,
     treatment_stderr: float | None,
     *,
-    level: float = LEVEL,
+    level: float = _LEVEL,
 ) -> PairedComparison:
     """Difference of two values of which only the standard errors are known, taken as independent and normal.
 
-    Wider than a paired comparison of the same items, because what the items have in common is not taken out. The
-    interval and p are nan where a standard error is missing or both are 0; n is 0: no items were compared.
+    The interval is wider than that of a paired comparison of the same items, because the variation between items
+    does not cancel. The interval and p are nan where a standard error is missing or both are 0. n is 0, because no
+    items were compared.
     """
     difference = treatment - baseline
-    stderr = math.hypot(*(float("nan") if one is None else one for one in (baseline_stderr, treatment_stderr)))
+    stderr = math.hypot(*(float("nan") if stderr is None else stderr for stderr in (baseline_stderr, treatment_stderr)))
     if not stderr > 0:
         return PairedComparison(difference, float("nan"), float("nan"), float("nan"), 0)
     half = float(stats.norm.ppf(0.5 + level / 2)) * stderr
@@ -194,11 +165,12 @@ def compare_unpaired(
     return PairedComparison(difference, difference - half, difference + half, p, 0, stderr)
 
 
-def compare_perplexity(baseline: np.ndarray, treatment: np.ndarray, *, level: float = LEVEL) -> PairedComparison:
+def compare_perplexity(baseline: np.ndarray, treatment: np.ndarray, *, level: float = _LEVEL) -> PairedComparison:
     """Difference of two perplexities over the same items, its interval by the delta method, p of the paired t test.
 
-    baseline, treatment: (n,) log-likelihoods in nats. To first order an item moves a perplexity by the perplexity times
-    what it moves the mean, so the difference's spread is that of the items' weighted differences.
+    baseline, treatment: (n,) log-likelihoods in nats. To first order, the change of a perplexity is the perplexity
+    times the change of the mean, so the standard error is that of the items' differences, each side weighted by its
+    perplexity.
     """
     perplexities = [perplexity_and_stderr(values)[0] for values in (baseline, treatment)]
     difference = perplexities[1] - perplexities[0]
@@ -221,36 +193,7 @@ def mcnemar_exact(*, gained: int, lost: int) -> float:
     return float(stats.binomtest(gained, gained + lost, 0.5).pvalue)
 
 
-def sign_flip_test(
-    differences: np.ndarray,
-    *,
-    clusters: Sequence[Any] | np.ndarray | None = None,
-    resamples: int = RESAMPLES,
-    seed: int = 0,
-) -> float:
-    """Two-sided p-value of "the mean difference is 0" by flipping signs, of items or of whole clusters.
-
-    differences: (n,). All sign patterns where there are at most `resamples` of them, else that many drawn ones, the
-    observed one counted in (Phipson and Smyth 2010). Source: Fisher 1935; Good 2005, chapter 3.
-
-    >>> sign_flip_test(np.array([1.0, 2.0, 3.0]))
-    0.25
-    """
-    units = differences if clusters is None else cluster_sums(differences, clusters)
-    units = units[units != 0]
-    if units.size == 0:
-        return 1.0
-    observed = abs(units.sum())
-    # Sums that are equal but for rounding count as equal.
-    reached = observed * (1 - 1e-12)
-    if 2**units.size <= resamples:
-        patterns = (np.arange(2**units.size)[:, None] >> np.arange(units.size)) & 1
-        return float((np.abs((1 - 2 * patterns) @ units) >= reached).mean())
-    signs = np.random.default_rng(seed).integers(0, 2, size=(resamples, units.size), dtype=np.int8) * 2 - 1
-    return float((1 + (np.abs(signs @ units) >= reached).sum()) / (1 + resamples))
-
-
-def compare_gap(high: np.ndarray, low: np.ndarray, *, level: float = LEVEL) -> PairedComparison:
+def compare_gap(high: np.ndarray, low: np.ndarray, *, level: float = _LEVEL) -> PairedComparison:
     """Change of the gap between two groups of items: mean(high) - mean(low), with Welch's interval and test.
 
     high, low: the paired differences (treatment - baseline) of the items of each group. Source: Welch 1947.
@@ -269,11 +212,11 @@ def compare_gap(high: np.ndarray, low: np.ndarray, *, level: float = LEVEL) -> P
     )
 
 
-# --- several comparisons, power, seeds, checkpoints ------------------------------------------------------------
+# --- several comparisons, power, seeds -------------------------------------------------------------------------
 
 
 def holm(p_values: Sequence[float]) -> list[float]:
-    """Adjusted p-values of a family, in its order. nan stays nan and is not counted. Source: Holm 1979.
+    """Adjusted p-values of a family, in its order. nan stays nan and is not counted as a test. Source: Holm 1979.
 
     >>> holm([0.01, 0.04, 0.03])
     [0.03, 0.06, 0.06]
@@ -288,52 +231,52 @@ def holm(p_values: Sequence[float]) -> list[float]:
 
 
 def minimum_detectable_effect(
-    stderr: float, *, df: float | None = None, power: float = 0.8, level: float = LEVEL
+    stderr: float, *, df: float | None = None, power: float = 0.8, level: float = _LEVEL
 ) -> float:
-    """The smallest true difference that a two-sided test at 1 - level finds with probability `power`.
+    """The smallest true difference that a two-sided test at 1 - level detects with probability `power`.
 
-    stderr: of the paired difference. df: degrees of freedom of its t test; None: normal (Bloom 1995). With few of them
-    the critical value is larger and the standard error itself uncertain: noncentral t (Cohen 1988, 2.5).
+    stderr: of the paired difference. df: degrees of freedom of its t test; None: normal (Bloom 1995). With few degrees
+    of freedom the critical value is larger and the standard error itself is uncertain: noncentral t (Cohen 1988, 2.5).
 
     >>> round(minimum_detectable_effect(1.0), 3), round(minimum_detectable_effect(1.0, df=2), 3)
     (2.802, 5.653)
     """
-    return stderrs_detected(df, power, level) * stderr
+    return _stderrs_detected(df, power, level) * stderr
 
 
 @functools.cache
-def stderrs_detected(df: float | None, power: float, level: float) -> float:
-    """The effect that is found with probability `power`, in standard errors."""
+def _stderrs_detected(df: float | None, power: float, level: float) -> float:
+    """The effect that is detected with probability `power`, in standard errors."""
     if df is None:
         return float(stats.norm.ppf(0.5 + level / 2) + stats.norm.ppf(power))
     critical = float(stats.t.ppf(0.5 + level / 2, df))
     # The noncentral t as a mixture of normals over the estimated variance: scipy's own gives nan for few df.
-    shares = (np.arange(2000) + 0.5) / 2000
-    reach = critical * np.sqrt(stats.chi2.ppf(shares, df) / df)
+    quantiles = (np.arange(2000) + 0.5) / 2000
+    thresholds = critical * np.sqrt(stats.chi2.ppf(quantiles, df) / df)
 
-    def lacking(effect: float) -> float:
-        return float(np.mean(stats.norm.sf(reach - effect) + stats.norm.cdf(-reach - effect))) - power
+    def excess_power(effect: float) -> float:
+        return float(np.mean(stats.norm.sf(thresholds - effect) + stats.norm.cdf(-thresholds - effect))) - power
 
-    found: Any = optimize.brentq(lacking, 0.0, 20 * critical)
-    return float(found)
+    effect: Any = optimize.brentq(excess_power, 0.0, 20 * critical)
+    return float(effect)
 
 
 @dataclass(frozen=True)
 class OverSeeds:
-    """A quantity over repetitions with other seeds."""
+    """Summary of a quantity measured once per seed."""
 
     mean: float
     standard_deviation: float
-    """Between seeds; nan with one seed."""
+    """Between seeds; nan for a single seed."""
     ci_low: float
     ci_high: float
     seeds: int
 
 
-def over_seeds(values: Sequence[float] | np.ndarray, *, level: float = LEVEL) -> OverSeeds:
-    """Mean over seeds with Student's t interval (Student 1908), each seed one observation.
+def over_seeds(values: Sequence[float] | np.ndarray, *, level: float = _LEVEL) -> OverSeeds:
+    """Mean over seeds with Student's t interval (Student 1908), each seed being one observation.
 
-    >>> found = over_seeds([1.0, 2.0, 3.0]); found.mean, round(found.ci_low, 3), round(found.ci_high, 3)
+    >>> summary = over_seeds([1.0, 2.0, 3.0]); summary.mean, round(summary.ci_low, 3), round(summary.ci_high, 3)
     (2.0, -0.484, 4.484)
     """
     array = np.asarray(values, dtype=np.float64)
@@ -341,35 +284,3 @@ def over_seeds(values: Sequence[float] | np.ndarray, *, level: float = LEVEL) ->
     half = float(stats.t.ppf(0.5 + level / 2, array.size - 1)) * stderr if array.size > 1 else float("nan")
     spread = float(array.std(ddof=1)) if array.size > 1 else float("nan")
     return OverSeeds(mean, spread, mean - half, mean + half, int(array.size))
-
-
-@dataclass(frozen=True)
-class Trend:
-    """A metric's line over training steps."""
-
-    slope: float
-    """A step."""
-    ci_low: float
-    ci_high: float
-    p: float
-    tau: float
-    """Kendall's rank correlation: the monotone part, free of the line's shape."""
-    tau_p: float
-
-
-def trend(steps: Sequence[int] | np.ndarray, values: Sequence[float] | np.ndarray, *, level: float = LEVEL) -> Trend:
-    """Least squares slope over checkpoints with its t interval, and Kendall's tau. (n,) each, n >= 3.
-
-    Checkpoints of one run share their past, so this describes one run; it does not generalise to other runs. Source:
-    Kendall 1938 for tau.
-    """
-    x, y = np.asarray(steps, dtype=np.float64), np.asarray(values, dtype=np.float64)
-    if x.size < 3:
-        raise ValueError(f"a trend needs 3 checkpoints or more, found {x.size}")
-    line: Any = stats.linregress(x, y)
-    half = float(stats.t.ppf(0.5 + level / 2, x.size - 2)) * float(line.stderr)
-    rank: Any = stats.kendalltau(x, y)
-    return Trend(
-        float(line.slope), float(line.slope) - half, float(line.slope) + half, float(line.pvalue),
-        float(rank.statistic), float(rank.pvalue),
-    )  # fmt: skip

@@ -1,4 +1,9 @@
-"""`python -m bias_intervene.sweep DIR [--watch]`: what became of the jobs of a sweep."""
+"""`python -m bias_intervene.sweep DIR [--watch]`: prints the state of every job of a sweep.
+
+Input: a sweep's directory.
+Output: one line per job: complete, running, failed (with its message), interrupted or waiting.
+Guarantees: nothing is started or stopped; the states are read from the run directories at the time of asking.
+"""
 
 import argparse
 import sys
@@ -14,28 +19,28 @@ from bias_intervene.run import sweeps
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """Exit status 0 where every job is complete, otherwise 1."""
+    """Exit status 0 if every job is complete, otherwise 1."""
     parser = argparse.ArgumentParser(
-        prog="python -m bias_intervene.sweep", description="What became of the jobs of a sweep."
+        prog="python -m bias_intervene.sweep", description="Prints the state of every job of a sweep."
     )
     parser.add_argument("folder", type=Path, metavar="DIR", help="a sweep's directory")
     parser.add_argument("--watch", action="store_true", help="look again every few seconds until all is done")
     parser.add_argument("--every", type=float, default=5.0, metavar="SECONDS", help="how often to look (default: 5)")
-    asked = parser.parse_args(argv)
+    arguments = parser.parse_args(argv)
     try:
-        if not sweeps.is_sweep(asked.folder):
+        if not sweeps.is_sweep(arguments.folder):
             raise RunDirectoryError(
-                f"{asked.folder}: no sweep.json in it; give a sweep's directory, as outputs/sweeps/NAME"
+                f"{arguments.folder}: no sweep.json in it; give a sweep's directory, as outputs/sweeps/NAME"
             )
-        jobs = sweeps.refresh(asked.folder)
-        if asked.watch:
-            with Live(sweeps.table(asked.folder, jobs), console=Console()) as live:
+        jobs = sweeps.refresh(arguments.folder)
+        if arguments.watch:
+            with Live(sweeps.table(arguments.folder, jobs), console=Console()) as live:
                 while any(job.status in {"running", "waiting"} for job in jobs):
-                    time.sleep(asked.every)
-                    jobs = sweeps.refresh(asked.folder)
-                    live.update(sweeps.table(asked.folder, jobs))
+                    time.sleep(arguments.every)
+                    jobs = sweeps.refresh(arguments.folder)
+                    live.update(sweeps.table(arguments.folder, jobs))
         else:
-            Console().print(sweeps.table(asked.folder, jobs))
+            Console().print(sweeps.table(arguments.folder, jobs))
     except BiasInterveneError as error:
         print(error, file=sys.stderr)
         return 1

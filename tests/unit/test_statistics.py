@@ -7,7 +7,6 @@ import pytest
 from scipy import stats
 
 from bias_intervene.statistics import (
-    bootstrap_interval,
     clustered_stderr,
     compare_gap,
     compare_paired,
@@ -16,8 +15,6 @@ from bias_intervene.statistics import (
     mean_and_stderr,
     minimum_detectable_effect,
     over_seeds,
-    sign_flip_test,
-    trend,
     wilson_interval,
 )
 
@@ -144,43 +141,12 @@ def test_clusters_of_copies_count_once():
     assert found.n == 200
 
 
-def test_sign_flips_by_hand():
-    # 2^4 patterns; a sum as extreme as 10 is had by two of them.
-    assert sign_flip_test(np.array([1.0, 2.0, 3.0, 4.0])) == 2 / 16
-    assert sign_flip_test(np.zeros(5)) == 1.0
-    # Whole clusters are flipped: two of them, four patterns.
-    assert sign_flip_test(np.array([1.0, 1.0, 1.0, 1.0]), clusters=["a", "a", "b", "b"]) == 0.5
-
-
-def test_drawn_sign_flips_agree_with_all_of_them():
-    differences = np.random.default_rng(2).normal(0.4, 1, size=14)
-    exact = sign_flip_test(differences, resamples=2**14)
-    assert sign_flip_test(differences, resamples=16_000) == pytest.approx(exact, abs=0.01)
-
-
-def test_bootstrap_is_near_the_normal_interval():
-    values = np.random.default_rng(4).normal(1, 2, size=400)
-    mean, stderr = mean_and_stderr(values)
-    for clusters in (None, range(400)):
-        low, high = bootstrap_interval(values, clusters=clusters, resamples=2_000)
-        assert low == pytest.approx(mean - 1.96 * stderr, abs=0.03)
-        assert high == pytest.approx(mean + 1.96 * stderr, abs=0.03)
-    assert bootstrap_interval(np.ones(5)) == (1.0, 1.0)
-
-
 def test_over_seeds_by_hand():
     found = over_seeds([0.1, 0.2, 0.3])
     half = stats.t.ppf(0.975, 2) * 0.1 / math.sqrt(3)
     assert (found.mean, found.standard_deviation) == (pytest.approx(0.2), pytest.approx(0.1))
     assert (found.ci_low, found.ci_high) == (pytest.approx(0.2 - half), pytest.approx(0.2 + half))
     assert math.isnan(over_seeds([1.0]).ci_low)
-
-
-def test_a_line_is_its_own_trend():
-    found = trend([1000, 2000, 3000, 4000], [0.1, 0.2, 0.3, 0.4])
-    assert (found.slope, found.tau) == (pytest.approx(1e-4), pytest.approx(1.0))
-    with pytest.raises(ValueError, match="3 checkpoints or more, found 2"):
-        trend([1, 2], [0.0, 1.0])
 
 
 # --- coverage, by simulation -----------------------------------------------------------------------------------
@@ -216,21 +182,12 @@ def test_wilson_covers_a_small_share():
     assert holds(covered / TRIALS)
 
 
-def test_bootstrap_covers():
-    draw = np.random.default_rng(8)
-    covered = 0
-    for trial in range(TRIALS):
-        low, high = bootstrap_interval(draw.exponential(size=80), resamples=400, seed=trial)
-        covered += low < 1 < high
-    assert covered / TRIALS > 0.89
-
-
-def test_tests_keep_their_level_and_the_effect_named_is_found():
+def test_the_paired_test_keeps_its_level_and_has_the_stated_power():
     draw = np.random.default_rng(9)
     false = power = 0
     for _ in range(TRIALS):
         differences = draw.normal(size=60)
-        false += sign_flip_test(differences, resamples=199) <= 0.05
+        false += compare_paired(np.zeros(60), differences).p <= 0.05
         effect = minimum_detectable_effect(1 / math.sqrt(60))
         power += compare_paired(np.zeros(60), differences + effect).p < 0.05
     assert false / TRIALS < 0.05 + 4 * math.sqrt(0.05 * 0.95 / TRIALS)

@@ -14,8 +14,8 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from bias_intervene.analysis.comparison import compare as compare_runs
     from bias_intervene.errors import BiasInterveneError
+    from bias_intervene.interventions.row_swap import TextSwap
     from bias_intervene.interventions.text import swap_text
-    from bias_intervene.interventions.text_swap import TextSwap
     from bias_intervene.interventions.tokens import TokenSwap
     from bias_intervene.plan import make_plan
     from bias_intervene.settings import read_settings
@@ -35,7 +35,7 @@ __all__ = [
 
 _HOMES = {
     "BiasInterveneError": ("errors", "BiasInterveneError"),
-    "TextSwap": ("interventions.text_swap", "TextSwap"),
+    "TextSwap": ("interventions.row_swap", "TextSwap"),
     "TokenSwap": ("interventions.tokens", "TokenSwap"),
     "compare_runs": ("analysis.comparison", "compare"),
     "make_plan": ("plan", "make_plan"),

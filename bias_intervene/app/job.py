@@ -32,9 +32,10 @@ from bias_intervene.errors import (
     did_you_mean,
     first_line,
 )
-from bias_intervene.plan import Plan, make_plan, plan_table
+from bias_intervene.plan import Plan, plan_table
 from bias_intervene.run import nodes, pipeline, sweeps
 from bias_intervene.run.nodes import Node
+from bias_intervene.run.planning import plan_of
 from bias_intervene.run.protocol import STOPPED
 from bias_intervene.settings import Settings, conf_dir, read_settings
 
@@ -90,7 +91,7 @@ def one_run(config: DictConfig, run_dir: Path) -> float | None:
     settings = settings_of(config)
     if not in_sweep() and any(word.startswith("sweep=") for word in HydraConfig.get().overrides.task):
         raise SettingsError([f"sweep={settings.sweep}: names a sweep (-m); one run's directory is hydra.run.dir=..."])
-    plan = make_plan(settings)
+    plan = plan_of(settings)
     check_objective(settings, plan)
     if settings.dry_run:
         if not (run_dir / "settings.json").is_file():  # A run that stands there keeps its own.

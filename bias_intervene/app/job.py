@@ -24,6 +24,7 @@ from rich.console import Console
 from bias_intervene import record
 from bias_intervene.analysis.comparison import compare
 from bias_intervene.analysis.report import exports, terminal
+from bias_intervene.app.overrides import options_by_group
 from bias_intervene.errors import (
     BiasInterveneError,
     PlanError,
@@ -42,6 +43,7 @@ from bias_intervene.settings import Settings, conf_dir, read_settings
 log = logging.getLogger("bias_intervene")
 
 OmegaConf.register_new_resolver("directory_name", sweeps.directory_name, replace=True)
+OmegaConf.register_new_resolver("options_by_group", options_by_group, replace=True)
 # Our presets of launchers bear the names of the packages' own, and are to be held against their schemas. Said here and
 # not in `main`, because a launcher's processes compose their jobs anew.
 warnings.filterwarnings("ignore", message=r"\s*.hydra/launcher/\w+. is validated against ConfigStore schema")

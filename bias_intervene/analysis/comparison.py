@@ -33,7 +33,7 @@ from bias_intervene.analysis.rows import (
     is_against_control,
     metric_key,
 )
-from bias_intervene.analysis.verdicts import Verdict, key_of, verdict
+from bias_intervene.analysis.verdicts import ManipulationCheck, expected_effect, manipulation_check
 from bias_intervene.errors import RunDirectoryError, did_you_mean
 from bias_intervene.record import is_complete
 from bias_intervene.statistics import PairedComparison, compare_unpaired, holm, minimum_detectable_effect, over_seeds
@@ -60,7 +60,7 @@ class Comparison:
     found: Found
     arms: list[Arm]
     rows: list[Row]
-    verdicts: list[Verdict]
+    verdicts: list[ManipulationCheck]
     asked: Asked = field(default_factory=Asked)
     identity: Identity | None = None
     """Of two runs that are compared as they are given."""
@@ -300,11 +300,12 @@ def in_family(row: Row, asked: Asked) -> bool:
 # --- did it take -----------------------------------------------------------------------------------------------
 
 
-def verdict_of(arm: Arm) -> Verdict | None:
+def verdict_of(arm: Arm) -> ManipulationCheck | None:
     """Whether an arm's intervention took, at every step scored: against its control, or its base without one."""
-    key = key_of(arm.first.arm)
-    if key is None:
+    effect = expected_effect(arm.first.record)
+    if effect is None:
         return None
+    key = (effect.benchmark, effect.protocol, effect.subset, effect.metric)
     rows: list[Row] = []
     plan = arm.first.record["plan"]
     for step in arm.first.steps:
@@ -316,4 +317,4 @@ def verdict_of(arm: Arm) -> Verdict | None:
             pairs = [(run, run, run.base, BASE) for run, _ in arm.replicates if run.checkpoint(step) != run.base]
         found = [list(against(*one[:3], label=one[3], step=step, only=key)) for one in pairs]
         rows += over_replicates(found)
-    return verdict(arm.first.arm, rows)
+    return manipulation_check(effect, rows)

@@ -24,6 +24,7 @@ from rich.console import Console
 from bias_intervene import record
 from bias_intervene.analysis.comparison import compare
 from bias_intervene.analysis.report import exports, terminal
+from bias_intervene.app.overrides import options_by_group
 from bias_intervene.errors import (
     BiasInterveneError,
     PlanError,
@@ -32,15 +33,17 @@ from bias_intervene.errors import (
     did_you_mean,
     first_line,
 )
-from bias_intervene.plan import Plan, make_plan, plan_table
+from bias_intervene.plan import Plan, plan_table
 from bias_intervene.run import nodes, pipeline, sweeps
 from bias_intervene.run.nodes import Node
+from bias_intervene.run.planning import plan_of
 from bias_intervene.run.protocol import STOPPED
 from bias_intervene.settings import Settings, conf_dir, read_settings
 
 log = logging.getLogger("bias_intervene")
 
 OmegaConf.register_new_resolver("directory_name", sweeps.directory_name, replace=True)
+OmegaConf.register_new_resolver("options_by_group", options_by_group, replace=True)
 # Our presets of launchers bear the names of the packages' own, and are to be held against their schemas. Said here and
 # not in `main`, because a launcher's processes compose their jobs anew.
 warnings.filterwarnings("ignore", message=r"\s*.hydra/launcher/\w+. is validated against ConfigStore schema")
@@ -90,7 +93,7 @@ def one_run(config: DictConfig, run_dir: Path) -> float | None:
     settings = settings_of(config)
     if not in_sweep() and any(word.startswith("sweep=") for word in HydraConfig.get().overrides.task):
         raise SettingsError([f"sweep={settings.sweep}: names a sweep (-m); one run's directory is hydra.run.dir=..."])
-    plan = make_plan(settings)
+    plan = plan_of(settings)
     check_objective(settings, plan)
     if settings.dry_run:
         if not (run_dir / "settings.json").is_file():  # A run that stands there keeps its own.

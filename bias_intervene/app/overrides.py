@@ -26,8 +26,13 @@ PLUGINS = {
 
 
 def options(group: str) -> list[str]:
-    """Names of the options of a group."""
-    return sorted(path.stem for path in (Path(conf_dir()) / group).glob("*.yaml"))
+    """Names of the options of a group. Files whose names begin with _ are shared parts of the others."""
+    return sorted(path.stem for path in (Path(conf_dir()) / group).glob("[!_]*.yaml"))
+
+
+def options_by_group() -> str:
+    """A line a group, for --help. Hydra's own list would hold the shared parts too."""
+    return "".join(f"{group}: {', '.join(options(group))}\n" for group in groups())
 
 
 def groups() -> list[str]:

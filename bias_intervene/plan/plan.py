@@ -25,6 +25,7 @@ from bias_intervene.plan.memory import (
     num_parameters,
     num_ranks,
 )  # fmt: skip
+from bias_intervene.results import ExpectedEffect
 from bias_intervene.settings import PileData, PythiaModel, Settings, WorldModel
 
 
@@ -81,6 +82,8 @@ class Plan:
     evaluated_steps: tuple[int, ...]
     benchmarks: tuple[str, ...]
     notes: tuple[str, ...]
+    expected_effect: ExpectedEffect | None
+    """What the manipulation check looks for. None: the arm is not judged."""
 
     @property
     def end_step(self) -> int:
@@ -99,6 +102,8 @@ class Plan:
     @classmethod
     def from_json(cls, values: dict[str, Any]) -> "Plan":
         """The plan back from plan.json."""
+        effect = values.get("expected_effect")  # Plans of earlier versions have none.
+        values = {**values, "expected_effect": None if effect is None else ExpectedEffect(**effect)}
         taken: dict[str, Any] = {
             field.name: tuple(cast("list[Any]", value)) if isinstance(value := values[field.name], list) else value
             for field in dataclasses.fields(cls)
@@ -108,8 +113,11 @@ class Plan:
         return cls(**taken)
 
 
-def make_plan(settings: Settings) -> Plan:
-    """The plan of a run. Raises `PlanError` naming the key, what was asked and what can be had."""
+def make_plan(settings: Settings, *, expected_effect: ExpectedEffect | None = None) -> Plan:
+    """The plan of a run. Raises `PlanError` naming the key, what was asked and what can be had.
+
+    expected_effect: that of the run's intervention, which is only described above this package.
+    """
     check_model(settings)
     known = history(settings)
     check_rows(settings, known)
@@ -168,6 +176,7 @@ def make_plan(settings: Settings) -> Plan:
             name for name in benchmarks(settings) if name != "perplexity" or holds_out(settings, num_steps)
         ),
         notes=notes(settings, fit, start_step=start_step, num_steps=num_steps),
+        expected_effect=expected_effect,
     )
 
 

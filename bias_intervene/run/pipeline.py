@@ -20,10 +20,11 @@ from bias_intervene.analysis import comparison, pairing, records
 from bias_intervene.errors import StageError, StageStopped
 from bias_intervene.interventions import INTERVENTIONS
 from bias_intervene.models import pretraining_settings, world_folder
-from bias_intervene.plan import Plan, make_plan
+from bias_intervene.plan import Plan
 from bias_intervene.record.environment import energy_joules
 from bias_intervene.run import launch, lock, nodes
 from bias_intervene.run.nodes import ALONE, Meeting, Node
+from bias_intervene.run.planning import plan_of
 from bias_intervene.settings import Settings, WorldModel
 
 log = logging.getLogger("bias_intervene")
@@ -134,7 +135,7 @@ def ensure_world_model(settings: Settings) -> None:
             return
         log.info("pretraining the demo model once; it is kept in %s", folder)
         ours = pretraining_settings(settings)
-        plan = make_plan(ours)
+        plan = plan_of(ours)
         record.open_run(folder, settings=ours.to_json(), plan=plan.to_json())
         for name in ("prepare", "train"):
             stage(name, folder, ours)

@@ -35,10 +35,11 @@ def read_settings(values: dict[str, Any]) -> Settings:
 def read_intervention(name: str, values: dict[str, Any]) -> InterventionSettings:
     """One intervention by its name in conf/, with `values` in place of its defaults. Raises `SettingsError`."""
     folder = Path(conf_dir()) / "intervention"
-    names = sorted(path.stem for path in folder.glob("*.yaml"))
+    names = sorted(path.stem for path in folder.glob("[!_]*.yaml"))
     if name not in names:
         raise SettingsError([f'intervention: found "{name}"; {did_you_mean(name, names)}'])
-    defaults = yaml.safe_load((folder / f"{name}.yaml").read_text(encoding="utf8"))
+    base, own = (yaml.safe_load((folder / f"{file}.yaml").read_text(encoding="utf8")) for file in ("_base", name))
+    defaults = {**base, **{key: value for key, value in own.items() if key != "defaults"}}
     try:
         return InterventionSettings.model_validate({**defaults, **values})
     except pydantic.ValidationError as error:

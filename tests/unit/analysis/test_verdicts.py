@@ -1,9 +1,20 @@
-"""Did the intervention take?"""
+"""The manipulation check: did the intervention take?"""
+
+import re
+from dataclasses import asdict, replace
 
 import pytest
 
-from bias_intervene.analysis.verdicts import MEANT_TO_MOVE, key_of, verdict
-from bias_intervene.settings import InterventionName
+from bias_intervene.analysis.verdicts import (
+    EXPECTED_EFFECT_OF_OLDER_RECORDS,
+    ManipulationCheck,
+    expected_effect,
+    manipulation_check,
+)
+from bias_intervene.interventions import INTERVENTIONS, RELEASED
+from bias_intervene.results import ExpectedEffect
+
+RISE = ExpectedEffect("pronouns", "prompts", "neutral", "log_odds_she_he", sign=+1)
 
 
 def row(
@@ -18,76 +29,78 @@ def row(
     }  # fmt: skip
 
 
+def checked(sign: int, *rows: dict) -> ManipulationCheck:
+    check = manipulation_check(replace(RISE, sign=sign), rows)
+    assert check is not None
+    return check
+
+
 @pytest.mark.parametrize(
-    ("arm", "difference", "p", "took", "said"),
+    ("sign", "difference", "p", "took", "sentence"),
     [
-        (
-            "masculine_to_feminine",
-            1.0,
-            1e-9,
-            True,
-            "the intervention took (neutral log_odds_she_he against none: +1.000",
-        ),
-        (
-            "masculine_to_feminine",
-            0.1,
-            0.3,
-            False,
-            "did not take (.*; meant to rise; this design sees 0.280 nats with 80% power)",
-        ),
-        ("masculine_to_feminine", -1.0, 1e-9, False, "did not take (.*-1.000 nats .*, p <.001; meant to rise"),
-        ("feminine_to_masculine", -1.0, 1e-9, True, "the intervention took"),
-        ("both", -0.5, 0.01, True, "the intervention took"),
-        ("released_intervention", 0.02, 0.5, False, "did not take"),
-        ("retokenize", 0.01, 0.7, True, "changed nothing, as it should .*80% power"),
-        ("pythia_pushed", 0.5, 0.001, False, "moved the pronouns, though it swaps none"),
-        ("neutral", None, None, None, "cannot be said"),
+        (+1, 1.0, 1e-9, True, "the intervention took (neutral log_odds_she_he against none: +1.000"),
+        (+1, 0.1, 0.3, False, "did not take (.*; meant to rise; this design sees 0.280 nats with 80% power)"),
+        (+1, -1.0, 1e-9, False, "did not take (.*-1.000 nats .*, p <.001; meant to rise"),
+        (-1, -1.0, 1e-9, True, "the intervention took"),
+        (-1, -0.5, 0.01, True, "the intervention took"),
+        (-1, 0.5, 0.01, False, "did not take (.*; meant to fall"),
+        (0, 0.01, 0.7, True, "changed nothing, as it should .*80% power"),
+        (0, 0.5, 0.001, False, "moved the pronouns, though it swaps none"),
+        (+1, None, None, None, "cannot be said"),
     ],
 )
-def test_sentences(arm: str, difference: float | None, p: float | None, took: bool | None, said: str):
-    found = verdict(arm, [row(difference, p, arm=arm)])
-    assert found is not None
-    assert found.took is took
-    assert found.sentence.startswith(f"{arm}: ")
-    assert_matches(said, found.sentence)
+def test_sentences(sign: int, difference: float | None, p: float | None, took: bool | None, sentence: str):
+    check = checked(sign, row(difference, p, arm="an_arm"))
+    assert check.took is took
+    assert check.sentence.startswith("an_arm: ")
+    pattern = sentence.replace("(", r"\(").replace(")", r"\)").replace("+", r"\+")
+    assert re.search(pattern, check.sentence), check.sentence
 
 
-def assert_matches(pattern: str, text: str) -> None:
-    import re
-
-    assert re.search(pattern.replace("(", r"\(").replace(")", r"\)").replace("+", r"\+"), text), text
-
-
-def test_against_the_base_it_is_said_so():
-    found = verdict("masculine_to_feminine", [row(1.0, 0.001, baseline_arm="base")])
-    assert found is not None
-    assert "against the checkpoint it started from" in found.sentence
+def test_the_sentence_says_when_the_control_is_the_base():
+    check = checked(+1, row(1.0, 0.001, baseline_arm="base"))
+    assert "against the checkpoint it started from" in check.sentence
 
 
-def test_every_intervention_is_judged_but_the_control():
-    names = set(InterventionName.__args__)  # type: ignore[attr-defined]
-    assert names - set(MEANT_TO_MOVE) == {"none"}
-    assert verdict("none", [row(1.0, 0.001)]) is None
-    assert verdict("both", []) is None
-    assert key_of("none") is None
+def test_nothing_scored_is_no_check():
+    assert manipulation_check(RISE, []) is None
 
 
 def test_every_checkpoint_is_judged_and_chance_is_shared_out():
     rows = [row(0.1, 0.04, step=10), row(-0.5, 0.001, step=20), row(0.8, 0.001, step=30), row(1.0, 0.001, step=40)]
-    found = verdict("masculine_to_feminine", rows)
-    assert found is not None
-    assert (found.step, found.took) == (40, True)
+    check = checked(+1, *rows)
+    assert (check.step, check.took) == (40, True)
     # 0.04 alone would pass; in a family of four it is compared last, as it is.
-    assert [step["took"] for step in found.steps] == [True, False, True, True]
-    assert "so at 3 of 4 checkpoints, Holm" in found.sentence
-    weak = verdict("masculine_to_feminine", [row(0.1, 0.04, step=10), row(0.1, 0.04, step=20)])
-    assert weak is not None
+    assert [step["took"] for step in check.steps] == [True, False, True, True]
+    assert "so at 3 of 4 checkpoints, Holm" in check.sentence
+    weak = checked(+1, row(0.1, 0.04, step=10), row(0.1, 0.04, step=20))
     assert [step["p_holm"] for step in weak.steps] == pytest.approx([0.08, 0.08])
     assert weak.took is True
 
 
-def test_items_that_are_all_the_same_are_said_to_be():
-    same = {**row(0.0, 1.0), "difference_stderr": 0.0}
-    found = verdict("released_intervention", [same])
-    assert found is not None
-    assert found.sentence.endswith("meant to rise; every item is the same in both)")
+def test_the_sentence_says_when_all_items_are_the_same():
+    check = checked(+1, {**row(0.0, 1.0), "difference_stderr": 0.0})
+    assert check.sentence.endswith("meant to rise; every item is the same in both)")
+
+
+# --- which effect is expected --------------------------------------------------------------------------------
+
+
+def test_the_expected_effect_is_read_from_the_plan():
+    """Whatever the arm is called."""
+    record = {"arm": "feminine_to_masculine", "plan": {"expected_effect": asdict(RISE)}}
+    assert expected_effect(record) == RISE
+    assert expected_effect({"arm": "both", "plan": {"expected_effect": None}}) is None
+    assert expected_effect({"arm": "of_another_repository", "plan": {"expected_effect": asdict(RISE)}}) == RISE
+
+
+def test_records_of_earlier_versions_are_judged_by_their_arm():
+    assert expected_effect({"arm": "masculine_to_feminine", "plan": {}}) == RISE
+    assert expected_effect({"arm": "none", "plan": {}}) is None
+    assert expected_effect({"arm": "a foreign model", "plan": {}}) is None
+
+
+def test_earlier_and_new_records_are_judged_alike():
+    now = {name: entry.expected_effect for name, entry in INTERVENTIONS.items()}
+    now |= {f"released_{variant}": effect for variant, effect in RELEASED.items()}
+    assert {name: now[name] for name in EXPECTED_EFFECT_OF_OLDER_RECORDS} == EXPECTED_EFFECT_OF_OLDER_RECORDS

@@ -1,0 +1,24 @@
+"""The plan of a run, with the effect that its intervention is expected to have.
+
+Input: settings. Output: the plan that plan.json holds. Guarantees: the manipulation check finds in the plan what it
+looks for, so no part of the program that reads records holds a list of interventions. `plan` cannot look it up itself,
+because it is on one floor with `interventions`.
+"""
+
+from bias_intervene.interventions import INTERVENTIONS, RELEASED
+from bias_intervene.plan import Plan, make_plan
+from bias_intervene.results import ExpectedEffect
+from bias_intervene.settings import PythiaModel, Settings
+
+
+def plan_of(settings: Settings) -> Plan:
+    """The plan of a run. Raises `PlanError`."""
+    return make_plan(settings, expected_effect=_expected_effect(settings))
+
+
+def _expected_effect(settings: Settings) -> ExpectedEffect | None:
+    """The effect of the run's intervention, or of the one that the released model it evaluates was trained with."""
+    model = settings.model
+    if isinstance(model, PythiaModel) and model.variant != "original":
+        return RELEASED[model.variant]
+    return INTERVENTIONS[settings.intervention.name].expected_effect

@@ -16,7 +16,6 @@ import re
 from collections.abc import Iterable, Sequence
 
 import numpy as np
-from scipy.optimize import minimize
 from scipy.sparse import csr_matrix
 from scipy.special import expit, log_expit
 
@@ -101,6 +100,9 @@ def fit_table(prior: Table, found: Sequence[tuple[Neighbours, bool]]) -> Table:
         slope = -sign * expit(-margin)
         gradient = np.append(design.T @ slope, slope.sum()) + PENALTY * away
         return float(-log_expit(margin).sum() + PENALTY / 2 * (away @ away)), gradient
+
+    # Imported here: SciPy's optimisers take half a second, and most processes fit nothing.
+    from scipy.optimize import minimize
 
     weights = minimize(loss, origin, jac=True, method="L-BFGS-B").x.tolist()
     entries: dict[str, dict[str, float]] = {slot: {} for slot in SLOTS}

@@ -18,6 +18,7 @@ from bias_intervene import record
 from bias_intervene.analysis import identity, records
 from bias_intervene.errors import BiasInterveneError, RunDirectoryError, StageStopped
 from bias_intervene.run import pipeline
+from bias_intervene.run.directory import open_run_directory
 from bias_intervene.run.planning import plan_of
 from bias_intervene.run.protocol import STOPPED
 from bias_intervene.settings import read_settings
@@ -62,7 +63,9 @@ def _rerun(folder: Path, output: Path, *, cache_dir: str | None) -> int:
     settings = read_settings(first.record["settings"] | ({"cache_dir": cache_dir} if cache_dir else {}))
     for line in record.differences(first.record["environment"] or {}, record.describe_environment()):
         log.warning("differs since then: %s", line)
-    pipeline.run(output, settings, plan_of(settings))
+    plan = plan_of(settings)
+    with open_run_directory(output, settings=settings, plan=plan):
+        pipeline.run(output, settings, plan)
     comparison = identity.identity(first, records.Run(output, records.read_record(output / "record.json")))
     print(f"{output} and {folder}: {comparison.sentence}")
     return 3 if comparison.differing else 0

@@ -35,6 +35,7 @@ from bias_intervene.errors import (
 )
 from bias_intervene.plan import Plan, plan_table
 from bias_intervene.run import nodes, pipeline, sweeps
+from bias_intervene.run.directory import open_run_directory
 from bias_intervene.run.nodes import Node
 from bias_intervene.run.planning import plan_of
 from bias_intervene.run.protocol import STOPPED
@@ -104,16 +105,15 @@ def one_run(config: DictConfig, run_dir: Path) -> float | None:
         log.info("complete already, nothing done: %s", run_dir)
         return objective(run_dir, settings)
     node = this_node(settings)
-
-    def when_claimed() -> None:
+    if node.number > 0:
+        pipeline.follow(run_dir, train=settings.train, node=node)
+        return None
+    with open_run_directory(run_dir, settings=settings, plan=plan):
         write_hydra_folder(run_dir, config)
         if in_sweep():
             sweeps.forget_failure(run_dir)
             sweeps.refresh(run_dir.parent, directory=run_dir.name, overrides=list(HydraConfig.get().overrides.task))
-
-    pipeline.run(run_dir, settings, plan, node=node, when_claimed=when_claimed)
-    if node.number > 0:
-        return None
+        pipeline.run(run_dir, settings, plan, node=node)
     if not in_sweep():
         show_comparison([run_dir])
     return objective(run_dir, settings)

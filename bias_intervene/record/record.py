@@ -4,12 +4,13 @@ Enters: what the stages left in a run directory. Leaves: record.json, written la
 Promised: nothing of the environment but versions and hardware is kept, no variables, no user names.
 """
 
+import contextlib
 import os
-from collections.abc import Callable, Mapping
+from collections.abc import Generator, Mapping
 from pathlib import Path
 from typing import Any
 
-from bias_intervene.errors import RunDirectoryError
+from bias_intervene.errors import RunDirectoryError, StageError
 from bias_intervene.record.environment import describe_environment
 from bias_intervene.record.files import fingerprint, read_json, read_lines, write_json
 
@@ -32,38 +33,40 @@ def is_complete_run_of(run_dir: Path, settings: dict[str, Any]) -> bool:
     return is_complete(run_dir) and not differences(read_json(run_dir / "settings.json"), settings)
 
 
-def open_run(run_dir: Path, *, settings: dict[str, Any], plan: dict[str, Any]) -> Callable[[], None]:
-    """Claims a directory for a run: writes settings.json, plan.json and environment.json.
+@contextlib.contextmanager
+def open_run(run_dir: Path, *, settings: dict[str, Any], plan: dict[str, Any]) -> Generator[None]:
+    """A directory opened for a run: settings.json, plan.json and environment.json stand in it within the block.
 
     Starting again with the same settings continues. Raises `RunDirectoryError` for a complete directory and for one
-    of other settings, naming the keys. Returns the undoing of what this call wrote, for a run that is refused before
-    any work.
+    of other settings, naming the keys. A block that ends by a `StageError` before inputs.json is written, which is
+    before any work, takes away what this call wrote.
     """
     if is_complete(run_dir):
         raise RunDirectoryError(
             f"{run_dir}: holds a complete run; nothing was done. Compare it with `python -m bias_intervene.compare "
             f"{run_dir}`, or choose another directory with hydra.run.dir=..."
         )
-    path = run_dir / "settings.json"
-    if path.is_file():
-        differing = differences(read_json(path), settings)
+    is_continued = (run_dir / "settings.json").is_file()
+    if is_continued:
+        differing = differences(read_json(run_dir / "settings.json"), settings)
         if differing:
             raise RunDirectoryError(
                 f"{run_dir}: holds an unfinished run of other settings: {'; '.join(differing)}. Use its settings to "
                 "continue it, or choose another directory with hydra.run.dir=..."
             )
-        # What makes no other run may differ, and is heeded from now on.
-        write_json(path, settings)
-        return lambda: None
-    files = {"settings.json": settings, "plan.json": plan, "environment.json": describe_environment()}
-    for name, content in files.items():
-        write_json(run_dir / name, content)
-
-    def undo() -> None:
-        for name in (*files, STAGES):
-            (run_dir / name).unlink(missing_ok=True)
-
-    return undo
+        # Settings without an effect may differ; the new ones hold from now on.
+        write_json(run_dir / "settings.json", settings)
+    else:
+        write_json(run_dir / "settings.json", settings)
+        write_json(run_dir / "plan.json", plan)
+        write_json(run_dir / "environment.json", describe_environment())
+    try:
+        yield
+    except StageError:
+        if not is_continued and not (run_dir / "inputs.json").is_file():
+            for name in ("settings.json", "plan.json", "environment.json", STAGES):
+                (run_dir / name).unlink(missing_ok=True)
+        raise
 
 
 def differences(before: Mapping[str, Any], after: Mapping[str, Any]) -> list[str]:

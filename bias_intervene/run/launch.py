@@ -1,12 +1,13 @@
-"""Worker processes of one stage: started, signalled and ended together.
+"""The worker processes of one stage: started, signalled and ended together.
 
-Enters: a stage and a run directory. Leaves: nothing but what the workers wrote. Promised: ranks live in a session of
-their own and end with their parent, also when it is killed; a signal to the controller reaches all ranks at once, so
-that they save together; a second SIGTERM or SIGINT ends them. What became of a stage is told by its outcome file,
-because torchrun knows only 0 and 1.
+Input: a stage and a run directory. Output: nothing but what the workers wrote. Guarantees: the workers of a stage form
+a session of their own and end with the controller, also when it is killed; a signal to the controller reaches all ranks
+at once, so that they save together; a second SIGTERM or SIGINT kills them. How a stage ended is read from its outcome
+file, because torchrun knows only the statuses 0 and 1.
 
-Ranks are started by torch's own launcher (`ranks`, which keeps it quiet), which gives each run a port of its own; on
-several machines by one such launcher each, which meet where `nodes` says. A stage without ranks is a plain process.
+Several ranks are started by torch's own launcher (`stages.torch_launcher`, which keeps it quiet), which gives each run
+a port of its own; on several machines by one such launcher each, which meet where `nodes` says. A single rank has
+nobody to meet, and a stage without ranks has no process group: both are plain processes.
 """
 
 import json
@@ -22,12 +23,27 @@ from bias_intervene.errors import StageError, StageStopped
 from bias_intervene.run.nodes import ALONE, Meeting, Node
 from bias_intervene.run.protocol import STOP_SIGNALS, end_with_parent, outcome_path
 
-INSISTENT = (signal.SIGTERM, signal.SIGINT)
-# Left by a launcher around us (torchrun, SLURM's srun), these would make our ranks join its group.
-FOREIGN = (
+RUNS_AT_ONCE = "BIAS_INTERVENE_RUNS_AT_ONCE"
+"""Environment variable: how many runs this machine works on side by side. conf/config.yaml sets it from the number of
+jobs that Hydra's launcher keeps going; negative counts from the number of cores, as in joblib."""
+_INSISTENT = (signal.SIGTERM, signal.SIGINT)
+_LAUNCHER_VARIABLES = (
     "RANK", "LOCAL_RANK", "WORLD_SIZE", "LOCAL_WORLD_SIZE", "GROUP_RANK", "ROLE_RANK", "ROLE_WORLD_SIZE",
     "MASTER_ADDR", "MASTER_PORT",
 )  # fmt: skip
+"""Left by a launcher around us (torchrun, SLURM's srun), these would make our ranks join its group."""
+_SINGLE_RANK = {
+    "RANK": "0", "LOCAL_RANK": "0", "WORLD_SIZE": "1", "LOCAL_WORLD_SIZE": "1", "GROUP_RANK": "0",
+    "MASTER_ADDR": "localhost", "MASTER_PORT": "0",
+}  # fmt: skip
+"""What torch's launcher would set for a group of one rank. Port 0: whichever is free when the rank opens it."""
+_SPIN_COUNT = 1000
+"""Turns of the loop in which an OpenMP thread of libgomp (which torch brings) waits for work before it sleeps.
+
+libgomp's default is hundreds of thousands: beside another busy process the waiting threads take the cores from the
+working ones, and a step takes ten times as long. 1000 is libgomp's own count where it knows of more threads than cores.
+"""
+_WAITING_VARIABLES = {"GOMP_SPINCOUNT", "OMP_WAIT_POLICY"}
 
 
 def run_stage(
@@ -35,42 +51,44 @@ def run_stage(
     run_dir: Path,
     *,
     num_ranks: int | None,
-    num_threads: int | None,
+    num_threads: int,
     cpu_only: bool,
     node: Node = ALONE,
     meeting: Meeting | None = None,
 ) -> None:
-    """Runs one stage to its end. Raises `StageError` or `StageStopped`, with the worker's own words.
+    """Runs one stage to its end. Raises `StageError` or `StageStopped` with the message that the worker wrote.
 
-    num_ranks: on this machine; None for a plain process without a process group. num_threads: CPU threads a rank;
-    None: cores / ranks. meeting: where the ranks of several machines meet.
+    num_ranks: on this machine; None for a process without a process group. num_threads: CPU threads of each process.
+    meeting: where the ranks of several machines meet.
     """
-    outcome = outcome_path(run_dir, stage, node.number)
-    outcome.unlink(missing_ok=True)
-    threads = num_threads or max(1, (os.cpu_count() or 1) // (num_ranks or 1))
+    outcome_file = outcome_path(run_dir, stage, node.number)
+    outcome_file.unlink(missing_ok=True)
+    has_launcher = _needs_launcher(num_ranks, meeting)
     process = subprocess.Popen(
-        command(stage, run_dir, num_ranks=num_ranks, node=node, meeting=meeting),
-        env=environment(threads=threads, cpu_only=cpu_only),
+        _command(stage, run_dir, num_ranks=num_ranks, node=node, meeting=meeting),
+        env=_environment(
+            num_threads=num_threads, cpu_only=cpu_only, is_single_rank=num_ranks is not None and not has_launcher
+        ),
         stdin=subprocess.DEVNULL,
         start_new_session=True,
         preexec_fn=end_with_parent(signal.SIGTERM),
     )
-    forwarding = Forwarding(process, ranks_below=num_ranks is not None)
+    forwarding = _Forwarding(process, to_children=has_launcher)
     with forwarding:
         try:
             status = process.wait()
         except BaseException:
-            end_group(process)
+            _kill_session(process)
             raise
-    said: dict[str, str] = json.loads(outcome.read_text(encoding="utf8")) if outcome.is_file() else {}
-    outcome.unlink(missing_ok=True)
-    match said.get("status"):
+    outcome: dict[str, str] = json.loads(outcome_file.read_text(encoding="utf8")) if outcome_file.is_file() else {}
+    outcome_file.unlink(missing_ok=True)
+    match outcome.get("status"):
         case "done":
             return
         case "stopped":
-            raise StageStopped(said["message"], signals=forwarding.received)
+            raise StageStopped(outcome["message"], signals=forwarding.received)
         case "failed":
-            raise StageError(said["message"])
+            raise StageError(outcome["message"])
         case _:
             raise StageError(
                 f"stage {stage}: its process ended with status {status} without a word (killed, or out of memory?); "
@@ -78,12 +96,32 @@ def run_stage(
             )
 
 
-def command(
+def threads_per_process(num_threads: int | None, *, num_ranks: int, beside_other_runs: bool = True) -> int:
+    """CPU threads of one process: `num_threads`, or where it is None an equal share of the cores.
+
+    The cores are those this process may use (under SLURM or in a container fewer than the machine has). They are shared
+    by the ranks of the run and, with `beside_other_runs`, by the runs that work side by side (`RUNS_AT_ONCE`).
+    """
+    if num_threads is not None:
+        return num_threads
+    cores = len(os.sched_getaffinity(0)) if sys.platform == "linux" else os.cpu_count() or 1
+    num_runs = int(os.environ.get(RUNS_AT_ONCE) or 1) if beside_other_runs else 1
+    if num_runs < 0:
+        num_runs += cores + 1
+    return max(1, cores // (num_ranks * max(1, num_runs)))
+
+
+def _needs_launcher(num_ranks: int | None, meeting: Meeting | None) -> bool:
+    """Whether there are ranks to be brought together; starting torch's launcher takes seconds."""
+    return num_ranks is not None and (num_ranks > 1 or meeting is not None)
+
+
+def _command(
     stage: str, run_dir: Path, *, num_ranks: int | None, node: Node = ALONE, meeting: Meeting | None = None
 ) -> list[str]:
     """The command line of a stage."""
     worker = ["bias_intervene.stages", stage, str(run_dir)]
-    if num_ranks is None:
+    if not _needs_launcher(num_ranks, meeting):
         return [sys.executable, "-m", *worker]
     where = ["--standalone"]
     if meeting is not None:
@@ -93,39 +131,44 @@ def command(
     return [sys.executable, "-m", *launcher, *worker]
 
 
-def environment(*, threads: int, cpu_only: bool) -> dict[str, str]:
-    """Ours, without what another launcher left in it."""
-    kept = {
-        name: value for name, value in os.environ.items() if name not in FOREIGN and not name.startswith("TORCHELASTIC")
+def _environment(*, num_threads: int, cpu_only: bool, is_single_rank: bool = False) -> dict[str, str]:
+    """The environment of a worker: this process's own, without what another launcher left in it."""
+    inherited = {
+        name: value
+        for name, value in os.environ.items()
+        if name not in _LAUNCHER_VARIABLES and not name.startswith("TORCHELASTIC")
     }
-    ours = {"OMP_NUM_THREADS": str(threads), "TOKENIZERS_PARALLELISM": "true", "TORCH_CPP_LOG_LEVEL": "ERROR"}
+    ours = {"OMP_NUM_THREADS": str(num_threads), "TOKENIZERS_PARALLELISM": "true", "TORCH_CPP_LOG_LEVEL": "ERROR"}
+    if not _WAITING_VARIABLES & inherited.keys():  # The user's own setting holds.
+        ours["GOMP_SPINCOUNT"] = str(_SPIN_COUNT)
     if cpu_only:
         ours |= {"DS_ACCELERATOR": "cpu", "CUDA_VISIBLE_DEVICES": ""}
-    return kept | ours
+    return inherited | ours | (_SINGLE_RANK if is_single_rank else {})
 
 
-class Forwarding:
-    """While entered, passes stop signals on: the first to every rank, a second SIGTERM or SIGINT ends the group."""
+class _Forwarding:
+    """While entered, passes stop signals on: the first to every rank, a second SIGTERM or SIGINT kills the session."""
 
-    def __init__(self, process: "subprocess.Popen[bytes]", *, ranks_below: bool):
-        self.process, self.ranks_below = process, ranks_below
-        self.previous: dict[int, object] = {}
+    def __init__(self, process: "subprocess.Popen[bytes]", *, to_children: bool):
+        self.process, self.to_children = process, to_children
+        self.previous_handlers: dict[int, object] = {}
         self.received: list[int] = []
 
     def __enter__(self) -> None:
         if threading.current_thread() is threading.main_thread():
-            self.previous = {int(number): signal.signal(number, self.forward) for number in STOP_SIGNALS}
+            self.previous_handlers = {int(number): signal.signal(number, self.forward) for number in STOP_SIGNALS}
 
     def forward(self, number: int, _frame: FrameType | None) -> None:
-        """One signal. A notice (SIGUSR2) beside a SIGTERM leaves the saving alone: a preemption sends both."""
-        first, insisted = not self.received, any(one in INSISTENT for one in self.received)
+        """One signal. A preemption sends SIGTERM and a notice (SIGUSR2), in any order: saving goes on undisturbed."""
+        is_first, has_insisted = not self.received, any(earlier in _INSISTENT for earlier in self.received)
         self.received.append(number)
-        if not first:
-            if insisted and number in INSISTENT:
-                end_group(self.process)
+        if not is_first:
+            if has_insisted and number in _INSISTENT:
+                _kill_session(self.process)
             return
-        # torchrun would kill its ranks 30 seconds after a signal; they are told themselves and it waits for them.
-        ranks = children(self.process.pid) if self.ranks_below else []
+        # torchrun would kill its ranks 30 seconds after a signal; the ranks get it directly, and torchrun waits for
+        # them to end.
+        ranks = _children(self.process.pid) if self.to_children else []
         for pid in ranks or [self.process.pid]:
             try:
                 os.kill(pid, number)
@@ -133,23 +176,23 @@ class Forwarding:
                 continue
 
     def __exit__(self, *_: object) -> None:
-        for number, handler in self.previous.items():
+        for number, handler in self.previous_handlers.items():
             signal.signal(number, handler)  # type: ignore[arg-type]
 
 
-def children(pid: int) -> list[int]:
+def _children(pid: int) -> list[int]:
     """Process ids of the direct children, from /proc."""
-    found: list[int] = []
+    pids: list[int] = []
     for path in Path(f"/proc/{pid}/task").glob("*/children"):
         try:
-            found += [int(word) for word in path.read_text().split()]
+            pids += [int(word) for word in path.read_text().split()]
         except OSError:
             continue
-    return found
+    return pids
 
 
-def end_group(process: "subprocess.Popen[bytes]") -> None:
-    """Kills the whole session of a stage."""
+def _kill_session(process: "subprocess.Popen[bytes]") -> None:
+    """Kills all processes of a stage."""
     try:
         os.killpg(process.pid, signal.SIGKILL)
     except ProcessLookupError:

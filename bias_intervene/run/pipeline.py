@@ -1,15 +1,14 @@
 """A run, stage by stage. Reads as a table of contents; touches no torch.
 
-Enters: settings, a plan, a directory. Leaves: a complete run directory, record.json last. Promised: the same call in
-the same directory continues where it stopped, and never two at a time; a run that is refused before any work leaves
-nothing behind but its log.
+Input: settings, a plan, a run directory opened for them (`directory.open_run_directory`). Output: a complete run
+directory, record.json last. Guarantees: the same call in the same directory continues where it stopped.
 """
 
 import contextlib
 import dataclasses
 import logging
 import time
-from collections.abc import Callable, Generator
+from collections.abc import Generator
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -17,92 +16,89 @@ from filelock import FileLock
 
 from bias_intervene import record
 from bias_intervene.analysis import comparison, pairing, records
-from bias_intervene.errors import StageError, StageStopped
+from bias_intervene.errors import StageStopped
 from bias_intervene.interventions import INTERVENTIONS
 from bias_intervene.models import pretraining_settings, world_folder
 from bias_intervene.plan import Plan
 from bias_intervene.record.environment import energy_joules
-from bias_intervene.run import launch, lock, nodes
-from bias_intervene.run.nodes import ALONE, Meeting, Node
+from bias_intervene.run import launch, nodes
+from bias_intervene.run.nodes import ALONE, Leader, Meeting, Node
 from bias_intervene.run.planning import plan_of
-from bias_intervene.settings import Settings, WorldModel
+from bias_intervene.settings import Settings, TrainSettings, WorldModel
 
 log = logging.getLogger("bias_intervene")
 
 
-def run(
-    run_dir: Path,
-    settings: Settings,
-    plan: Plan,
-    *,
-    node: Node = ALONE,
-    when_claimed: Callable[[], None] = lambda: None,
-) -> None:
-    """Runs every stage that is not done yet and writes the record. On machines other than the first: only trains.
-
-    when_claimed: called once the directory is this process's own and fit for these settings.
-    """
-    if node.number > 0:
-        log.info("machine %s of %s: waiting for the first one", node.number, node.count)
-        meeting = nodes.called(run_dir, node)
-        if meeting is not None:
-            stage("train", run_dir, settings, node=node, meeting=meeting)
-        return
-    with lock.held(run_dir):
-        undo = record.open_run(run_dir, settings=settings.to_json(), plan=plan.to_json())
-        when_claimed()
-        with nodes.leading(run_dir, node) as call:
-            try:
-                ensure_world_model(settings)
-                stage("prepare", run_dir, settings)
-            except StageError:
-                undo()
-                raise
-            train(run_dir, settings, plan, node=node, call=call)
-        report_audit(run_dir)
-        evaluate(run_dir, settings, plan)
-        check_manipulation(run_dir)
-        record.write_record(run_dir)
+def run(run_dir: Path, settings: Settings, plan: Plan, *, node: Node = ALONE) -> None:
+    """Runs every stage that is not done yet and writes the record. On machine 0; the others: `follow`."""
+    with nodes.leading(run_dir, node) as leader:
+        _ensure_world_model(settings)
+        _run_stage("prepare", run_dir, train=settings.train)
+        _train(run_dir, plan, train=settings.train, leader=leader)
+    _report_audit(run_dir)
+    _evaluate(run_dir, plan, train=settings.train)
+    _check_manipulation(run_dir)
+    record.write_record(run_dir)
     log.info("complete: %s", run_dir)
 
 
-def train(run_dir: Path, settings: Settings, plan: Plan, *, node: Node, call: Callable[[], Meeting | None]) -> None:
-    """The training, where there is one left to do. call: calls the other machines."""
+def follow(run_dir: Path, *, train: TrainSettings, node: Node) -> None:
+    """The part of a machine other than the first: it trains when the first one calls."""
+    log.info("machine %s of %s: waiting for the first one", node.number, node.count)
+    meeting = nodes.wait_for_call(run_dir, node)
+    if meeting is not None:
+        _run_stage("train", run_dir, train=train, node=node, meeting=meeting)
+
+
+def _train(run_dir: Path, plan: Plan, *, train: TrainSettings, leader: Leader) -> None:
+    """The training, where there is one left to do."""
     if not plan.trains or (run_dir / "training" / "summary.json").is_file():
         return
     log.info(
         "training %s: steps %s to %s of %s, arm %s",
         plan.num_steps, plan.start_step, plan.end_step, plan.repository, plan.arm,
     )  # fmt: skip
-    stage("train", run_dir, settings, node=node, meeting=call())
+    _run_stage("train", run_dir, train=train, node=leader.node, meeting=leader.call_to_train())
 
 
-def evaluate(run_dir: Path, settings: Settings, plan: Plan) -> None:
+def _evaluate(run_dir: Path, plan: Plan, *, train: TrainSettings) -> None:
     """The evaluation; results.json without a metric where nothing is to be scored."""
     if plan.evaluated_steps or plan.published_steps:
-        stage("evaluate", run_dir, settings)
+        _run_stage("evaluate", run_dir, train=train)
     elif not (run_dir / "results.json").is_file():
         record.write_no_results(run_dir)
 
 
-def stage(name: str, run_dir: Path, settings: Settings, *, node: Node = ALONE, meeting: Meeting | None = None) -> None:
-    """One stage in processes of its own."""
-    shared = name == "train" or (name == "evaluate" and settings.train.num_processes > 1)
-    with noted(run_dir, name):
+def _run_stage(
+    stage: str,
+    run_dir: Path,
+    *,
+    train: TrainSettings,
+    beside_other_runs: bool = True,
+    node: Node = ALONE,
+    meeting: Meeting | None = None,
+) -> None:
+    """One stage in processes of its own. train: how many, with how many threads, on which device."""
+    has_ranks = stage == "train" or (stage == "evaluate" and train.num_processes > 1)
+    with _noted(run_dir, stage):
         launch.run_stage(
-            name,
+            stage,
             run_dir,
-            num_ranks=settings.train.num_processes if shared else None,
-            num_threads=settings.train.num_threads,
-            cpu_only=settings.train.device == "cpu",
+            num_ranks=train.num_processes if has_ranks else None,
+            num_threads=launch.threads_per_process(
+                train.num_threads,
+                num_ranks=train.num_processes if has_ranks else 1,
+                beside_other_runs=beside_other_runs,
+            ),
+            cpu_only=train.device == "cpu",
             node=node,
             meeting=meeting,
         )
 
 
 @contextlib.contextmanager
-def noted(run_dir: Path, name: str) -> Generator[None]:
-    """Keeps how long the block took and what it cost, however it ends."""
+def _noted(run_dir: Path, stage: str) -> Generator[None]:
+    """Appends a line to stages.jsonl: how long the block took and what it cost, however it ends."""
     started, clock, energy = datetime.now(UTC), time.monotonic(), energy_joules()
     outcome = "failed"
     try:
@@ -114,16 +110,19 @@ def noted(run_dir: Path, name: str) -> Generator[None]:
     finally:
         spent = energy_joules() if energy is not None else None
         line = {
-            "stage": name, "started": started.isoformat(timespec="seconds"), "outcome": outcome,
+            "stage": stage, "started": started.isoformat(timespec="seconds"), "outcome": outcome,
             "seconds": round(time.monotonic() - clock, 1),
             "gpu_joules": None if spent is None or energy is None else round(spent - energy),
         }  # fmt: skip
-        with contextlib.suppress(OSError):  # The stage's own error is the one to be told.
+        with contextlib.suppress(OSError):  # On a full disk the stage's own error is the one to report.
             record.append_line(run_dir / record.STAGES, line)
 
 
-def ensure_world_model(settings: Settings) -> None:
-    """Pretrains the generated world's model, once for every set of settings it depends on; others wait for it."""
+def _ensure_world_model(settings: Settings) -> None:
+    """Pretrains the generated world's model, once for every set of settings it depends on; others wait for it.
+
+    It has all cores, because the runs beside this one wait for it, and because its bits depend on its threads.
+    """
     if not isinstance(settings.model, WorldModel):
         return
     folder = world_folder(settings)
@@ -134,17 +133,16 @@ def ensure_world_model(settings: Settings) -> None:
         if record.is_complete(folder):
             return
         log.info("pretraining the demo model once; it is kept in %s", folder)
-        ours = pretraining_settings(settings)
-        plan = plan_of(ours)
-        record.open_run(folder, settings=ours.to_json(), plan=plan.to_json())
-        for name in ("prepare", "train"):
-            stage(name, folder, ours)
-        record.write_no_results(folder)
-        record.write_record(folder)
+        pretraining = pretraining_settings(settings)
+        with record.open_run(folder, settings=pretraining.to_json(), plan=plan_of(pretraining).to_json()):
+            for stage in ("prepare", "train"):
+                _run_stage(stage, folder, train=pretraining.train, beside_other_runs=False)
+            record.write_no_results(folder)
+            record.write_record(folder)
 
 
-def check_manipulation(run_dir: Path) -> None:
-    """Asks whether the intervention took, against the checkpoint that the run started from."""
+def _check_manipulation(run_dir: Path) -> None:
+    """Writes whether the intervention took, against the checkpoint that the run started from."""
     run = records.Run(run_dir, record.gather(run_dir))
     records.label([run])
     (arm,) = pairing.arms([run], as_given=True)
@@ -154,8 +152,8 @@ def check_manipulation(run_dir: Path) -> None:
         log.log(logging.WARNING if verdict.took is False else logging.INFO, "%s", verdict.sentence)
 
 
-def report_audit(run_dir: Path) -> None:
-    """Says what the swap did, above all when it did nothing."""
+def _report_audit(run_dir: Path) -> None:
+    """Logs what the swap did, above all when it did nothing."""
     path = run_dir / "audit.json"
     if not path.is_file():
         return

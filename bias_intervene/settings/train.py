@@ -23,7 +23,9 @@ class TrainSettings(Checked):
     rendezvous: Literal["none", "slurm", "torchrun"] = Field(
         description="Where a machine learns its number: SLURM's variables, or those of a torchrun around us."
     )
-    num_threads: PositiveInt | None = Field(description="CPU threads a process, in every stage; null: cores / ranks.")
+    num_threads: PositiveInt | None = Field(
+        description="CPU threads a process, in every stage; null: cores / (ranks x jobs a launcher runs at once)."
+    )
     device: Literal["auto", "cpu", "cuda"] = Field(description="auto: a GPU if there is one.")
     precision: Literal["fp32", "bf16"] = Field(description="Compute precision; optimizer states are fp32.")
     profile: Literal["exact", "fast"] = Field(

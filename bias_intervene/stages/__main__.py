@@ -30,7 +30,7 @@ def main(argv: list[str] | None = None) -> int:
     """Runs a stage. argv: STAGE RUN_DIR."""
     stage, folder = sys.argv[1:] if argv is None else argv
     run_dir = Path(folder)
-    if "RANK" in os.environ:  # No rank goes on by itself when its launcher is killed.
+    if "TORCHELASTIC_RUN_ID" in os.environ:  # No rank goes on by itself when its launcher is killed.
         end_with_parent(signal.SIGKILL)()
     quiet()
     outcome = outcome_path(run_dir, stage, int(os.environ.get("GROUP_RANK", "0")))

@@ -54,4 +54,12 @@ def run(run_dir: Path, settings: Settings, plan: Plan) -> None:
         swap=swap,
         vocabulary_size=model.config.vocab_size,
     )
-    run_steps(run_dir, settings=settings, plan=plan, stream=stream, model=model, tokenizer_folder=tokenizer_folder)
+    run_steps(
+        run_dir,
+        train=settings.train,
+        tracking=settings.tracking,
+        plan=plan,
+        stream=stream,
+        model=model,
+        tokenizer_folder=tokenizer_folder,
+    )

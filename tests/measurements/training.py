@@ -155,7 +155,7 @@ def new_model(size: str) -> Any:
 
 def harness(settings: Settings, plan: Plan, device: torch.device, stream: RowStream, size: str) -> Iterator[None]:
     """Our steps."""
-    engine = start_engine(new_model(size), settings=settings, plan=plan)
+    engine = start_engine(new_model(size), train=settings.train, plan=plan)
     engine.train()
     stop = StopFlag()
     for step in stream.steps(plan.start_step, plan.end_step):

@@ -17,7 +17,6 @@ from collections.abc import Iterable, Sequence
 from typing import Protocol
 
 import numpy as np
-from scipy.optimize import minimize
 from scipy.sparse import csr_matrix
 from scipy.special import expit, log_expit
 from tokenizers import Tokenizer
@@ -125,6 +124,9 @@ def _fit_table(prior: Table, labelled: Sequence[tuple[Neighbours, bool]]) -> Tab
         slope = -sign * expit(-margin)
         gradient = np.append(design.T @ slope, slope.sum()) + PENALTY * away
         return float(-log_expit(margin).sum() + PENALTY / 2 * (away @ away)), gradient
+
+    # Imported here: SciPy's optimisers take half a second, and most processes fit nothing.
+    from scipy.optimize import minimize
 
     weights = minimize(loss, origin, jac=True, method="L-BFGS-B").x.tolist()
     entries: dict[str, dict[str, float]] = {slot: {} for slot in SLOTS}

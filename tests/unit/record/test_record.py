@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from bias_intervene import record
-from bias_intervene.errors import RunDirectoryError
+from bias_intervene.errors import RunDirectoryError, StageError, StageStopped
 
 
 def test_a_failed_write_leaves_the_old_file(tmp_path: Path):
@@ -52,18 +52,47 @@ def test_fingerprints_depend_on_content_only():
 
 def test_a_directory_belongs_to_its_settings(tmp_path: Path):
     settings = {"seed": 1, "train": {"rate": 0.1}, "tracking": {"name": "none"}}
-    undo = record.open_run(tmp_path, settings=settings, plan={})
-    record.open_run(tmp_path, settings={**settings, "tracking": {"name": "wandb"}}, plan={})
-    with pytest.raises(RunDirectoryError, match=r"train\.rate: 0\.1 -> 0\.2"):
-        record.open_run(tmp_path, settings={**settings, "train": {"rate": 0.2}}, plan={})
-    undo()
+    with record.open_run(tmp_path, settings=settings, plan={}):
+        pass
+    with record.open_run(tmp_path, settings={**settings, "tracking": {"name": "wandb"}}, plan={}):
+        assert record.read_json(tmp_path / "settings.json")["tracking"] == {"name": "wandb"}
+    with (
+        pytest.raises(RunDirectoryError, match=r"train\.rate: 0\.1 -> 0\.2"),
+        record.open_run(tmp_path, settings={**settings, "train": {"rate": 0.2}}, plan={}),
+    ):
+        pass
+
+
+def test_a_run_refused_before_any_work_leaves_nothing(tmp_path: Path):
+    with pytest.raises(StageError), record.open_run(tmp_path, settings={}, plan={}):
+        raise StageError("no such corpus")
     assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize(
+    "stands", [("inputs.json",), ("settings.json",)], ids=["failed after preparing", "failed when continued"]
+)
+def test_a_run_that_had_begun_stays(tmp_path: Path, stands: tuple[str, ...]):
+    for name in stands:
+        record.write_json(tmp_path / name, {})
+    with pytest.raises(StageError), record.open_run(tmp_path, settings={}, plan={}):
+        raise StageError("the loss is nan")
+    assert (tmp_path / "settings.json").is_file()
+
+
+def test_a_run_stopped_by_a_signal_stays(tmp_path: Path):
+    with pytest.raises(StageStopped), record.open_run(tmp_path, settings={}, plan={}):
+        raise StageStopped("stopped")
+    assert (tmp_path / "settings.json").is_file()
 
 
 def test_a_complete_directory_is_refused(tmp_path: Path):
     record.write_json(tmp_path / "record.json", {})
-    with pytest.raises(RunDirectoryError, match="holds a complete run"):
-        record.open_run(tmp_path, settings={}, plan={})
+    with (
+        pytest.raises(RunDirectoryError, match="holds a complete run"),
+        record.open_run(tmp_path, settings={}, plan={}),
+    ):
+        pass
 
 
 def test_what_is_not_json_is_named(tmp_path: Path):
@@ -80,8 +109,8 @@ def test_the_environment_holds_no_variables(monkeypatch: pytest.MonkeyPatch):
 def test_a_record_holds_no_users_name(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
     monkeypatch.setenv("HOME", "/home/alice")
     settings = {"cache_dir": "/home/alice/cache", "data": {"path": "/home/alicent/x"}, "steps": ["/home/alice/y", 3]}
-    record.open_run(tmp_path, settings=settings, plan={"arm": "none", "repository": "/home/alice/model"})
-    record.write_record(tmp_path)
+    with record.open_run(tmp_path, settings=settings, plan={"arm": "none", "repository": "/home/alice/model"}):
+        record.write_record(tmp_path)
     text = (tmp_path / "record.json").read_text()
     assert "/home/alice/" not in text
     kept = record.read_json(tmp_path / "record.json")

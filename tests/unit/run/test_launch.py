@@ -6,19 +6,23 @@ import subprocess
 from pathlib import Path
 
 import pytest
+from hydra import compose, initialize_config_dir
 
 from bias_intervene.errors import StageError, StageStopped
 from bias_intervene.record import write_json
 from bias_intervene.run import launch
+from bias_intervene.run.nodes import Meeting, Node
+from bias_intervene.run.protocol import outcome_path
+from bias_intervene.settings import conf_dir
 
 
 def staged(monkeypatch: pytest.MonkeyPatch, run_dir: Path, script: str) -> None:
-    monkeypatch.setattr(launch, "command", lambda *_, **__: ["sh", "-c", script])
+    monkeypatch.setattr(launch, "_command", lambda *_, **__: ["sh", "-c", script])
     launch.run_stage("train", run_dir, num_ranks=None, num_threads=1, cpu_only=True)
 
 
 def test_outcomes(monkeypatch: pytest.MonkeyPatch, tmp_path: Path):
-    path = launch.outcome_path(tmp_path, "train")
+    path = outcome_path(tmp_path, "train")
     staged(monkeypatch, tmp_path, f"""echo '{{"status": "done"}}' > {path}""")
     with pytest.raises(StageError, match="no room"):
         staged(monkeypatch, tmp_path, f"""echo '{{"status": "failed", "message": "no room"}}' > {path}""")
@@ -41,11 +45,11 @@ def test_outcomes(monkeypatch: pytest.MonkeyPatch, tmp_path: Path):
 def test_only_an_insistent_signal_ends_what_is_saving(monkeypatch: pytest.MonkeyPatch, signals: list, ended: bool):
     killed: list[object] = []
     passed: list[int] = []
-    monkeypatch.setattr(launch, "end_group", killed.append)
+    monkeypatch.setattr(launch, "_kill_session", killed.append)
     monkeypatch.setattr(launch.os, "kill", lambda _pid, number: passed.append(number))
     process = subprocess.Popen(["true"])
     process.wait()
-    forwarding = launch.Forwarding(process, ranks_below=False)
+    forwarding = launch._Forwarding(process, to_children=False)
     for number in signals:
         forwarding.forward(number, None)
     assert bool(killed) is ended
@@ -54,7 +58,7 @@ def test_only_an_insistent_signal_ends_what_is_saving(monkeypatch: pytest.Monkey
 
 
 def test_an_old_outcome_is_not_taken_for_a_new_one(monkeypatch: pytest.MonkeyPatch, tmp_path: Path):
-    write_json(launch.outcome_path(tmp_path, "train"), {"status": "done"})
+    write_json(outcome_path(tmp_path, "train"), {"status": "done"})
     with pytest.raises(StageError, match="ended with status 3 without a word"):
         staged(monkeypatch, tmp_path, "exit 3")
 
@@ -62,15 +66,93 @@ def test_an_old_outcome_is_not_taken_for_a_new_one(monkeypatch: pytest.MonkeyPat
 def test_another_launchers_variables_are_not_inherited(monkeypatch: pytest.MonkeyPatch):
     for name in ("RANK", "MASTER_PORT", "TORCHELASTIC_RUN_ID"):
         monkeypatch.setenv(name, "1")
-    ours = launch.environment(threads=3, cpu_only=True)
+    ours = launch._environment(num_threads=3, cpu_only=True)
     assert not {"RANK", "MASTER_PORT", "TORCHELASTIC_RUN_ID"} & ours.keys()
     assert (ours["OMP_NUM_THREADS"], ours["DS_ACCELERATOR"], ours["CUDA_VISIBLE_DEVICES"]) == ("3", "cpu", "")
     assert ours["PATH"] == os.environ["PATH"]
 
 
-def test_ranks_are_started_by_torchs_own_launcher(tmp_path: Path):
-    words = launch.command("train", tmp_path, num_ranks=2)
+@pytest.mark.parametrize(
+    ("users", "expected"),
+    [
+        ({}, {"GOMP_SPINCOUNT": "1000"}),
+        ({"GOMP_SPINCOUNT": "7"}, {"GOMP_SPINCOUNT": "7"}),
+        ({"OMP_WAIT_POLICY": "active"}, {"OMP_WAIT_POLICY": "active"}),
+    ],
+)
+def test_waiting_threads_spin_briefly_unless_the_user_says_otherwise(
+    monkeypatch: pytest.MonkeyPatch, users: dict[str, str], expected: dict[str, str]
+):
+    for name in ("GOMP_SPINCOUNT", "OMP_WAIT_POLICY"):
+        monkeypatch.delenv(name, raising=False)
+    for name, value in users.items():
+        monkeypatch.setenv(name, value)
+    ours = launch._environment(num_threads=2, cpu_only=True)
+    assert {name: ours[name] for name in ("GOMP_SPINCOUNT", "OMP_WAIT_POLICY") if name in ours} == expected
+
+
+@pytest.mark.parametrize(
+    ("num_threads", "num_ranks", "runs_at_once", "expected"),
+    [
+        (None, 1, None, 16),
+        (None, 4, None, 4),
+        (None, 2, "4", 2),
+        (None, 1, "32", 1),
+        (None, 1, "-1", 1),
+        (None, 1, "-15", 8),
+        (3, 2, "4", 3),
+    ],
+)
+def test_ranks_and_runs_share_the_cores(
+    monkeypatch: pytest.MonkeyPatch, num_threads: int | None, num_ranks: int, runs_at_once: str | None, expected: int
+):
+    monkeypatch.setattr(launch.os, "sched_getaffinity", lambda _: set(range(16)))
+    monkeypatch.delenv(launch.RUNS_AT_ONCE, raising=False)
+    if runs_at_once is not None:
+        monkeypatch.setenv(launch.RUNS_AT_ONCE, runs_at_once)
+    assert launch.threads_per_process(num_threads, num_ranks=num_ranks) == expected
+
+
+@pytest.mark.parametrize(
+    ("overrides", "runs_at_once"),
+    [([], "1"), (["hydra/launcher=joblib"], "2"), (["hydra/launcher=joblib", "hydra.launcher.n_jobs=3"], "3")],
+)
+def test_the_launcher_of_a_sweep_says_how_many_runs_there_are_at_once(overrides: list[str], runs_at_once: str):
+    with initialize_config_dir(conf_dir(), version_base="1.3"):
+        composed = compose("config", overrides=overrides, return_hydra_config=True)
+    assert composed.hydra.job.env_set[launch.RUNS_AT_ONCE] == runs_at_once
+
+
+def test_a_run_that_others_wait_for_has_the_cores_to_itself(monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setattr(launch.os, "sched_getaffinity", lambda _: set(range(16)))
+    monkeypatch.setenv(launch.RUNS_AT_ONCE, "4")
+    assert launch.threads_per_process(None, num_ranks=1, beside_other_runs=False) == 16
+
+
+def test_several_ranks_are_started_by_torchs_own_launcher(tmp_path: Path):
+    words = launch._command("train", tmp_path, num_ranks=2)
     assert words[1:] == [
         "-m", "bias_intervene.stages.torch_launcher", "--standalone", "--nproc-per-node", "2", "--module",
         "bias_intervene.stages", "train", str(tmp_path),
     ]  # fmt: skip
+
+
+def test_the_only_rank_of_a_machine_among_several_is_too(tmp_path: Path):
+    words = launch._command(
+        "train", tmp_path, num_ranks=1, node=Node(1, 2, "t", "gpu2"), meeting=Meeting("gpu1", 29500)
+    )
+    assert words[2:5] == ["bias_intervene.stages.torch_launcher", "--nnodes", "2"]
+
+
+@pytest.mark.parametrize("num_ranks", [None, 1])
+def test_a_process_alone_needs_no_launcher(tmp_path: Path, num_ranks: int | None):
+    words = launch._command("train", tmp_path, num_ranks=num_ranks)
+    assert words[1:] == ["-m", "bias_intervene.stages", "train", str(tmp_path)]
+
+
+def test_a_single_rank_gets_the_variables_of_its_group(monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setenv("WORLD_SIZE", "8")
+    ours = launch._environment(num_threads=1, cpu_only=True, is_single_rank=True)
+    assert {name: ours[name] for name in ("RANK", "LOCAL_RANK", "WORLD_SIZE", "MASTER_ADDR")} == {
+        "RANK": "0", "LOCAL_RANK": "0", "WORLD_SIZE": "1", "MASTER_ADDR": "localhost",
+    }  # fmt: skip

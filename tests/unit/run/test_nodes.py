@@ -11,7 +11,7 @@ import pytest
 from bias_intervene.errors import PlanError, StageError
 from bias_intervene.record import read_json, sha256_of_file, write_json
 from bias_intervene.run import nodes
-from bias_intervene.run.nodes import ALONE, MEETING, Meeting, Node, called, leading, this_node
+from bias_intervene.run.nodes import ALONE, MEETING, Meeting, Node, leading, this_node, wait_for_call
 from tests.conftest import NO_BENCHMARKS, TINY, run
 
 SLURM = {
@@ -48,32 +48,32 @@ FIRST, SECOND = Node(0, 2, "t", "gpu1"), Node(1, 2, "t", "gpu2")
 
 
 def test_the_first_calls_and_lets_go(tmp_path: Path):
-    with leading(tmp_path, FIRST) as call:
+    with leading(tmp_path, FIRST) as leader:
         assert read_json(tmp_path / MEETING)["state"] == "wait"
-        meeting = call()
-        assert called(tmp_path, SECOND) == meeting
+        meeting = leader.call_to_train()
+        assert wait_for_call(tmp_path, SECOND) == meeting
         assert meeting is not None
         assert (meeting.address, meeting.port > 0) == ("gpu1", True)
-    assert called(tmp_path, SECOND) is None
+    assert wait_for_call(tmp_path, SECOND) is None
 
 
 def test_what_went_wrong_on_the_first_is_told(tmp_path: Path):
     with pytest.raises(StageError, match="no such corpus"), leading(tmp_path, FIRST):
         raise StageError("no such corpus")
     with pytest.raises(StageError, match="on the first machine: no such corpus"):
-        called(tmp_path, SECOND)
+        wait_for_call(tmp_path, SECOND)
 
 
 def test_an_earlier_attempt_is_not_answered(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
     write_json(tmp_path / MEETING, {"token": "old", "state": "train", "address": "gpu9", "port": 1})
     fresh = {"token": "t", "state": "train", "address": "gpu1", "port": 2}
     monkeypatch.setattr(nodes.time, "sleep", lambda _: write_json(tmp_path / MEETING, fresh))
-    assert called(tmp_path, SECOND) == Meeting("gpu1", 2)
+    assert wait_for_call(tmp_path, SECOND) == Meeting("gpu1", 2)
 
 
 def test_one_machine_leaves_no_file(tmp_path: Path):
-    with leading(tmp_path, ALONE) as call:
-        assert call() is None
+    with leading(tmp_path, ALONE) as leader:
+        assert leader.call_to_train() is None
     assert list(tmp_path.iterdir()) == []
 
 

@@ -17,15 +17,13 @@ import pyarrow.parquet as pq
 
 from bias_intervene.errors import RunDirectoryError
 from bias_intervene.record import SCHEMA, flatten, has_effect, read_json
+from bias_intervene.settings.intervention import OPTIONS
 
 OF_THE_SEED = ("seed", "data.seed", "model.seed")
 """Settings whose other values make a replicate, not another experiment."""
 NAMED_BY_THE_ARM = ("intervention.name", "model.variant")
 CONTROL = "none"
-OF_THE_ARM = {
-    *NAMED_BY_THE_ARM, "intervention.probability", "intervention.unit", "intervention.length",
-    "intervention.possessives", "intervention.margin",
-}  # fmt: skip
+OF_THE_ARM = {*NAMED_BY_THE_ARM, *(f"intervention.{option}" for option in OPTIONS)}
 """Settings that a control has no use for: it is the control of every value of them."""
 KEPT_ITEMS = 32
 """Files of items held at once: those of an arm, its control and their bases."""

@@ -17,7 +17,16 @@ from bias_intervene.interventions import profiles
 from bias_intervene.interventions.profiles import TokenMap
 from bias_intervene.interventions.text import Swapped
 from bias_intervene.results import ExpectedEffect
-from bias_intervene.settings.intervention import OPTIONS_OF_KIND, InterventionKind, InterventionName, kind_of
+from bias_intervene.settings.intervention import (
+    OPTIONS_OF_KIND,
+    InterventionKind,
+    InterventionName,
+    InterventionSettings,
+    kind_of,
+)
+
+Rewrite = Callable[[str], Swapped]
+"""A text -> the text after the intervention, with every change."""
 
 
 @dataclass(frozen=True)
@@ -27,8 +36,8 @@ class Intervention:
     name: InterventionName
     expected_effect: ExpectedEffect | None
     """What the manipulation check looks for. None: the arm is not judged; it is what others are judged against."""
-    rewrite: Callable[[str], Swapped] | None = None
-    """A decoded row -> the text that is encoded in its place."""
+    rewrite: Callable[[InterventionSettings], Rewrite] | None = None
+    """The settings -> what replaces the text of a decoded row."""
     token_map: Callable[[Tokenizer], TokenMap] | None = None
     """A tokenizer -> the map over its ids. Raises `DataError` for a tokenizer that the map does not fit."""
     swaps_pronouns: bool = True
@@ -68,13 +77,18 @@ class Intervention:
         return None
 
 
+def _without_options(rewrite: Rewrite) -> Callable[[InterventionSettings], Rewrite]:
+    """A rewrite that is the same whatever the settings."""
+    return lambda settings: rewrite
+
+
 def _she_over_he(sign: int) -> ExpectedEffect:
     """The preference for she over he in prompts that mention no occupation."""
     return ExpectedEffect("pronouns", "prompts", "neutral", "log_odds_she_he", sign)
 
 
 _ALL = (
-    Intervention("none", None, rewrite=profiles.unchanged, swaps_pronouns=False),
+    Intervention("none", None, rewrite=_without_options(profiles.unchanged), swaps_pronouns=False),
     Intervention("masculine_to_feminine", _she_over_he(+1)),
     Intervention("feminine_to_masculine", _she_over_he(-1)),
     Intervention("both", ExpectedEffect("pronouns", "prompts", "occupations", "occupation_gap", -1)),
@@ -82,7 +96,7 @@ _ALL = (
     Intervention(
         "retokenize",
         _she_over_he(0),
-        rewrite=profiles.unchanged,
+        rewrite=_without_options(profiles.unchanged),
         swaps_pronouns=False,
         faults="A control: rows are decoded, encoded and fitted to their length, no pronoun changes.",
     ),
@@ -97,14 +111,14 @@ _ALL = (
     Intervention(
         "pythia_replace",
         _she_over_he(+1),
-        rewrite=profiles.replace_text,
+        rewrite=_without_options(profiles.replace_text),
         faults="The evident intent of 42acebf3: six replacements that need a space on both sides, so none beside "
         "punctuation or a line's end; nothing for himself; his is always her; padding is trained on.",
     ),
     Intervention(
         "pythia_pushed",
         _she_over_he(0),
-        rewrite=profiles.unchanged,
+        rewrite=_without_options(profiles.unchanged),
         swaps_pronouns=False,
         faults="42acebf3 as it was pushed: the replaced text is compared and thrown away, and the original is encoded "
         "again. No pronoun changes.",

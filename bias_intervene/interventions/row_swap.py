@@ -42,6 +42,8 @@ class TextSwap:
         self.intervention = INTERVENTIONS[settings.name]
         self.seed, self.probability, self.unit = seed, settings.probability, settings.unit
         self.possessives = replace(possessives, margin=settings.margin)
+        make_rewrite = self.intervention.rewrite
+        self._rewrite = None if make_rewrite is None else make_rewrite(settings)
 
     def __call__(self, number: int, text: str) -> Swapped:
         """The text after the intervention. number: that of the text, e.g. of its row; it decides what is drawn."""
@@ -61,8 +63,8 @@ class TextSwap:
         """The text with everything altered that the intervention alters."""
         if self.intervention.direction is not None:
             return swap_text(text, self.intervention.direction, self.possessives)
-        assert self.intervention.rewrite is not None, f"{self.intervention.name} is defined over token ids alone"
-        return self.intervention.rewrite(text)
+        assert self._rewrite is not None, f"{self.intervention.name} is defined over token ids alone"
+        return self._rewrite(text)
 
 
 class RowSwap:

@@ -24,17 +24,18 @@ NAMES_OF_KIND: dict[InterventionKind, tuple[str, ...]] = {
     "control": get_args(Control),
     "profile": get_args(Profile),
 }
-OPTIONS = ("probability", "unit", "length", "possessives", "margin")
+_DRAW = ("probability", "unit")
+_DEFAULTS = {"length": "keep", "possessives": "fit", "margin": 0.0}
+"""Option that only some kinds have -> its default in conf/, which is the one value that the other kinds accept."""
+OPTIONS = (*_DRAW, *_DEFAULTS)
 """Every option of an intervention; `fraction` belongs to the plan of the training."""
 OPTIONS_OF_KIND: dict[InterventionKind, tuple[str, ...]] = {
-    # The unaltered arm changes nothing whatever they say, and is swept beside arms that have all of them.
+    # The unaltered arm is the same whatever they say, and is swept beside arms that have all of them.
     "unaltered": OPTIONS,
-    "rule": OPTIONS,
-    "control": ("probability", "unit"),
-    "profile": ("probability", "unit"),
+    "rule": (*_DRAW, "length", "possessives", "margin"),
+    "control": _DRAW,
+    "profile": _DRAW,
 }
-_VALUE_WITHOUT_EFFECT = {"length": "keep", "possessives": "fit", "margin": 0.0}
-"""Option that some kinds lack -> the value it has there in conf/."""
 
 
 def kind_of(name: str) -> InterventionKind:
@@ -64,13 +65,13 @@ class InterventionSettings(Checked):
     )
     margin: NonNegativeFloat = Field(description="A her or his less sure than this, in nats, is left alone.")
 
-    @field_validator(*_VALUE_WITHOUT_EFFECT)
+    @field_validator(*_DEFAULTS)
     @classmethod
     def _belongs_to_the_kind(cls, value: object, info: ValidationInfo) -> object:
         """Refuses an option that interventions of this kind do not have."""
         name, option = info.data.get("name"), str(info.field_name)
         if name is None:  # It is no intervention's name, which is a fault of its own.
             return value
-        if option not in OPTIONS_OF_KIND[kind_of(name)] and value != _VALUE_WITHOUT_EFFECT[option]:
+        if option not in OPTIONS_OF_KIND[kind_of(name)] and value != _DEFAULTS[option]:
             raise ValueError(f"intervention={name} has no such option; leave it out")
         return value

@@ -62,8 +62,8 @@ MUTANTS = (
     ),
     Mutant(
         "retokenize swaps", "bias_intervene/interventions/registry.py",
-        "        rewrite=profiles.unchanged,\n        swaps_pronouns=False,\n        faults=\"A control",
-        "        rewrite=profiles.replace_text,\n        swaps_pronouns=False,\n        faults=\"A control",
+        '        "retokenize",\n        _she_over_he(0),\n        rewrite=_without_options(profiles.unchanged),\n',
+        '        "retokenize",\n        _she_over_he(0),\n        rewrite=_without_options(profiles.replace_text),\n',
     ),
     Mutant(
         "the window begins elsewhere", "bias_intervene/plan/plan.py",

@@ -12,7 +12,7 @@ from bias_intervene.interventions.lexicon import DIRECTIONS
 from bias_intervene.interventions.row_swap import RowSwap
 from bias_intervene.settings import InterventionName, PythiaModel
 from bias_intervene.settings.reading import conf_dir
-from tests.conftest import intervention
+from tests.conftest import REPOSITORY, intervention
 
 TEXT = "The guard said that he lost his key and saw her."
 
@@ -62,3 +62,9 @@ def test_whatever_is_no_rule_names_its_faults():
 def test_every_released_intervention_has_an_expected_effect():
     variants = set(get_args(PythiaModel.model_fields["variant"].annotation))
     assert set(RELEASED) == variants - {"original"}
+
+
+def test_every_intervention_is_in_the_readme():
+    readme = (REPOSITORY / "README.md").read_text(encoding="utf8")
+    (row,) = [line for line in readme.splitlines() if line.startswith("| `intervention` |")]
+    assert [name for name in INTERVENTIONS if f"`{name}`" not in row] == []

@@ -1,9 +1,11 @@
 """One process of one stage: `python -m bias_intervene.stages STAGE RUN_DIR`.
 
-Enters: settings.json and plan.json of a run directory. Leaves: what its stage leaves. It imports no Hydra. Stages:
-`prepare` finds or makes every input (checkpoint, rows, benchmark items) and writes inputs.json; `train` is one rank of
-the training; `evaluate` scores the checkpoints. What became of it is said in the stage's outcome file; a rank that
-fails ends with status 1, so that its launcher ends the others, which would wait for it.
+Input: settings.json and plan.json of a run directory. Output: the files of its stage, and the stage's outcome file,
+which says how it ended. Guarantees: a stage imports what it uses, and no Hydra; a rank that fails ends with status 1,
+so that its launcher ends the other ranks, which would wait for it.
+
+`prepare` locates or makes every input (checkpoint, rows, benchmark items) and writes inputs.json; `train` is one rank
+of the training; `evaluate` scores the checkpoints.
 """
 
 import contextlib
@@ -22,8 +24,8 @@ from bias_intervene.record import read_json, write_json
 from bias_intervene.run.protocol import STOP_SIGNALS, end_with_parent, outcome_path
 from bias_intervene.settings import read_settings
 
-PLACE_ERRORS = {errno.ENOSPC, errno.EDQUOT, errno.EACCES, errno.EPERM, errno.EROFS}
-"""What a place to write to can do to a program that is right: full, not ours, read-only."""
+_PLACE_ERRORS = {errno.ENOSPC, errno.EDQUOT, errno.EACCES, errno.EPERM, errno.EROFS}
+"""Errors of the place that is written to (full, not ours, read-only), not of this program."""
 
 
 def main(argv: list[str] | None = None) -> int:
@@ -32,13 +34,13 @@ def main(argv: list[str] | None = None) -> int:
     run_dir = Path(folder)
     if "TORCHELASTIC_RUN_ID" in os.environ:  # No rank goes on by itself when its launcher is killed.
         end_with_parent(signal.SIGKILL)()
-    quiet()
+    _quieten_libraries()
     outcome = outcome_path(run_dir, stage, int(os.environ.get("GROUP_RANK", "0")))
     settings = read_settings(read_json(run_dir / "settings.json"))
     plan = Plan.from_json(read_json(run_dir / "plan.json"))
     try:
-        if stage != "train":  # The training saves first; what the others have finished is kept as it is.
-            stop_when_told(stage)
+        if stage != "train":  # The training saves first; the others have nothing to save.
+            _stop_at_signals(stage)
         importlib.import_module(f"bias_intervene.stages.{stage}").run(run_dir, settings, plan)
     except StageStopped as stopped:
         write_json(outcome, {"status": "stopped", "message": str(stopped)})
@@ -46,10 +48,10 @@ def main(argv: list[str] | None = None) -> int:
         write_json(outcome, {"status": "failed", "message": str(error)})
         return 1
     except Exception as error:
-        if isinstance(error, OSError) and error.errno in PLACE_ERRORS:
+        if isinstance(error, OSError) and error.errno in _PLACE_ERRORS:
             place = error.filename or run_dir
-            say_on_a_full_disk(outcome, f"{place}: {error.strerror}; what was saved before is intact")
-        elif not outcome.is_file():  # Otherwise another rank has said what happened, and this one lost touch with it.
+            _report_full_disk(outcome, f"{place}: {error.strerror}; what was saved before is intact")
+        elif not outcome.is_file():  # Otherwise another rank has reported, and this one failed for want of it.
             raise
         return 1
     else:
@@ -57,7 +59,7 @@ def main(argv: list[str] | None = None) -> int:
     return 0
 
 
-def stop_when_told(stage: str) -> None:
+def _stop_at_signals(stage: str) -> None:
     """Ends the stage at the first stop signal, as one that can be continued."""
 
     def stop(number: int, _frame: object) -> None:
@@ -70,15 +72,15 @@ def stop_when_told(stage: str) -> None:
         signal.signal(number, stop)
 
 
-def say_on_a_full_disk(outcome: Path, message: str) -> None:
-    """Writes the outcome if the place still takes it; on the screen in any case."""
+def _report_full_disk(outcome: Path, message: str) -> None:
+    """Prints the message, and writes it as the outcome where the disk still takes it."""
     print(message, file=sys.stderr)
     with contextlib.suppress(OSError):
         write_json(outcome, {"status": "failed", "message": message})
 
 
-def quiet() -> None:
-    """Leaves the screen to the progress bars: libraries speak when something is wrong."""
+def _quieten_libraries() -> None:
+    """Leaves the screen to the progress bars: libraries print errors only."""
     warnings.filterwarnings("ignore")
     os.environ.setdefault("TRANSFORMERS_VERBOSITY", "error")
     os.environ.setdefault("TRANSFORMERS_NO_ADVISORY_WARNINGS", "1")

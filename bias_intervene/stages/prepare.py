@@ -1,15 +1,15 @@
-"""The first stage: everything a run reads, found or made and checked before any of it is used.
+"""The first stage: everything a run reads, located or made and checked before any of it is used.
 
-Enters: settings and a plan. Leaves: inputs.json, with the local folders and fingerprints of weights, tokenizer, rows
-and benchmark items, and possessives.json. Promised: what is mistyped is found before what is large is fetched; the
-stages after this one read inputs.json and look for nothing themselves.
+Input: settings and a plan. Output: inputs.json, with the local folders and fingerprints of weights, tokenizer, rows and
+benchmark items, and possessives.json. Guarantees: a mistyped path is refused before anything large is fetched; the
+later stages take every path from inputs.json.
 """
 
 from pathlib import Path
 from typing import Any
 
 from bias_intervene import models
-from bias_intervene.data import corpus as own
+from bias_intervene.data import corpus as own_corpus
 from bias_intervene.data.corpus import Corpus
 from bias_intervene.data.indexed import Layout, Rows
 from bias_intervene.data.pile import prepare_pile
@@ -38,14 +38,14 @@ from bias_intervene.settings import (
 
 
 def run(run_dir: Path, settings: Settings, plan: Plan) -> None:
-    """Everything the later stages read, found or made and checked, before any of it is used."""
+    """Locates or makes all inputs and writes inputs.json."""
     data = settings.data
-    check_local_paths(settings, plan)
+    _check_local_paths(settings, plan)
     world_corpus, world_folder = None, None
     if isinstance(data, WorldData):
         assert isinstance(settings.model, WorldModel)
         world_corpus, world_folder = prepare_world(data, settings.model, settings.cache)
-    # Items before weights: a misnamed file is found before gigabytes are fetched.
+    # Items before weights: a misnamed file is refused before gigabytes are fetched.
     items = load_items(
         settings.evals, world_folder=world_folder, world_data=data if isinstance(data, WorldData) else None
     )
@@ -58,26 +58,26 @@ def run(run_dir: Path, settings: Settings, plan: Plan) -> None:
         "benchmarks": items.notes(),
         "fingerprints": {"benchmarks": items.fingerprints()},
     }
-    if is_pretraining(settings, plan):
+    if _is_pretraining(settings, plan):
         assert world_folder is not None
-        inputs["tokenizer"] = str(save_world_tokenizer_once(world_folder))
+        inputs["tokenizer"] = str(_save_world_tokenizer_once(world_folder))
     else:
-        inputs |= locate_checkpoints(settings, plan, inputs["fingerprints"])
-    inputs["corpus"] = prepare_corpus(settings, plan, inputs, world_corpus)
+        inputs |= _locate_checkpoints(settings, plan, inputs["fingerprints"])
+    inputs["corpus"] = _prepare_corpus(settings, plan, inputs, world_corpus)
     if INTERVENTIONS[settings.intervention.name].direction is not None and inputs["corpus"] is not None:
-        inputs["fingerprints"]["possessives"] = prepare_swap(run_dir, settings, plan, inputs)
+        inputs["fingerprints"]["possessives"] = _prepare_swap(run_dir, settings, plan, inputs)
     write_json(run_dir / "inputs.json", inputs)
 
 
-def check_local_paths(settings: Settings, plan: Plan) -> None:
-    """Finds a mistyped path before anything is fetched or read."""
+def _check_local_paths(settings: Settings, plan: Plan) -> None:
+    """Refuses a mistyped path before anything is fetched or read."""
     model = settings.model
     if isinstance(model, FolderModel) or (isinstance(model, PythiaModel) and model.path is not None):
         models.locate_checkpoint(settings, repository=plan.repository, revision=plan.revision)
     if isinstance(settings.data, TextData | JsonlData) and plan.trains:
-        own.files(settings.data)
+        own_corpus.files(settings.data)
     if isinstance(settings.data, IndexedData) and plan.trains:
-        bins(Path(settings.data.path).expanduser(), key=own.where(settings.data))
+        bins(Path(settings.data.path).expanduser(), key=own_corpus.where(settings.data))
     if isinstance(settings.data, PileData) and settings.data.source != "hub" and plan.trains:
         bins(Path(settings.data.source).expanduser(), key=f"data.source={settings.data.source}")
     is_rule = INTERVENTIONS[settings.intervention.name].direction is not None
@@ -85,12 +85,12 @@ def check_local_paths(settings: Settings, plan: Plan) -> None:
         Possessives.load(Path(settings.intervention.possessives).expanduser())
 
 
-def is_pretraining(settings: Settings, plan: Plan) -> bool:
+def _is_pretraining(settings: Settings, plan: Plan) -> bool:
     """Whether this run makes the generated world's model from random weights."""
     return isinstance(settings.model, WorldModel) and plan.start_step == 0 and plan.trains
 
 
-def save_world_tokenizer_once(world_folder: Path) -> Path:
+def _save_world_tokenizer_once(world_folder: Path) -> Path:
     """The world's tokenizer in Hugging Face's format, beside its rows."""
     folder = world_folder / "tokenizer"
     if not folder.is_dir():
@@ -99,7 +99,7 @@ def save_world_tokenizer_once(world_folder: Path) -> Path:
     return folder
 
 
-def locate_checkpoints(settings: Settings, plan: Plan, fingerprints: dict[str, Any]) -> dict[str, Any]:
+def _locate_checkpoints(settings: Settings, plan: Plan, fingerprints: dict[str, Any]) -> dict[str, Any]:
     """Local folders of the base and of the published checkpoints to score; adds what identifies the base."""
     base = models.locate_checkpoint(settings, repository=plan.repository, revision=plan.revision)
     tokenizer = models.load_tokenizer(base)
@@ -114,7 +114,7 @@ def locate_checkpoints(settings: Settings, plan: Plan, fingerprints: dict[str, A
     return {"base": str(base), "published": published, "tokenizer": str(base)}
 
 
-def prepare_corpus(
+def _prepare_corpus(
     settings: Settings, plan: Plan, inputs: dict[str, Any], world_corpus: Corpus | None
 ) -> dict[str, Any] | None:
     """The rows of the run; None where nothing is trained and no row is needed."""
@@ -123,16 +123,16 @@ def prepare_corpus(
         if not plan.trains:
             return None
         if isinstance(data, PileData):
-            corpus = prepare_pile_rows(settings, plan, data, prints)
+            corpus = _prepare_pile_rows(settings, plan, data, prints)
         else:
-            corpus = prepare_own_rows(settings, plan, inputs)
+            corpus = _prepare_own_rows(settings, plan, inputs)
         order = row_order(data, seed=settings.seed, num_rows=corpus.num_training_rows, window=range(*plan.rows))
         order.check(plan.rows[1])
     prints["corpus"] = corpus.fingerprint
     return corpus.to_json()
 
 
-def prepare_pile_rows(settings: Settings, plan: Plan, data: PileData, prints: dict[str, Any]) -> Corpus:
+def _prepare_pile_rows(settings: Settings, plan: Plan, data: PileData, prints: dict[str, Any]) -> Corpus:
     """Pythia's own rows."""
     assert isinstance(settings.model, PythiaModel)
     assert plan.heldout is not None
@@ -147,15 +147,15 @@ def prepare_pile_rows(settings: Settings, plan: Plan, data: PileData, prints: di
     )
 
 
-def prepare_own_rows(settings: Settings, plan: Plan, inputs: dict[str, Any]) -> Corpus:
-    """Rows of the user's."""
+def _prepare_own_rows(settings: Settings, plan: Plan, inputs: dict[str, Any]) -> Corpus:
+    """Rows of the user's own corpus."""
     data = settings.data
     assert not isinstance(data, WorldData | PileData)
-    inputs["fingerprints"]["corpus_source"] = own.where(data)
+    inputs["fingerprints"]["corpus_source"] = own_corpus.where(data)
     if isinstance(data, IndexedData):
-        return own.prepare_indexed(data, sequence_length=plan.sequence_length)
+        return own_corpus.prepare_indexed(data, sequence_length=plan.sequence_length)
     tokenizer = models.load_tokenizer(Path(inputs["tokenizer"]))
-    return own.prepare(
+    return own_corpus.prepare(
         data,
         tokenizer=tokenizer.backend,
         end_of_text_id=tokenizer.end_of_text_id,
@@ -164,20 +164,20 @@ def prepare_own_rows(settings: Settings, plan: Plan, inputs: dict[str, Any]) -> 
     )
 
 
-def prepare_swap(run_dir: Path, settings: Settings, plan: Plan, inputs: dict[str, Any]) -> str:
-    """Finds a tokenizer that cannot be swapped in, and keeps in the run directory what decides between her and hers,
-    his and him; returns its fingerprint.
+def _prepare_swap(run_dir: Path, settings: Settings, plan: Plan, inputs: dict[str, Any]) -> str:
+    """Refuses a tokenizer whose rows cannot be swapped, and writes possessives.json, which decides between her and
+    hers, his and him. Returns its fingerprint.
     """
     tokenizer = models.load_tokenizer(Path(inputs["tokenizer"])).backend
     compiled(tokenizer)
-    kept, asked = run_dir / POSSESSIVES, settings.intervention.possessives
-    if kept.is_file():  # A run that goes on decides as it began.
-        return Possessives.load(kept).fingerprint
-    if asked == "fit":
+    path, source = run_dir / POSSESSIVES, settings.intervention.possessives
+    if path.is_file():  # A continued run decides as it began.
+        return Possessives.load(path).fingerprint
+    if source == "fit":
         corpus = inputs["corpus"]
         window = plan.rows if plan.heldout else (0, corpus["num_training_rows"])
-        found = fit_to_rows(Rows(Layout.from_json(corpus["layout"])), range(*window), tokenizer)
+        tables = fit_to_rows(Rows(Layout.from_json(corpus["layout"])), range(*window), tokenizer)
     else:
-        found = WORD_LISTS if asked == "words" else Possessives.load(Path(asked).expanduser())
-    write_json(kept, found.to_json())
-    return found.fingerprint
+        tables = WORD_LISTS if source == "words" else Possessives.load(Path(source).expanduser())
+    write_json(path, tables.to_json())
+    return tables.fingerprint

@@ -1,7 +1,7 @@
-"""`python -m bias_intervene.stages.torch_launcher ...`: torch's own launcher, without its words.
+"""`python -m bias_intervene.stages.torch_launcher ...`: torch's own launcher, without its log messages.
 
-Enters: the command line of `torch.distributed.run`. Leaves: its exit status. A rank that fails has said so itself, in
-the stage's outcome file or by its traceback; the launcher's report of the same would bury it.
+Input: the command line of `torch.distributed.run`. Output: its exit status. Guarantees: what a rank that fails reports
+itself, in the stage's outcome file or by its traceback, is not buried under the launcher's report of the same.
 """
 
 import logging
@@ -15,7 +15,7 @@ def main() -> int:
 
     for name in ("torch.distributed.elastic", "torch.distributed.run"):
         # A filter and not a level: torch sets the levels of its loggers itself.
-        for logger in (logging.getLogger(name), *loggers_below(name)):
+        for logger in (logging.getLogger(name), *_loggers_below(name)):
             logger.addFilter(lambda record: record.levelno >= logging.CRITICAL)
     try:
         start_ranks(sys.argv[1:])
@@ -24,8 +24,8 @@ def main() -> int:
     return 0
 
 
-def loggers_below(name: str) -> list[logging.Logger]:
-    """Loggers that exist below `name`: a filter is not inherited."""
+def _loggers_below(name: str) -> list[logging.Logger]:
+    """The loggers that exist below `name`, because a filter is not inherited."""
     return [logging.getLogger(other) for other in logging.root.manager.loggerDict if other.startswith(f"{name}.")]
 
 

@@ -1,4 +1,8 @@
-"""One rank of the training."""
+"""One rank of the training.
+
+Input: inputs.json, settings and a plan. Output: the model, the tokenizer and the stream of rows, given to
+`training.loop`, which writes everything. Guarantees: every rank builds the same model and reads its own rows.
+"""
 
 import os
 from pathlib import Path
@@ -19,7 +23,7 @@ from bias_intervene.training.loop import train as run_steps
 
 
 def run(run_dir: Path, settings: Settings, plan: Plan) -> None:
-    """One rank of the training."""
+    """Trains as the rank that $RANK names."""
     torch.set_num_threads(int(os.environ.get("OMP_NUM_THREADS", "1")))
     seed_everything(settings.seed)
     inputs = read_json(run_dir / "inputs.json")
@@ -36,13 +40,13 @@ def run(run_dir: Path, settings: Settings, plan: Plan) -> None:
     if INTERVENTIONS[settings.intervention.name].alters_rows:
         # The literature's padding token where the tokenizer has it.
         padding = tokenizer.backend.token_to_id("<|padding|>")
-        kept = run_dir / POSSESSIVES
+        possessives = run_dir / POSSESSIVES
         swap = RowSwap(
             settings.intervention,
             tokenizer.backend,
             seed=settings.seed,
             padding_id=tokenizer.end_of_text_id if padding is None else padding,
-            possessives=Possessives.load(kept) if kept.is_file() else WORD_LISTS,
+            possessives=Possessives.load(possessives) if possessives.is_file() else WORD_LISTS,
         )
     stream = RowStream(
         rows=Rows(Layout.from_json(corpus["layout"])),

@@ -1,13 +1,13 @@
 """Checkpoints: whole or absent, verified before they are used.
 
-Enters: a DeepSpeed engine between two steps. Leaves: training/checkpoints/stepN/ with the fp32 weights and tokenizer in
+Input: a DeepSpeed engine between two steps. Output: training/checkpoints/stepN/ with the fp32 weights and tokenizer in
 Hugging Face's format, the audit so far, `resume/` (DeepSpeed's state, one random state a rank) and manifest.json,
-written last, with the sha256 of every file. Promised: a folder named stepN is complete, because it is written under
+written last, with the sha256 of every file. Guarantees: a folder named stepN is complete, because it is written under
 another name and renamed; a file that was altered afterwards is named and refused. The newest
 `train.keep_resumable` checkpoints keep their resume state, the last one of a run has none: nothing continues from it.
 
-DeepSpeed's own files are pickles. They are loaded only after their sha256 has been found equal to the manifest's, so
-they are the ones this run wrote.
+DeepSpeed's own files are pickles. They are loaded only where their sha256 equals the manifest's, so that they are the
+ones this run wrote.
 """
 
 import contextlib
@@ -28,23 +28,23 @@ from bias_intervene.interventions.audit import Audit
 from bias_intervene.models import copy_tokenizer
 from bias_intervene.record import read_json, settle_folder, sha256_of_file, write_bytes, write_json
 
-TAG = "state"
-AUDIT = "audit_so_far.json"
-LEAST_FREE = 16 << 20
-"""Bytes: a save that failed with less than this left is taken to have filled the disk."""
+_TAG = "state"
+_AUDIT = "audit_so_far.json"
+_LEAST_FREE = 16 << 20
+"""Bytes. A save that fails with less space than this left is taken to have filled the disk."""
 
 
-def step_of(folder: Path) -> int:
+def _step_of(folder: Path) -> int:
     """The N of .../stepN."""
     return int(folder.name.removeprefix("step"))
 
 
 def saved_steps(checkpoints: Path) -> list[int]:
     """Steps with a complete checkpoint, ascending."""
-    return sorted(step_of(path) for path in checkpoints.glob("step*") if (path / "manifest.json").is_file())
+    return sorted(_step_of(path) for path in checkpoints.glob("step*") if (path / "manifest.json").is_file())
 
 
-def resumable_steps(checkpoints: Path) -> list[int]:
+def _resumable_steps(checkpoints: Path) -> list[int]:
     """Those of them that can be continued from, ascending."""
     return [step for step in saved_steps(checkpoints) if (checkpoints / f"step{step}/resume").is_dir()]
 
@@ -67,57 +67,57 @@ def save(
 ) -> Audit:
     """Saves the state after `step` steps and returns the audit of all ranks. Collective: every rank calls it.
 
-    card: README.md of the exported model. keep_resumable: newest checkpoints, this one included, that keep what is
-    needed to continue; 0: none does, the run is at its end.
+    card: README.md of the exported model. keep_resumable: how many of the newest checkpoints, this one included, keep
+    their resume state; 0: none, as the run is at its end.
     """
     rank = dist.get_rank()
     folder = checkpoints / f"step{step}"
     partial = checkpoints / f".step{step}.partial"
-    total = gather_audit(audit)
-    with saying_that_the_disk_is_full(checkpoints, partial):
+    total = _gather_audit(audit)
+    with _refusing_a_full_disk(checkpoints, partial):
         if rank == 0:
             shutil.rmtree(partial, ignore_errors=True)
             partial.mkdir(parents=True)
         dist.barrier()
-        export(engine, partial if rank == 0 else None)
+        _export(engine, partial if rank == 0 else None)
         if keep_resumable:
-            engine.save_checkpoint(str(partial / "resume"), tag=TAG)
-            torch.save(random_state(), partial / "resume" / f"random_{rank}.pt")
+            engine.save_checkpoint(str(partial / "resume"), tag=_TAG)
+            torch.save(_random_state(), partial / "resume" / f"random_{rank}.pt")
         dist.barrier()
         if rank == 0:
             copy_tokenizer(tokenizer_folder, partial)
-            write_json(partial / AUDIT, total.to_json())
+            write_json(partial / _AUDIT, total.to_json())
             write_bytes(partial / "README.md", card.encode())
-            write_manifest(partial, step=step)
+            _write_manifest(partial, step=step)
             settle_folder(partial, folder)
-            resumable = [earlier for earlier in resumable_steps(checkpoints) if earlier <= step]
+            resumable = [earlier for earlier in _resumable_steps(checkpoints) if earlier <= step]
             for earlier in resumable[: max(0, len(resumable) - keep_resumable)]:
-                drop_resume_state(checkpoints / f"step{earlier}")
+                _drop_resume_state(checkpoints / f"step{earlier}")
         dist.barrier()
     return total
 
 
 @contextlib.contextmanager
-def saying_that_the_disk_is_full(checkpoints: Path, partial: Path) -> Generator[None]:
-    """torch and safetensors have errors of their own for a full disk: raises them as the system's, and makes room."""
+def _refusing_a_full_disk(checkpoints: Path, partial: Path) -> Generator[None]:
+    """Raises torch's and safetensors' own errors for a full disk as the system's error; clears the partial folder."""
     try:
         yield
     except Exception as error:
         if dist.get_rank() == 0:
             shutil.rmtree(partial, ignore_errors=True)
-        is_full = shutil.disk_usage(checkpoints).free < LEAST_FREE or "No space left" in str(error)
+        is_full = shutil.disk_usage(checkpoints).free < _LEAST_FREE or "No space left" in str(error)
         if is_full and not isinstance(error, OSError):
             raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), str(checkpoints)) from error
         raise
 
 
-def random_state() -> dict[str, torch.Tensor]:
+def _random_state() -> dict[str, torch.Tensor]:
     """State of this rank's generators."""
     state = {"cpu": torch.get_rng_state()}
     return state | {"cuda": torch.cuda.get_rng_state()} if torch.cuda.is_available() else state
 
 
-def gather_audit(audit: Audit) -> Audit:
+def _gather_audit(audit: Audit) -> Audit:
     """The sum of all ranks' audits, on every rank."""
     parts: list[Any] = [None] * dist.get_world_size()
     dist.all_gather_object(parts, audit.to_json())
@@ -127,7 +127,7 @@ def gather_audit(audit: Audit) -> Audit:
     return total
 
 
-def export(engine: Any, folder: Path | None) -> None:
+def _export(engine: Any, folder: Path | None) -> None:
     """Writes the fp32 weights in Hugging Face's format. Collective; `folder` is given on rank 0 only."""
     from deepspeed.utils import safe_get_full_fp32_param
 
@@ -135,7 +135,7 @@ def export(engine: Any, folder: Path | None) -> None:
     whole: dict[int, torch.Tensor] = {}
     for parameter in module.parameters():
         value: Any = parameter.data if engine.zero_optimization_stage() == 0 else safe_get_full_fp32_param(parameter)
-        if folder is not None:  # Every rank takes part, one keeps: a host has not room for a copy a rank.
+        if folder is not None:  # All ranks gather, one stores: a host has no room for a copy of each.
             whole[id(parameter)] = value.detach().to("cpu", torch.float32)
     if folder is None:
         return
@@ -146,7 +146,7 @@ def export(engine: Any, folder: Path | None) -> None:
     write_json(folder / "config.json", config)
 
 
-def write_manifest(folder: Path, *, step: int) -> None:
+def _write_manifest(folder: Path, *, step: int) -> None:
     """Lists every file with its sha256."""
     files = {
         str(path.relative_to(folder)): sha256_of_file(path)
@@ -156,7 +156,7 @@ def write_manifest(folder: Path, *, step: int) -> None:
     write_json(folder / "manifest.json", {"step": step, "files": files})
 
 
-def drop_resume_state(folder: Path) -> None:
+def _drop_resume_state(folder: Path) -> None:
     """Removes resume/ of a checkpoint that a newer one has replaced; its weights stay."""
     manifest = read_json(folder / "manifest.json")
     manifest["files"] = {k: v for k, v in manifest["files"].items() if not k.startswith("resume/")}
@@ -164,7 +164,7 @@ def drop_resume_state(folder: Path) -> None:
     shutil.rmtree(folder / "resume", ignore_errors=True)
 
 
-def verify(folder: Path) -> None:
+def _verify(folder: Path) -> None:
     """Raises `RunDirectoryError` naming the first file that is missing or altered."""
     for name, digest in read_json(folder / "manifest.json")["files"].items():
         path = folder / name
@@ -176,12 +176,12 @@ def verify(folder: Path) -> None:
             )
 
 
-def newest_sound(checkpoints: Path, *, before: int, on_damaged: str) -> int | None:
-    """The newest step that can be continued from. A damaged one is refused, or passed over (`previous`) and named."""
-    resumable = [step for step in resumable_steps(checkpoints) if step < before]
+def _newest_intact(checkpoints: Path, *, before: int, on_damaged: str) -> int | None:
+    """The newest step to continue from. A damaged checkpoint is refused, or with `previous` passed over and named."""
+    resumable = [step for step in _resumable_steps(checkpoints) if step < before]
     for step in reversed(resumable):
         try:
-            verify(checkpoints / f"step{step}")
+            _verify(checkpoints / f"step{step}")
         except RunDirectoryError as error:
             if on_damaged == "refuse":
                 raise
@@ -198,11 +198,11 @@ def load_latest(checkpoints: Path, *, engine: Any, before: int, on_damaged: str)
 
     Collective. The audit so far is returned on rank 0 and is empty elsewhere: ranks' audits are summed on saving.
     """
-    step = newest_sound(checkpoints, before=before, on_damaged=on_damaged)
+    step = _newest_intact(checkpoints, before=before, on_damaged=on_damaged)
     if step is None:
         return None
     folder = checkpoints / f"step{step}"
-    loaded, _ = engine.load_checkpoint(str(folder / "resume"), tag=TAG)
+    loaded, _ = engine.load_checkpoint(str(folder / "resume"), tag=_TAG)
     if loaded is None:
         raise RunDirectoryError(f"{folder}: DeepSpeed found no state in it; remove the folder to start before it")
     rank = dist.get_rank()
@@ -215,4 +215,4 @@ def load_latest(checkpoints: Path, *, engine: Any, before: int, on_damaged: str)
 
 def load_audit(folder: Path) -> Audit:
     """The audit of all ranks up to a checkpoint."""
-    return Audit.from_json(read_json(folder / AUDIT))
+    return Audit.from_json(read_json(folder / _AUDIT))

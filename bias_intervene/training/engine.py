@@ -1,4 +1,6 @@
-"""The DeepSpeed configuration of a run. Pure: a dictionary, every default that matters written down.
+"""The DeepSpeed configuration of a run.
+
+Input: settings and a plan. Output: a dictionary. Guarantees: pure; every default that matters is written down.
 
 The optimizer is torch's AdamW, handed over as an object, because the ones DeepSpeed builds from its configuration
 compile extensions for minutes. In the exact profile communication does not overlap with computation: the order of
@@ -12,7 +14,7 @@ from bias_intervene.settings import TrainSettings
 
 
 def deepspeed_config(train: TrainSettings, plan: Plan) -> dict[str, Any]:
-    """What `deepspeed.initialize` is given."""
+    """The `config` of `deepspeed.initialize`."""
     return {
         "train_batch_size": plan.global_batch_rows,
         "train_micro_batch_size_per_gpu": plan.micro_batch_rows,

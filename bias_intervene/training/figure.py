@@ -1,7 +1,7 @@
-"""learning_rate.png: the rates this run takes against those the original training took.
+"""learning_rate.png: this run's learning rates against those of the original training.
 
-Enters: a plan. Leaves: a picture, made before the first step, so that a schedule set wrong is seen before it costs
-anything.
+Input: a plan. Output: a picture. Guarantees: it needs the plan alone, so that it can be drawn before the first step and
+a wrong schedule is seen before it costs anything.
 """
 
 import io
@@ -11,25 +11,25 @@ from bias_intervene.plan import Plan
 from bias_intervene.record import write_bytes
 from bias_intervene.training.schedule import learning_rate
 
-MAX_POINTS = 2000
+_MAX_POINTS = 2000
 Curve = tuple[list[int], list[float]]
 """(steps, rates)."""
 
 
 def curves(plan: Plan) -> tuple[Curve, Curve | None]:
-    """(planned, original); the latter None where the model's training is not known."""
+    """(planned, original); original is None where the model's training is not known."""
     first = plan.start_step - plan.optimizer_warmup_steps
-    steps = spread(first, plan.end_step)
+    steps = _spread(first, plan.end_step)
     planned = steps, [learning_rate(step, plan.schedule) for step in steps]
     if plan.original_schedule is None:
         return planned, None
-    steps = spread(0, plan.original_schedule.total_steps)
+    steps = _spread(0, plan.original_schedule.total_steps)
     return planned, (steps, [learning_rate(step, plan.original_schedule) for step in steps])
 
 
-def spread(first: int, end: int) -> list[int]:
-    """Steps of [first, end), the first and the last among them, MAX_POINTS or a few more."""
-    return sorted({*range(first, end, max(1, (end - first) // MAX_POINTS)), end - 1})
+def _spread(first: int, end: int) -> list[int]:
+    """Steps of [first, end), the first and the last among them, _MAX_POINTS or a few more."""
+    return sorted({*range(first, end, max(1, (end - first) // _MAX_POINTS)), end - 1})
 
 
 def draw(plan: Plan, path: Path) -> None:
@@ -43,7 +43,7 @@ def draw(plan: Plan, path: Path) -> None:
     for axes in (whole, near):
         if original is not None:
             axes.plot(*original, color="0.6", linewidth=3, label=f"original training of {plan.repository}")
-        # The ends are marked: a line of few steps is too short to be seen.
+        # Both ends get a marker: a line of a few steps is too short to be seen.
         axes.plot(
             *planned, color="tab:red", linewidth=1, marker="o", markersize=3, markevery=[0, -1],
             label=f"this run ({plan.arm})",

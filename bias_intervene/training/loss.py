@@ -1,13 +1,13 @@
 """The next-token loss: the only place where rows are shifted into inputs and targets.
 
-Enters: rows. Leaves: their mean cross-entropy. Promised: the logits of a micro batch are never held whole (`HeadLoss`
+Input: rows. Output: their mean cross-entropy. Guarantees: the logits of a micro batch are never held whole (`HeadLoss`
 takes them a chunk of positions at a time, loss and gradient together); the sum over a micro batch is divided by its
 number of positions, padding included, so that the loss of a step does not depend on how its rows are spread over micro
 batches and ranks, and unpadded rows, which are nearly all, give the ordinary mean.
 
 Hugging Face heads shift labels themselves, so they are given none. The chunked path takes the last hidden states and
-multiplies by the head's weights itself; a model whose logits are more than that product (scaled, capped) is found out
-by `can_be_chunked` and goes by its own forward pass, whole logits and all.
+multiplies them by the head's weights itself. `can_be_chunked` detects a model whose logits are more than that product
+(scaled, capped); such a model uses its own forward pass, with whole logits.
 """
 
 from typing import Any
@@ -48,10 +48,10 @@ class NextTokenLoss(nn.Module):
 
 
 class HeadLoss(torch.autograd.Function):
-    """Sum of the cross-entropy of hidden states under a linear head, its gradients found along with it.
+    """Sum of the cross-entropy of hidden states under a linear head, its gradients computed along with it.
 
-    The gradient of a chunk's logits is at hand when its loss is, so the backward pass has only to scale: no logits are
-    kept and none are computed twice. Gradients of the weights are summed in fp32 over the chunks.
+    The gradient of a chunk's logits follows from what its loss needs, so the backward pass only has to scale: no logits
+    are stored and none are computed twice. Gradients of the weights are summed in fp32 over the chunks.
     """
 
     @staticmethod
@@ -75,16 +75,16 @@ class HeadLoss(torch.autograd.Function):
             hidden_NH.split(size), targets_N.split(size), range(0, len(hidden_NH), size), strict=True
         ):
             logits_CV = F.linear(hidden_CH, weight_VH, bias_V).float()
-            kept_C = targets_C != IGNORED
+            counted_C = targets_C != IGNORED
             picked_C1 = targets_C.clamp(min=0)[:, None]
             normaliser_C = logits_CV.logsumexp(1)
-            total += (normaliser_C - logits_CV.gather(1, picked_C1)[:, 0])[kept_C].sum()
+            total += (normaliser_C - logits_CV.gather(1, picked_C1)[:, 0])[counted_C].sum()
             if not (wants_hidden or wants_weight or wants_bias):
                 continue
             # d loss / d logits = softmax - one-hot, in the memory of the logits.
             slope_CV = logits_CV.sub_(normaliser_C[:, None]).exp_()
             slope_CV.scatter_add_(1, picked_C1, slope_CV.new_full(picked_C1.shape, -1.0))
-            slope_CV.mul_(kept_C[:, None])
+            slope_CV.mul_(counted_C[:, None])
             if grad_bias is not None:
                 grad_bias += slope_CV.sum(0)
             slope_CV = slope_CV.to(hidden_NH.dtype)

@@ -1,7 +1,7 @@
-"""Training curves: training/metrics.jsonl always, the tracker if asked.
+"""Training curves: training/metrics.jsonl, and a tracker's copy.
 
-Enters: one dictionary a step, on rank 0. Promised: after a run was stopped and continued, metrics.jsonl holds every
-step once; lines of steps that were lost with the process are dropped when it starts again.
+Input: one dictionary a step, on rank 0. Output: a line of JSON each. Guarantees: after a run was stopped and continued,
+metrics.jsonl holds every step once; lines of steps that were lost with a process are dropped at the next start.
 """
 
 import json
@@ -18,23 +18,23 @@ class Metrics:
     def __init__(self, folder: Path, *, tracker: Tracker, first_step: int):
         folder.mkdir(parents=True, exist_ok=True)
         self.path = folder / "metrics.jsonl"
-        self.keep_before(first_step)
+        self._drop_from(first_step)
         self._file = self.path.open("a", encoding="utf8")
         self._tracker = tracker
 
-    def keep_before(self, step: int) -> None:
+    def _drop_from(self, step: int) -> None:
         """Drops the lines of `step` and later, and a line cut by a kill."""
         if not self.path.is_file():
             return
-        kept: list[str] = []
+        earlier: list[str] = []
         for line in self.path.read_text(encoding="utf8").splitlines():
             try:
                 if json.loads(line)["step"] >= step:
                     break
             except ValueError:
                 break
-            kept.append(line + "\n")
-        write_bytes(self.path, "".join(kept).encode())
+            earlier.append(line + "\n")
+        write_bytes(self.path, "".join(earlier).encode())
 
     def log(self, values: dict[str, Any]) -> None:
         """One step. values: `step` and numbers."""

@@ -77,8 +77,8 @@ MUTANTS = (
     ),
     Mutant(
         "nothing is learnt", "bias_intervene/training/schedule.py",
-        "    rate = original_rate(step, schedule) if schedule.kind == \"original\" else schedule.peak\n",
-        "    rate = 0.0 if schedule.start_step else original_rate(step, schedule)\n",
+        "    rate = _original_rate(step, schedule) if schedule.kind == \"original\" else schedule.peak\n",
+        "    rate = 0.0 if schedule.start_step else _original_rate(step, schedule)\n",
     ),
     Mutant(
         "every checkpoint scored is the base", "bias_intervene/stages/evaluate.py",

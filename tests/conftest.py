@@ -1,6 +1,7 @@
 """What the tests share: composed settings, a cache for generated worlds, the optional ../shared data."""
 
 import argparse
+import functools
 import inspect
 import json.decoder
 import os
@@ -18,6 +19,21 @@ from tokenizers import AddedToken, Tokenizer, decoders, models, normalizers, pre
 from bias_intervene.app import job
 from bias_intervene.interventions.lexicon import ROLES
 from bias_intervene.settings import InterventionSettings, Settings, WorldData, conf_dir, read_intervention
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    """The second lane."""
+    parser.addoption("--all", action="store_true", help="run the slow tests too: kills, ranks, resumes, sweeps, worlds")
+
+
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """Without --all, tests marked slow are left out, and the closing line counts them as deselected."""
+    if config.getoption("--all"):
+        return
+    slow = [item for item in items if item.get_closest_marker("slow")]
+    config.hook.pytest_deselected(items=slow)
+    items[:] = [item for item in items if not item.get_closest_marker("slow")]
+
 
 # No test fails because a machine is slow.
 settings.register_profile("untimed", deadline=None, suppress_health_check=[HealthCheck.too_slow])
@@ -114,8 +130,14 @@ SENTENCES = " ".join(
 
 
 def trained(kind: str, size: int = 2000) -> Tokenizer:
-    """A byte-level BPE tokenizer trained on the spot. kind: gpt2, neox (NFC, tokens for runs of spaces) or smollm2
-    (digits one by one)."""
+    """A byte-level BPE tokenizer, trained once a process; each caller gets a copy. kind: gpt2, neox (NFC, tokens for
+    runs of spaces) or smollm2 (digits one by one)."""
+    return Tokenizer.from_str(_trained(kind, size))
+
+
+@functools.cache
+def _trained(kind: str, size: int) -> str:
+    """The tokenizer in JSON."""
     tokenizer = Tokenizer(models.BPE())
     split: list = [pre_tokenizers.ByteLevel(add_prefix_space=False)]
     if kind == "smollm2":
@@ -132,7 +154,7 @@ def trained(kind: str, size: int = 2000) -> Tokenizer:
     if kind == "neox":
         tokenizer.normalizer = normalizers.NFC()
         tokenizer.add_tokens([AddedToken(" " * count, normalized=False) for count in range(24, 1, -1)])
-    return tokenizer
+    return tokenizer.to_str()
 
 
 @pytest.fixture(scope="session")

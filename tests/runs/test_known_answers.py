@@ -17,7 +17,7 @@ import pytest
 from bias_intervene.analysis.comparison import Comparison, compare
 from tests.conftest import run
 
-pytestmark = pytest.mark.processes
+pytestmark = pytest.mark.slow
 
 PLANTED = dict(
     zip(

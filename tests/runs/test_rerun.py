@@ -9,7 +9,7 @@ import pytest
 from bias_intervene.record import write_json
 from tests.conftest import NO_BENCHMARKS, TINY, run
 
-pytestmark = pytest.mark.processes
+pytestmark = pytest.mark.slow
 
 
 def test_a_run_again_is_identical_and_compare_says_so(tmp_path: Path, cache: Path):

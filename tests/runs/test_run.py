@@ -1,124 +1,20 @@
-"""Whole runs in processes of their own, as a user starts them: two arms, ranks, signals, kills, refusals."""
+"""Whole runs in processes of their own, as a user starts them: ranks, engines, refusals, other data."""
 
 import json
-import os
-import random
 import shutil
-import signal
 import subprocess
-import sys
-import time
 from pathlib import Path
 
-import psutil
 import pytest
 import torch
 from safetensors.torch import load_file, save_file
-from transformers import AutoModelForCausalLM, AutoTokenizer
 
 from bias_intervene.interventions.possessive import Possessives
 from bias_intervene.record import sha256_of_file
 from tests.conftest import NO_BENCHMARKS, TINY, curve, run
+from tests.helpers.whole_runs import QUICK, arm
 
-pytestmark = pytest.mark.processes
-
-QUICK = (*TINY, *NO_BENCHMARKS)
-
-
-@pytest.fixture(scope="module")
-def sweep(tmp_path_factory: pytest.TempPathFactory, cache: Path) -> Path:
-    """Control and intervention of the tiny demo."""
-    folder = tmp_path_factory.mktemp("sweep")
-    run(
-        "-m", "intervention=none,masculine_to_feminine", *TINY, f"hydra.sweep.dir={folder / 'both'}",
-        cwd=folder, cache=cache,
-    )  # fmt: skip
-    return folder / "both"
-
-
-def arm(sweep: Path, name: str) -> Path:
-    (found,) = [p.parent for p in sweep.glob("*/settings.json") if f"intervention-{name}_" in p.parent.name]
-    return found
-
-
-def test_a_run_directory_holds_what_the_readme_says(sweep: Path):
-    folder = arm(sweep, "masculine_to_feminine")
-    expected = (
-        ".hydra/config.yaml", "settings.json", "plan.json", "environment.json", "inputs.json", "audit.json",
-        "audit_samples.jsonl", "audit.html", "possessives.json",
-        "results.json", "record.json", "bias_intervene.log", "training/metrics.jsonl", "learning_rate.png",
-        "training/summary.json", "training/checkpoints/step20/model.safetensors",
-        "training/checkpoints/step20/manifest.json", "evals/step10/pronouns.parquet", "evals/step20/winobias.parquet",
-        "evals/step20/crows_pairs.parquet", "evals/published_step20/pronouns.parquet",
-    )  # fmt: skip
-    assert [name for name in expected if not (folder / name).exists()] == []
-    assert [p.name for p in folder.rglob("*.partial")] == []
-
-
-def test_the_record_says_what_was_done(sweep: Path):
-    record = json.loads((arm(sweep, "masculine_to_feminine") / "record.json").read_text())
-    assert (record["status"], record["arm"]) == ("complete", "masculine_to_feminine")
-    assert record["plan"]["rows"] == [40, 80]
-    assert record["audit"]["rows"] == 40
-    assert record["audit"]["num_swaps"] > 10
-    assert all("him" not in form.split(" -> ")[1] for form in record["audit"]["swaps"])
-    assert {"base_weights", "corpus", "tokenizer", "benchmarks"} <= set(record["fingerprints"])
-    assert record["audit"]["possessives"]["fingerprint"] == record["fingerprints"]["possessives"]
-    assert "his: too little text to fit its role" in record["audit"]["possessives"]["notices"][-1]
-    metrics = record["results"]["metrics"]
-    assert {m["step"] for m in metrics} == {10, 20}
-    assert {m["benchmark"] for m in metrics} == {"crows_pairs", "winobias", "pronouns", "perplexity"}
-    assert os.environ.get("HOME", "/root") not in json.dumps(record["environment"])
-
-
-def test_the_arms_start_from_the_same_weights_and_part(sweep: Path):
-    none, swapped = (arm(sweep, name) for name in ("none", "masculine_to_feminine"))
-    assert json.loads((none / "audit.json").read_text())["num_swaps"] == 0
-    bases = [json.loads((p / "record.json").read_text())["fingerprints"]["base_weights"] for p in (none, swapped)]
-    assert bases[0] == bases[1]
-    weights = [sha256_of_file(p / "training/checkpoints/step20/model.safetensors") for p in (none, swapped)]
-    assert weights[0] != weights[1]
-
-
-def test_the_comparison_is_in_the_sweeps_directory(sweep: Path, cache: Path):
-    rows = json.loads((sweep / "comparison.json").read_text())["rows"]
-    again = run(str(sweep), "--json", module="bias_intervene.compare", cwd=sweep, cache=cache)
-    assert json.loads(again.stdout)["rows"] == rows
-    (check,) = [
-        r for r in rows
-        if (r["metric"], r["subset"], r["protocol"]) == ("log_odds_she_he", "neutral", "prompts")
-        and r["arm"] == "masculine_to_feminine" and r["baseline_arm"] == "none"
-    ]  # fmt: skip
-    assert check["difference"] == pytest.approx(check["value"] - check["baseline"])
-    assert check["difference"] > 0.2
-    assert check["ci_low"] > 0
-
-
-def test_the_same_sweep_again_does_nothing(sweep: Path, cache: Path):
-    before = {p: p.stat().st_mtime_ns for p in sweep.glob("*/*.json")}
-    done = run(
-        "-m", "intervention=none,masculine_to_feminine", *TINY, f"hydra.sweep.dir={sweep}", cwd=sweep, cache=cache
-    )  # fmt: skip
-    assert done.stdout.count("complete already, nothing done") == 2
-    assert {p: p.stat().st_mtime_ns for p in sweep.glob("*/*.json")} == before
-
-
-def test_a_complete_directory_is_left_alone(sweep: Path, cache: Path):
-    folder = arm(sweep, "none")
-    before = {p: p.stat().st_mtime_ns for p in folder.rglob("*") if p.is_file() and p.suffix != ".log"}
-    done = run("intervention=none", *TINY, f"hydra.run.dir={folder}", cwd=sweep, cache=cache, check=1)
-    assert "holds a complete run" in done.stderr
-    assert "Traceback" not in done.stderr
-    assert {p: p.stat().st_mtime_ns for p in folder.rglob("*") if p.is_file() and p.suffix != ".log"} == before
-
-
-def test_a_directory_of_other_settings_is_refused(tmp_path: Path, sweep: Path, cache: Path):
-    folder = tmp_path / "run"
-    folder.mkdir()
-    for name in ("settings.json", "plan.json"):
-        (folder / name).write_bytes((arm(sweep, "none") / name).read_bytes())
-    done = run("intervention=none", *TINY, "seed=2", f"hydra.run.dir={folder}", cwd=tmp_path, cache=cache, check=1)
-    assert "seed: 1 -> 2" in done.stderr
+pytestmark = pytest.mark.slow
 
 
 def test_two_ranks_equal_one_rank_with_doubled_micro_batch(tmp_path: Path, cache: Path):
@@ -173,181 +69,6 @@ def test_bf16_keeps_the_checkpoints_own_fp32_weights(tmp_path: Path, cache: Path
     assert all(torch.equal(before[name], after[name]) for name in before)
 
 
-def start(folder: Path, cache: Path, *words: str) -> subprocess.Popen:
-    return subprocess.Popen(
-        [sys.executable, "-m", "bias_intervene", *QUICK, *words, f"hydra.run.dir={folder}"],
-        cwd=folder.parent,
-        env={**os.environ, "BIAS_INTERVENE_CACHE": str(cache)},
-        stdout=subprocess.DEVNULL,
-        stderr=subprocess.DEVNULL,
-    )
-
-
-LONG = (
-    "model.total_steps=400",
-    "model.checkpoint_interval=100",
-    "model.default_fraction=0.75",
-    "train.save_interval=7",
-)
-"""300 steps: long enough to be killed in the middle."""
-
-
-def wait_for_steps(folder: Path, count: int) -> None:
-    path = folder / "training" / "metrics.jsonl"
-    deadline = time.time() + 240
-    while time.time() < deadline:
-        if path.is_file() and len(path.read_text().splitlines()) >= count:
-            return
-        time.sleep(0.02)
-    raise AssertionError(f"{path} never reached {count} lines")
-
-
-def end(process: psutil.Process) -> None:
-    """kill -9 of the controller and everything below it."""
-    for victim in [*process.children(recursive=True), process]:
-        try:
-            victim.kill()
-        except psutil.NoSuchProcess:
-            continue
-
-
-@pytest.fixture(scope="module")
-def uninterrupted(tmp_path_factory: pytest.TempPathFactory, cache: Path) -> Path:
-    folder = tmp_path_factory.mktemp("uninterrupted") / "run"
-    run(*QUICK, *LONG, f"hydra.run.dir={folder}", cwd=folder.parent, cache=cache)
-    return folder
-
-
-def same_outcome(one: Path, other: Path) -> None:
-    name = "training/checkpoints/step400/model.safetensors"
-    assert sha256_of_file(one / name) == sha256_of_file(other / name)
-    for file in ("results.json", "audit.json", "audit_samples.jsonl"):
-        assert (one / file).read_text() == (other / file).read_text()
-    steps = [[(line["step"], line["loss"]) for line in curve(folder)] for folder in (one, other)]
-    assert steps[0] == steps[1]
-
-
-def test_killed_at_ten_random_moments_ends_the_same(tmp_path: Path, cache: Path):
-    """kill -9 of a rank, or of the controller, while starting, training or saving; two ranks."""
-    two = (*LONG, "train.num_processes=2", "train.micro_batch_rows=2")
-    reference, folder = tmp_path / "reference", tmp_path / "run"
-    run(*QUICK, *two, f"hydra.run.dir={reference}", cwd=tmp_path, cache=cache)
-    draw = random.Random(11)
-    kills = 0
-    for number in range(10):
-        process = start(folder, cache, *two)
-        controller = psutil.Process(process.pid)
-        if number % 2:
-            time.sleep(draw.uniform(0.5, 14))
-        else:
-            wait_for_steps(folder, 28 * (number // 2 + 1) + draw.randrange(28))
-        below = controller.children(recursive=True)
-        ranks = [child for child in below if child.ppid() != controller.pid]
-        (draw.choice(ranks) if ranks and draw.random() < 0.7 else controller).kill()
-        if process.wait(timeout=120) == 0:  # The rank had done its work, on a machine that is fast today.
-            break
-        kills += 1
-        _, alive = psutil.wait_procs(below, timeout=60)
-        assert alive == []
-        assert not (folder / "record.json").exists()
-    assert kills >= 5
-    if not (folder / "record.json").exists():
-        run(*QUICK, *two, f"hydra.run.dir={folder}", cwd=tmp_path, cache=cache)
-    same_outcome(folder, reference)
-
-
-@pytest.mark.parametrize(("ranks", "stage"), [(1, 0), (1, 1), (1, 2), (2, 0), (2, 2)])
-def test_resumed_is_bitwise_the_same_at_every_stage(tmp_path: Path, cache: Path, ranks: int, stage: int):
-    """ZeRO 1 with two ranks: the ten kills above."""
-    whole, resumed = tmp_path / "whole", tmp_path / "resumed"
-    words = (
-        *LONG, "evals.pronouns.enabled=false", f"train.zero_stage={stage}", f"train.num_processes={ranks}",
-        f"train.micro_batch_rows={4 // ranks}",
-    )  # fmt: skip
-    run(*QUICK, *words, f"hydra.run.dir={whole}", cwd=tmp_path, cache=cache)
-    process = start(resumed, cache, *words)
-    wait_for_steps(resumed, 40)
-    end(psutil.Process(process.pid))
-    process.wait()
-    run(*QUICK, *words, f"hydra.run.dir={resumed}", cwd=tmp_path, cache=cache)
-    assert json.loads((resumed / "training/summary.json").read_text())["steps_this_process"] < 300
-    same_outcome(resumed, whole)
-
-
-def test_nothing_is_trained_again_after_the_last_checkpoint(tmp_path: Path, cache: Path, uninterrupted: Path):
-    """As if killed between the last checkpoint and the summary."""
-    folder = tmp_path / "run"
-    shutil.copytree(uninterrupted, folder)
-    for name in (
-        "record.json",
-        "results.json",
-        "training/summary.json",
-        "audit.json",
-        "audit_samples.jsonl",
-        "audit.html",
-    ):
-        (folder / name).unlink()
-    run(*QUICK, *LONG, f"hydra.run.dir={folder}", cwd=tmp_path, cache=cache)
-    assert json.loads((folder / "training/summary.json").read_text())["steps_this_process"] == 0
-    same_outcome(folder, uninterrupted)
-
-
-@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT, signal.SIGUSR1])
-def test_a_signal_saves_and_ends_with_75(tmp_path: Path, cache: Path, uninterrupted: Path, number: int):
-    folder = tmp_path / "run"
-    process = start(folder, cache, *LONG)
-    wait_for_steps(folder, 30)
-    process.send_signal(number)
-    assert process.wait(timeout=120) == 75
-    last = curve(folder)[-1]["step"]
-    assert (folder / "training" / "checkpoints" / f"step{last + 1}" / "resume").is_dir()
-    run(*QUICK, *LONG, f"hydra.run.dir={folder}", cwd=tmp_path, cache=cache)
-    # The checkpoint the signal made is one more than an uninterrupted run has.
-    same_outcome(folder, uninterrupted)
-
-
-def test_ranks_end_with_a_killed_controller(tmp_path: Path, cache: Path, uninterrupted: Path):
-    folder = tmp_path / "run"
-    process = start(folder, cache, *LONG)
-    wait_for_steps(folder, 10)
-    below = psutil.Process(process.pid).children(recursive=True)
-    assert below
-    process.kill()
-    process.wait()
-    _, alive = psutil.wait_procs(below, timeout=60)
-    assert alive == []
-
-
-def test_an_altered_checkpoint_is_named_and_refused_or_passed_over(tmp_path: Path, cache: Path, uninterrupted: Path):
-    folder = tmp_path / "run"
-    process = start(folder, cache, *LONG, "train.keep_resumable=2")
-    wait_for_steps(folder, 20)
-    process.send_signal(signal.SIGTERM)
-    process.wait(timeout=120)
-    older, newer = sorted(folder.glob("training/checkpoints/step*/resume"), key=lambda p: int(p.parent.name[4:]))
-    victim = sorted(newer.rglob("*.pt"))[0]
-    victim.write_bytes(victim.read_bytes()[:-1] + b"x")
-    done = run(*QUICK, *LONG, f"hydra.run.dir={folder}", cwd=tmp_path, cache=cache, check=1)
-    assert f"{victim.name}: altered since it was saved" in done.stderr
-    done = run(*QUICK, *LONG, "train.on_damaged=previous", f"hydra.run.dir={folder}", cwd=tmp_path, cache=cache)
-    assert f"passed over: {victim}" in done.stderr
-    same_outcome(folder, uninterrupted)
-    assert not (older.parent / "resume").exists()
-
-
-def test_another_number_of_ranks_is_refused(tmp_path: Path, cache: Path, uninterrupted: Path):
-    """Optimizer states are cut by rank: going on with others would be another run."""
-    folder = tmp_path / "run"
-    folder.mkdir()
-    for name in ("settings.json", "plan.json"):
-        shutil.copy(uninterrupted / name, folder / name)
-    done = run(
-        *QUICK, *LONG, "train.num_processes=2", "train.micro_batch_rows=2", f"hydra.run.dir={folder}", cwd=tmp_path,
-        cache=cache, check=1,
-    )  # fmt: skip
-    assert "train.num_processes: 1 -> 2" in done.stderr
-
-
 def test_a_full_disk_is_said_and_leaves_earlier_checkpoints_whole(tmp_path: Path, cache: Path, sweep: Path):
     """On a tmpfs with room for some checkpoints: 300 kB each."""
     small = tmp_path / "small"
@@ -392,15 +113,6 @@ def test_a_loss_that_is_no_number_stops_before_the_update(tmp_path: Path, cache:
     assert not list(folder.glob("training/checkpoints/step*"))
 
 
-def test_an_exported_checkpoint_is_a_model_of_its_own(sweep: Path):
-    folder = arm(sweep, "masculine_to_feminine") / "training" / "checkpoints" / "step20"
-    model = AutoModelForCausalLM.from_pretrained(folder)
-    tokenizer = AutoTokenizer.from_pretrained(folder)
-    assert model.dtype == torch.float32
-    assert model(**tokenizer("He left.", return_tensors="pt")).logits.isfinite().all()
-    assert "altered by `masculine_to_feminine`" in (folder / "README.md").read_text()
-
-
 @pytest.mark.parametrize(
     ("words", "message"),
     [
@@ -426,25 +138,6 @@ def test_bad_input_is_a_message_and_leaves_nothing(tmp_path: Path, cache: Path, 
     assert "Traceback" not in done.stderr
     left = {p.name for p in folder.rglob("*")} if folder.exists() else set()
     assert left <= {"bias_intervene.log"}
-
-
-def test_a_directory_that_cannot_be_made(tmp_path: Path, cache: Path):
-    (tmp_path / "file").write_text("")
-    done = run("dry_run=true", f"hydra.run.dir={tmp_path / 'file' / 'run'}", cwd=tmp_path, cache=cache, check=1)
-    assert "the output directory cannot be made or written (Not a directory)" in done.stderr
-    assert "Traceback" not in done.stderr
-
-
-def test_dry_run_writes_the_plan_alone(tmp_path: Path, cache: Path):
-    done = run(
-        "model=6.9b", "intervention.fraction=0.07", "dry_run=true", f"hydra.run.dir={tmp_path / 'run'}",
-        cwd=tmp_path, cache=cache,
-    )  # fmt: skip
-    plan = json.loads((tmp_path / "run" / "plan.json").read_text())
-    assert (plan["repository"], plan["revision"]) == ("EleutherAI/pythia-6.9b-deduped", "step133000")
-    assert (plan["num_steps"], round(plan["realised_fraction"], 4)) == (10_000, 0.0699)
-    assert {p.name for p in (tmp_path / "run").iterdir()} <= {"plan.json", "bias_intervene.log"}
-    assert "step133000" in done.stdout
 
 
 def test_evaluation_only(tmp_path: Path, cache: Path):

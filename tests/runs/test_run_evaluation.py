@@ -13,7 +13,7 @@ from bias_intervene.record import read_json
 from bias_intervene.stages import __main__ as worker
 from tests.conftest import TINY, run
 
-pytestmark = pytest.mark.processes
+pytestmark = pytest.mark.slow
 TINY_EVALUATION = (*TINY, "model=demo", "intervention=none", "intervention.fraction=0", "evals.published_final=false")
 
 

@@ -16,7 +16,7 @@ import pytest
 from tests.conftest import NO_BENCHMARKS, TINY, run
 from tests.helpers import slurm
 
-pytestmark = pytest.mark.processes
+pytestmark = pytest.mark.slow
 
 JOBS = ("-m", "sweep=named", *TINY, *NO_BENCHMARKS)
 LONGER = ("model.total_steps=400", "train.save_interval=100")

@@ -59,7 +59,7 @@ def test_comparison(capsys: pytest.CaptureFixture[str]):
     assert found["ratio"] > 0
 
 
-@pytest.mark.processes
+@pytest.mark.slow
 @pytest.mark.parametrize("peer", ["bare", "plain"])
 def test_training(peer: str):
     """In a process of its own: it joins a process group."""

@@ -108,7 +108,7 @@ def torchrun(number: int) -> dict[str, str]:
     return TORCHRUN | {"RANK": str(number), "MASTER_ADDR": "localhost"}
 
 
-@pytest.mark.processes
+@pytest.mark.slow
 def test_two_machines_train_as_two_ranks_of_one(tmp_path: Path, cache: Path):
     one = tmp_path / "one"
     run(*QUICK, "train.num_processes=2", "train.micro_batch_rows=2", f"hydra.run.dir={one}", cwd=tmp_path, cache=cache)
@@ -121,13 +121,13 @@ def test_two_machines_train_as_two_ranks_of_one(tmp_path: Path, cache: Path):
         assert (two / "record.json").is_file()
 
 
-@pytest.mark.processes
+@pytest.mark.slow
 def test_a_failure_of_the_first_ends_the_second(tmp_path: Path, cache: Path):
     words = ("train.rendezvous=slurm", "intervention.possessives=absent.json")
     assert two_machines(tmp_path / "run", cache, [slurm(0), slurm(1)], *words) == [1, 1]
 
 
-@pytest.mark.processes
+@pytest.mark.slow
 def test_machines_without_a_common_directory_are_refused(tmp_path: Path, cache: Path):
     done = run(
         *QUICK, "train.num_nodes=2", "train.rendezvous=slurm", "train.micro_batch_rows=2", cwd=tmp_path, cache=cache,

@@ -7,6 +7,7 @@ a sweep is kept in its directory; a signal is handed back to whoever waited for 
 import contextlib
 import logging
 import os
+import re
 import signal
 import warnings
 from collections.abc import Iterable
@@ -18,7 +19,7 @@ from hydra.core.hydra_config import HydraConfig
 from hydra.errors import CompactHydraException
 from hydra.types import RunMode
 from omegaconf import DictConfig, OmegaConf
-from omegaconf.errors import OmegaConfBaseException
+from omegaconf.errors import InterpolationResolutionError, OmegaConfBaseException
 from rich.console import Console
 
 from bias_intervene import record
@@ -52,11 +53,18 @@ class UserError(CompactHydraException):
 
 def settings_of(config: DictConfig) -> Settings:
     """The composed configuration as checked settings. Raises `SettingsError`."""
-    missing = sorted(OmegaConf.missing_keys(config))
-    if missing:
-        raise SettingsError(f"{key}: must be given" for key in missing)
     try:
+        missing = sorted(OmegaConf.missing_keys(config))
+        if missing:
+            raise SettingsError(f"{key}: must be given" for key in missing)
         values: Any = OmegaConf.to_container(config, resolve=True, throw_on_missing=True)
+    except InterpolationResolutionError as error:
+        variable = re.search(r"Environment variable '(\w+)' not found", str(error))
+        if variable is None:
+            raise SettingsError([str(error).splitlines()[0]]) from None
+        raise SettingsError(
+            [f"{error.full_key}: must be given, or the environment variable {variable[1]} set"]
+        ) from None
     except OmegaConfBaseException as error:
         raise SettingsError([str(error).splitlines()[0]]) from None
     return read_settings(values)

@@ -14,7 +14,7 @@ from omegaconf import DictConfig
 from rich.console import Console
 
 from bias_intervene.app.job import hydra_main, show_comparison
-from bias_intervene.app.overrides import faults_of_overrides, jobs_of
+from bias_intervene.app.overrides import faults_of_overrides, hide_shared_bodies, jobs_of
 from bias_intervene.errors import BiasInterveneError, RunDirectoryError, SettingsError
 from bias_intervene.run import sweeps
 from bias_intervene.run.protocol import STOPPED
@@ -28,6 +28,7 @@ def main() -> None:
         faults = faults_of_overrides(words)
         if faults:
             refuse(str(SettingsError(faults)))
+    hide_shared_bodies()
     try:
         hydra_main()
         ended = 0

@@ -7,6 +7,7 @@ a sweep is kept in its directory; a signal is handed back to whoever waited for 
 import contextlib
 import logging
 import os
+import re
 import signal
 import warnings
 from collections.abc import Iterable
@@ -18,13 +19,12 @@ from hydra.core.hydra_config import HydraConfig
 from hydra.errors import CompactHydraException
 from hydra.types import RunMode
 from omegaconf import DictConfig, OmegaConf
-from omegaconf.errors import OmegaConfBaseException
+from omegaconf.errors import InterpolationResolutionError, OmegaConfBaseException
 from rich.console import Console
 
 from bias_intervene import record
 from bias_intervene.analysis.comparison import compare
 from bias_intervene.analysis.report import exports, terminal
-from bias_intervene.app.overrides import options_by_group
 from bias_intervene.errors import (
     BiasInterveneError,
     PlanError,
@@ -44,7 +44,6 @@ from bias_intervene.settings import Settings, conf_dir, read_settings
 log = logging.getLogger("bias_intervene")
 
 OmegaConf.register_new_resolver("directory_name", sweeps.directory_name, replace=True)
-OmegaConf.register_new_resolver("options_by_group", options_by_group, replace=True)
 # Our presets of launchers bear the names of the packages' own, and are to be held against their schemas. Said here and
 # not in `main`, because a launcher's processes compose their jobs anew.
 warnings.filterwarnings("ignore", message=r"\s*.hydra/launcher/\w+. is validated against ConfigStore schema")
@@ -56,11 +55,18 @@ class UserError(CompactHydraException):
 
 def settings_of(config: DictConfig) -> Settings:
     """The composed configuration as checked settings. Raises `SettingsError`."""
-    missing = sorted(OmegaConf.missing_keys(config))
-    if missing:
-        raise SettingsError(f"{key}: must be given" for key in missing)
     try:
+        missing = sorted(OmegaConf.missing_keys(config))
+        if missing:
+            raise SettingsError(f"{key}: must be given" for key in missing)
         values: Any = OmegaConf.to_container(config, resolve=True, throw_on_missing=True)
+    except InterpolationResolutionError as error:
+        variable = re.search(r"Environment variable '(\w+)' not found", str(error))
+        if variable is None:
+            raise SettingsError([str(error).splitlines()[0]]) from None
+        raise SettingsError(
+            [f"{error.full_key}: must be given, or the environment variable {variable[1]} set"]
+        ) from None
     except OmegaConfBaseException as error:
         raise SettingsError([str(error).splitlines()[0]]) from None
     return read_settings(values)

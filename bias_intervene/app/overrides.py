@@ -6,7 +6,9 @@ Enters: overrides as they were typed. Leaves: faults, a line each; the overrides
 import importlib.util
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
+from hydra._internal.config_loader_impl import ConfigLoaderImpl
 from hydra._internal.core_plugins.basic_sweeper import BasicSweeper
 from hydra.core.override_parser.overrides_parser import OverridesParser
 from hydra.core.override_parser.types import Override, ValueType
@@ -26,13 +28,21 @@ PLUGINS = {
 
 
 def options(group: str) -> list[str]:
-    """Names of the options of a group. Files whose names begin with _ are shared parts of the others."""
-    return sorted(path.stem for path in (Path(conf_dir()) / group).glob("[!_]*.yaml"))
+    """Names of the options of a group. A file whose name begins with `_` is a body that options share, no option."""
+    return sorted(path.stem for path in (Path(conf_dir()) / group).glob("*.yaml") if not path.stem.startswith("_"))
 
 
-def options_by_group() -> str:
-    """A line a group, for --help. Hydra's own list would hold the shared parts too."""
-    return "".join(f"{group}: {', '.join(options(group))}\n" for group in groups())
+def hide_shared_bodies() -> None:
+    """Keeps the bodies that options share (`_base.yaml`) out of Hydra's help, tab completion and messages.
+
+    Hydra lists every file of a group and has no setting for it, so its lister is wrapped.
+    """
+    listed = ConfigLoaderImpl.get_group_options
+
+    def shown(self: ConfigLoaderImpl, *words: Any, **named: Any) -> list[str]:
+        return [name for name in listed(self, *words, **named) if not name.startswith("_")]
+
+    ConfigLoaderImpl.get_group_options = shown  # type: ignore[method-assign]
 
 
 def groups() -> list[str]:

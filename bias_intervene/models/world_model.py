@@ -1,7 +1,8 @@
 """The generated world's own model: how it is pretrained, where it is kept, what it is before it has read anything.
 
-Enters: settings. Leaves: the settings of its pretraining run, the folder that run stands in, and a model with random
-weights. Promised: everything follows from the settings it depends on, so runs that share them share one pretraining.
+Input: settings, and conf/train/_world_pretraining.yaml. Output: the settings of its pretraining run, the folder of that
+run, and a model with random weights. Guarantees: the folder's name is a fingerprint of every setting the weights depend
+on, so runs that share these settings share one pretraining, and a changed setting never meets an old one's weights.
 torch and transformers are imported where they are used.
 """
 
@@ -9,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from bias_intervene.record import fingerprint
-from bias_intervene.settings import Settings, WorldModel, read_intervention
+from bias_intervene.settings import Settings, TrainSettings, WorldModel, option_values, read_intervention
 
 END_OF_TEXT = "<|endoftext|>"
 
@@ -20,7 +21,7 @@ def pretraining_settings(settings: Settings) -> Settings:
     Nothing of how the model is later continued enters but the device and the number of threads, on which its bits
     depend; so the arms of a sweep share one pretraining.
     """
-    model, train = settings.model, settings.train
+    model = settings.model
     assert isinstance(model, WorldModel)
     return settings.model_copy(
         update={
@@ -29,34 +30,7 @@ def pretraining_settings(settings: Settings) -> Settings:
             "data": settings.data.model_copy(update={"shuffle": False}),
             "model": model.model_copy(update={"step": 0, "default_fraction": 1.0}),
             "intervention": read_intervention("none", {}),
-            "train": train.model_copy(
-                update={
-                    "num_steps": None,
-                    "sequence_length": model.sequence_length,
-                    "global_batch_rows": model.batch_rows,
-                    "micro_batch_rows": model.batch_rows,
-                    "num_nodes": 1,
-                    "num_processes": 1,
-                    "rendezvous": "none",
-                    "precision": "fp32",
-                    "profile": "exact",
-                    "zero_stage": 1,
-                    "activation_checkpointing": False,
-                    "gpu_memory_gib": 80.0,
-                    "schedule": "original",
-                    "learning_rate": None,
-                    "rewarmup_steps": 0,
-                    "optimizer_warmup_steps": 0,
-                    "adam_beta1": 0.9,
-                    "adam_beta2": 0.95,
-                    "adam_epsilon": 1e-8,
-                    "weight_decay": 0.1,
-                    "gradient_clipping": 1.0,
-                    "save_interval": model.checkpoint_interval,
-                    "keep_resumable": 1,
-                    "on_damaged": "refuse",
-                }
-            ),
+            "train": _pretraining(model, device=settings.train.device, num_threads=settings.train.num_threads),
             "evals": settings.evals.model_copy(
                 update={
                     name: getattr(settings.evals, name).model_copy(update={"enabled": False})
@@ -65,6 +39,21 @@ def pretraining_settings(settings: Settings) -> Settings:
                 | {"steps": None, "harness_tasks": [], "harness_include_path": None}
             ),
             "tracking": settings.tracking.model_copy(update={"name": "none"}),
+        }
+    )
+
+
+def _pretraining(model: WorldModel, *, device: str, num_threads: int | None) -> TrainSettings:
+    """conf/train/_world_pretraining.yaml, with the rows and the length that the model says."""
+    return TrainSettings.model_validate(
+        {
+            **option_values("train", "_world_pretraining"),
+            "sequence_length": model.sequence_length,
+            "global_batch_rows": model.batch_rows,
+            "micro_batch_rows": model.batch_rows,
+            "save_interval": model.checkpoint_interval,
+            "device": device,
+            "num_threads": num_threads,
         }
     )
 

@@ -19,7 +19,14 @@ from bias_intervene.settings.evals import (
 )
 from bias_intervene.settings.intervention import InterventionName, InterventionSettings
 from bias_intervene.settings.model import FolderModel, GgufModel, HubModel, PythiaModel, WorldModel
-from bias_intervene.settings.reading import alternatives, conf_dir, known_keys, read_intervention, read_settings
+from bias_intervene.settings.reading import (
+    alternatives,
+    conf_dir,
+    known_keys,
+    option_values,
+    read_intervention,
+    read_settings,
+)
 from bias_intervene.settings.settings import Settings
 from bias_intervene.settings.tracking import TrackingSettings
 from bias_intervene.settings.train import TrainSettings
@@ -51,6 +58,7 @@ __all__ = [
     "alternatives",
     "conf_dir",
     "known_keys",
+    "option_values",
     "read_intervention",
     "read_settings",
 ]

@@ -35,16 +35,26 @@ def read_settings(values: dict[str, Any]) -> Settings:
 def read_intervention(name: str, values: dict[str, Any]) -> InterventionSettings:
     """One intervention by its name in conf/, with `values` in place of its defaults. Raises `SettingsError`."""
     folder = Path(conf_dir()) / "intervention"
-    names = sorted(path.stem for path in folder.glob("[!_]*.yaml"))
+    names = sorted(path.stem for path in folder.glob("*.yaml") if not path.stem.startswith("_"))
     if name not in names:
         raise SettingsError([f'intervention: found "{name}"; {did_you_mean(name, names)}'])
-    base, own = (yaml.safe_load((folder / f"{file}.yaml").read_text(encoding="utf8")) for file in ("_base", name))
-    defaults = {**base, **{key: value for key, value in own.items() if key != "defaults"}}
     try:
-        return InterventionSettings.model_validate({**defaults, **values})
+        return InterventionSettings.model_validate({**option_values("intervention", name), **values})
     except pydantic.ValidationError as error:
         faults = [{**fault, "loc": ("intervention", *fault["loc"])} for fault in error.errors()]
         raise SettingsError(describe(fault) for fault in faults) from None
+
+
+def option_values(group: str, name: str) -> dict[str, Any]:
+    """The values of conf/GROUP/NAME.yaml, composed with the shared bodies (`_NAME.yaml`) its defaults list names.
+
+    For options of plain values, which is what the groups intervention and train hold; Hydra is not needed for them.
+    """
+    body = yaml.safe_load((Path(conf_dir()) / group / f"{name}.yaml").read_text(encoding="utf8"))
+    values: dict[str, Any] = {}
+    for entry in body.pop("defaults", ["_self_"]):
+        values |= body if entry == "_self_" else option_values(group, entry)
+    return values
 
 
 def describe(fault: Any) -> str:

@@ -11,6 +11,7 @@ from safetensors.torch import load_file, save_file
 
 from bias_intervene.record import read_json
 from bias_intervene.stages import __main__ as worker
+from bias_intervene.stages import evaluate
 from tests.conftest import TINY, run
 
 pytestmark = pytest.mark.slow
@@ -114,7 +115,7 @@ def test_a_stop_signal_ends_an_evaluation_as_one_to_be_continued(tmp_path: Path,
     for name in ("settings.json", "plan.json"):
         shutil.copy(trajectory / name, tmp_path / name)
     kept = {number: signal.getsignal(number) for number in worker.STOP_SIGNALS}
-    monkeypatch.setitem(worker.STAGES, "evaluate", lambda *_: os.kill(os.getpid(), signal.SIGTERM))
+    monkeypatch.setattr(evaluate, "run", lambda *_: os.kill(os.getpid(), signal.SIGTERM))
     try:
         assert worker.main(["evaluate", str(tmp_path)]) == 0
     finally:

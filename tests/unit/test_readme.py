@@ -42,7 +42,8 @@ RUNS = [
 
 
 @pytest.mark.parametrize("words", RUNS, ids=" ".join)
-def test_its_runs_can_be_planned(words: list[str]):
+def test_its_runs_can_be_planned(words: list[str], monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setenv("BIAS_INTERVENE_DATA", "/data")
     """Keys exist, the whole composes, and every job of a sweep has a plan."""
     given = [w for w in words if "=" in w]
     assert overrides.faults_of_overrides(given) == []

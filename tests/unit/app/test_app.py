@@ -11,16 +11,17 @@ from hydra.core.override_parser.overrides_parser import OverridesParser
 
 from bias_intervene.app import overrides
 from bias_intervene.app.overrides import jobs_of_grids
-from bias_intervene.errors import PlanError
+from bias_intervene.errors import PlanError, SettingsError
 from bias_intervene.plan import make_plan
-from bias_intervene.settings import conf_dir
+from bias_intervene.settings import conf_dir, read_intervention
 from tests.conftest import REPOSITORY, composed
 
 CONF = Path(conf_dir())
 
 
 @pytest.mark.parametrize("path", sorted(CONF.glob("*/[!_]*.yaml")), ids=lambda p: f"{p.parent.name}={p.stem}")
-def test_every_shipped_option_composes(path: Path):
+def test_every_shipped_option_composes(path: Path, monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setenv("BIAS_INTERVENE_DATA", "/data")
     group, option = path.parent.name, path.stem
     more = {
         "model": {"local": ["model.path=x"], "hub": ["model.repository=x"]},
@@ -43,7 +44,8 @@ def test_every_shipped_option_composes(path: Path):
 
 
 @pytest.mark.parametrize("path", sorted(CONF.glob("experiment/*.yaml")), ids=lambda path: path.stem)
-def test_every_job_of_every_preset_can_be_planned(path: Path):
+def test_every_job_of_every_preset_can_be_planned(path: Path, monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setenv("BIAS_INTERVENE_DATA", "/data")
     preset = yaml.safe_load(path.read_text())
     assert path.read_text().splitlines()[1].endswith(("?", ".")), "a preset says which question it answers"
     sweeper = preset["hydra"]["sweeper"]
@@ -51,6 +53,24 @@ def test_every_job_of_every_preset_can_be_planned(path: Path):
     for job in jobs[:: max(1, len(jobs) // 40)]:
         plan = make_plan(composed(f"experiment={path.stem}", *job))
         assert plan.evaluated_steps or plan.published_steps
+
+
+@pytest.mark.parametrize("preset", ["smollm2", "smollm2_doses"])
+def test_a_preset_without_its_data_says_what_must_be_given(preset: str, monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.delenv("BIAS_INTERVENE_DATA", raising=False)
+    with pytest.raises(
+        SettingsError, match=r"data\.path: must be given, or the environment variable BIAS_INTERVENE_DATA"
+    ):
+        composed(f"experiment={preset}")
+    paths = ["data.path=p", "evals.winobias.path=w", "evals.crows_pairs.path=c.csv"]
+    assert composed(f"experiment={preset}", *paths).evals.winobias.path == "w"
+
+
+def test_shared_bodies_are_no_options():
+    assert overrides.faults_of_overrides(["model=_pythia", "train=_base"]) != []
+    assert not any(name.startswith("_") for group in overrides.groups() for name in overrides.options(group))
+    with pytest.raises(SettingsError, match="intervention"):
+        read_intervention("_base", {})
 
 
 @pytest.mark.parametrize(
@@ -113,3 +133,4 @@ def test_help_lists_groups_and_commands():
     )
     assert "intervention: both, feminine_to_masculine, masculine_to_feminine, neutral, none" in done.stdout
     assert "python -m bias_intervene.compare" in done.stdout
+    assert "_base" not in done.stdout

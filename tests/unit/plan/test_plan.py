@@ -164,11 +164,12 @@ def test_memory_falls_with_the_zero_stage():
 
 
 def test_pretraining_does_not_depend_on_how_the_model_is_continued():
-    ours = pretraining_settings(composed("model=demo", *TINY))
+    ours = pretraining_settings(composed("model=demo", *TINY, "sweep=x"))
     theirs = pretraining_settings(
         composed(
             "model=demo",
             *TINY,
+            "sweep=x",  # By default its name is the time of day.
             "intervention=both",
             "train.learning_rate=0.5",
             "train.zero_stage=2",

@@ -9,7 +9,7 @@ with length="shift", the row is laid anew and padded or cut at its end.
 How. One pass looks up a byte for each id and keeps the few that are pronouns. What the rule asks about their neighbours
 is a table over the vocabulary (`outcomes`); `language` and `roles` answer the two questions that reach further. The one
 in a thousand that tokens cannot answer (an acronym, a quote, half a character beside it) is put to the text rule on a
-decoded window, so speed never changes the answer. Where Numba is installed `kernel` decides the common case.
+decoded window, so speed never changes the answer.
 """
 
 from collections import Counter

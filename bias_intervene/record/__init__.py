@@ -1,4 +1,8 @@
-"""What a run leaves: files that appear whole, the record, the environment it ran in, its trackers."""
+"""The files of a run directory: written atomically, fingerprinted, and gathered into the record of a finished run.
+
+`files` writes and reads, `record` claims a directory and writes record.json, `environment` describes the machine and
+the installed versions, `tracking` copies numbers to TensorBoard or W&B.
+"""
 
 from bias_intervene.record.environment import describe_environment
 from bias_intervene.record.files import (

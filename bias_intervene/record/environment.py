@@ -1,9 +1,12 @@
-"""What a run runs on and from: accelerators, the energy they took, the revision of this code.
+"""The environment of a run: package versions, GPUs, the energy they used, the revision of this code.
 
-Enters: nothing. Leaves: names, joules, a revision; None for what this machine does not tell. Promised: nothing here
-touches torch or a device's settings, and nothing fails a run. Energy is NVML's counter of the visible GPUs (NVIDIA,
-`nvmlDeviceGetTotalEnergyConsumption`, millijoules since the driver was loaded; Volta and newer): a difference of two
-readings, which includes what others did on the same GPU meanwhile, and neither CPU nor memory.
+Energy is the difference of two readings of NVML's counter (`nvmlDeviceGetTotalEnergyConsumption`, millijoules since the
+driver was loaded; NVIDIA GPUs from Volta on). It covers the visible GPUs, not the CPU or its memory, and includes
+whatever other processes did on the same GPUs in between.
+
+Input: none.
+Output: names, joules and a revision, None where the machine does not provide one.
+Guarantees: torch is not imported, no device setting is changed, and a failure here never fails a run.
 """
 
 import importlib.metadata
@@ -14,16 +17,16 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-PACKAGES = (
+_PACKAGES = (
     "bias_intervene", "torch", "deepspeed", "transformers", "tokenizers", "datasets", "hydra-core", "omegaconf",
     "numpy", "scipy", "pydantic", "safetensors",
 )  # fmt: skip
 
 
 def describe_environment() -> dict[str, Any]:
-    """Versions, the code's revision and hardware: what a difference between two runs could come from."""
+    """Versions, revision of the code and hardware: the possible causes of a difference between two runs."""
     versions: dict[str, str | None] = {}
-    for name in PACKAGES:
+    for name in _PACKAGES:
         try:
             versions[name] = importlib.metadata.version(name)
         except importlib.metadata.PackageNotFoundError:
@@ -40,36 +43,45 @@ def describe_environment() -> dict[str, Any]:
 
 
 def gpus() -> list[str]:
-    """Names of the visible GPUs; none where there is no driver."""
-    return [str(nvml.nvmlDeviceGetName(device)) for nvml, device in devices()]
+    """Names of the visible GPUs; empty without a driver."""
+    return [str(nvml.nvmlDeviceGetName(device)) for nvml, device in _visible_devices()]
 
 
 def energy_joules() -> float | None:
-    """Energy that the visible GPUs have taken so far; None where they do not tell."""
-    read = devices()
+    """Energy used by the visible GPUs so far; None where they have no counter."""
+    devices = _visible_devices()
+    if not devices:
+        return None
     try:
-        return sum(nvml.nvmlDeviceGetTotalEnergyConsumption(device) for nvml, device in read) / 1000 if read else None
-    except Exception:  # NVML's own errors: a GPU too old to count, or out of reach in a container.
+        return sum(nvml.nvmlDeviceGetTotalEnergyConsumption(device) for nvml, device in devices) / 1000
+    except Exception:  # NVML's own errors: a GPU without a counter, or one not accessible from a container.
         return None
 
 
-def devices() -> list[tuple[Any, Any]]:
+def _visible_devices() -> list[tuple[Any, Any]]:
     """(NVML, handle) of each visible GPU."""
     try:
         import pynvml
 
         pynvml.nvmlInit()
-        chosen = visible(os.environ, count=pynvml.nvmlDeviceGetCount())
-        by = {True: pynvml.nvmlDeviceGetHandleByIndex, False: pynvml.nvmlDeviceGetHandleByUUID}
-        return [(pynvml, by[isinstance(name, int)](name)) for name in chosen]
-    except Exception:  # No NVML here, or none that works.
+        names = _visible_numbers(os.environ, count=pynvml.nvmlDeviceGetCount())
+        return [
+            (
+                pynvml,
+                pynvml.nvmlDeviceGetHandleByIndex(name)
+                if isinstance(name, int)
+                else pynvml.nvmlDeviceGetHandleByUUID(name),
+            )
+            for name in names
+        ]
+    except Exception:  # NVML is missing or does not work.
         return []
 
 
-def visible(environment: Mapping[str, str], *, count: int) -> list[int | str]:
-    """Numbers or UUIDs of the GPUs that CUDA_VISIBLE_DEVICES leaves; all of them without it.
+def _visible_numbers(environment: Mapping[str, str], *, count: int) -> list[int | str]:
+    """Numbers or UUIDs of the GPUs that CUDA_VISIBLE_DEVICES selects; all numbers where it is not set.
 
-    >>> visible({"CUDA_VISIBLE_DEVICES": "2,0"}, count=4)
+    >>> _visible_numbers({"CUDA_VISIBLE_DEVICES": "2,0"}, count=4)
     [2, 0]
     """
     words = environment.get("CUDA_VISIBLE_DEVICES")
@@ -79,7 +91,7 @@ def visible(environment: Mapping[str, str], *, count: int) -> list[int | str]:
 
 
 def revision() -> dict[str, Any] | None:
-    """The git revision of this code and whether files differ from it; None outside a checkout."""
+    """Git revision of this code and whether tracked files differ from it; None outside a checkout."""
     folder = Path(__file__).resolve().parent
 
     def git(*words: str) -> str:
@@ -89,7 +101,7 @@ def revision() -> dict[str, Any] | None:
 
     try:
         if not git("ls-files", "--", __file__):
-            return None  # Installed into a checkout of something else.
+            return None  # The package is installed inside the checkout of another project.
         return {"revision": git("rev-parse", "HEAD"), "modified": bool(git("status", "--porcelain", "-uno"))}
     except (OSError, subprocess.SubprocessError):
         return None

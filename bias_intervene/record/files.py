@@ -1,7 +1,9 @@
-"""Files that appear whole or not at all, and fingerprints of their content.
+"""Atomic writing of files and folders, and fingerprints of content.
 
-Enters: values and folders. Leaves: files. Promised: a file written here is there whole or not at all (temporary name,
-fsync, rename), also after kill -9 or on a full disk; a fingerprint depends on content only.
+Input: values and folders.
+Output: files.
+Guarantees: a file or folder written here is complete or absent (temporary name, fsync, rename), also after kill -9 or
+on a full disk. A fingerprint depends on content only, never on a path or a time.
 """
 
 import contextlib
@@ -10,7 +12,7 @@ import json
 import os
 import shutil
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Generator
 from pathlib import Path
 from typing import Any
 
@@ -18,12 +20,12 @@ from bias_intervene.errors import RunDirectoryError
 
 
 def write_json(path: Path, value: object) -> None:
-    """Writes JSON whole or not at all."""
+    """Writes JSON atomically."""
     write_bytes(path, (json.dumps(value, indent=2, ensure_ascii=False) + "\n").encode())
 
 
 def write_bytes(path: Path, content: bytes) -> None:
-    """Writes `content` to a temporary file beside `path`, forces it to disk and renames it."""
+    """Writes `content` to a temporary file beside `path`, flushes it to disk and renames it to `path`."""
     path.parent.mkdir(parents=True, exist_ok=True)
     handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
     try:
@@ -39,10 +41,10 @@ def write_bytes(path: Path, content: bytes) -> None:
 
 
 @contextlib.contextmanager
-def whole_folder(path: Path) -> Iterator[Path]:
-    """A temporary folder that becomes `path` when the block ends well, and vanishes when it does not.
+def whole_folder(path: Path) -> Generator[Path]:
+    """A temporary folder that is renamed to `path` if the block succeeds, and removed if it raises.
 
-    A folder already at `path` is replaced; one left by a killed process is cleared on the next attempt.
+    A folder already at `path` is replaced. A temporary folder left by a killed process is removed by the next attempt.
     """
     partial = path.with_name(f".{path.name}.partial")
     shutil.rmtree(partial, ignore_errors=True)
@@ -56,7 +58,7 @@ def whole_folder(path: Path) -> Iterator[Path]:
 
 
 def settle_folder(partial: Path, path: Path) -> None:
-    """Forces every file below `partial` to disk and renames the folder to `path`."""
+    """Flushes every file below `partial` to disk and renames the folder to `path`."""
     for file in sorted(partial.rglob("*")):
         if file.is_file():
             with file.open("rb") as handle:
@@ -72,7 +74,7 @@ def settle_folder(partial: Path, path: Path) -> None:
 
 
 def read_json(path: Path) -> Any:
-    """JSON of `path`. Raises `RunDirectoryError` naming the file when it is not JSON."""
+    """The JSON value in `path`. Raises `RunDirectoryError` naming the file if it is not JSON."""
     try:
         return json.loads(path.read_text(encoding="utf8"))
     except (UnicodeDecodeError, json.JSONDecodeError) as error:
@@ -80,7 +82,7 @@ def read_json(path: Path) -> Any:
 
 
 def read_lines(path: Path) -> list[Any]:
-    """JSON lines of `path`, but for a last one that was cut by a kill."""
+    """The values of a JSON lines file, without a last line that was cut off by a kill."""
     values: list[Any] = []
     for line in path.read_text(encoding="utf8").splitlines():
         with contextlib.suppress(json.JSONDecodeError):
@@ -89,7 +91,7 @@ def read_lines(path: Path) -> list[Any]:
 
 
 def append_line(path: Path, value: object) -> None:
-    """Adds a line of JSON."""
+    """Appends one line of JSON."""
     with path.open("a", encoding="utf8") as file:
         file.write(json.dumps(value) + "\n")
 

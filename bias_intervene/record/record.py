@@ -1,14 +1,15 @@
 """The record from which a run can be repeated and compared.
 
-Enters: what the stages left in a run directory. Leaves: record.json, written last, so its presence means complete.
-Promised: nothing of the environment but versions and hardware is kept, no variables, no user names.
+Input: the files that the stages wrote into a run directory.
+Output: record.json. It is written last, so its presence means that the run is complete.
+Guarantees: of the environment only versions and hardware are recorded, no environment variables and no user names.
 """
 
 import contextlib
 import os
 from collections.abc import Generator, Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 from bias_intervene.errors import RunDirectoryError, StageError
 from bias_intervene.record.environment import describe_environment
@@ -16,20 +17,20 @@ from bias_intervene.record.files import fingerprint, read_json, read_lines, writ
 
 SCHEMA = 2
 STAGES = "stages.jsonl"
-"""One line an attempt at a stage: when, for how long, how it ended, the GPUs' energy."""
-# What may differ between a run and its continuation in the same directory without making it another run.
-WITHOUT_EFFECT = (
+"""File with one line per attempt at a stage: when, how long, how it ended, the energy of the GPUs."""
+_WITHOUT_EFFECT = (
     "dry_run", "cache_dir", "tracking", "experiment", "sweep", "objective", "train.keep_resumable", "train.on_damaged",
 )  # fmt: skip
+"""Keys and groups of keys that do not influence results: a run may be continued with other values of them."""
 
 
 def is_complete(run_dir: Path) -> bool:
-    """True where a record stands."""
+    """Whether the run in this directory is complete: record.json exists."""
     return (run_dir / "record.json").is_file()
 
 
 def is_complete_run_of(run_dir: Path, settings: dict[str, Any]) -> bool:
-    """True where a record stands and its settings are these, as far as they have an effect."""
+    """Whether the directory holds a complete run of these settings, keys without effect ignored."""
     return is_complete(run_dir) and not differences(read_json(run_dir / "settings.json"), settings)
 
 
@@ -70,7 +71,7 @@ def open_run(run_dir: Path, *, settings: dict[str, Any], plan: dict[str, Any]) -
 
 
 def differences(before: Mapping[str, Any], after: Mapping[str, Any]) -> list[str]:
-    """Lines "key: before -> after" for every dotted key that has an effect and differs."""
+    """Lines "key: before -> after" for every dotted key that differs and has an effect."""
     flat_before, flat_after = flatten(before), flatten(after)
     return [
         f"{key}: {flat_before.get(key)!r} -> {flat_after.get(key)!r}"
@@ -80,12 +81,12 @@ def differences(before: Mapping[str, Any], after: Mapping[str, Any]) -> list[str
 
 
 def has_effect(key: str) -> bool:
-    """Whether another value of a dotted key makes another run."""
-    return not any(key == name or key.startswith(f"{name}.") for name in WITHOUT_EFFECT)
+    """Whether the value of a dotted key influences the results of a run."""
+    return not any(key == name or key.startswith(f"{name}.") for name in _WITHOUT_EFFECT)
 
 
 def flatten(values: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
-    """Nested mappings as one with dotted keys.
+    """Nested mappings as one mapping with dotted keys.
 
     >>> flatten({"a": {"b": 1}, "c": [2]})
     {'a.b': 1, 'c': [2]}
@@ -100,11 +101,11 @@ def flatten(values: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
 
 
 def without_home(value: Any) -> Any:
-    """The same JSON, the user's home written as ~ wherever a string names it, so that no user's name is published."""
+    """The same JSON value with the path of the user's home replaced by ~, so that no user name is published."""
     if isinstance(value, dict):
-        return {key: without_home(one) for key, one in value.items()}
+        return {key: without_home(item) for key, item in cast(dict[str, Any], value).items()}
     if isinstance(value, list):
-        return [without_home(one) for one in value]
+        return [without_home(item) for item in cast(list[Any], value)]
     home = str(Path.home())
     if value == home:
         return "~"
@@ -112,39 +113,39 @@ def without_home(value: Any) -> Any:
 
 
 def write_no_results(run_dir: Path) -> None:
-    """results.json without a metric: nothing was to be scored."""
+    """Writes a results.json without metrics, for a run that evaluates nothing."""
     write_json(run_dir / "results.json", {"schema": 1, "metrics": [], "published": []})
 
 
 def write_record(run_dir: Path) -> None:
-    """Gathers what the stages left into record.json."""
+    """Writes record.json from the files of the stages."""
     write_json(run_dir / "record.json", gather(run_dir))
 
 
 def gather(run_dir: Path) -> dict[str, Any]:
-    """What the stages left."""
+    """The content of record.json, gathered from the files of the stages."""
 
-    def part(name: str) -> Any:
+    def content(name: str) -> Any:
         return read_json(run_dir / name) if (run_dir / name).is_file() else None
 
-    settings, plan = part("settings.json"), part("plan.json")
-    inputs = part("inputs.json") or {}
+    settings, plan = content("settings.json"), content("plan.json")
+    inputs: dict[str, Any] = content("inputs.json") or {}
     return {
         "schema": SCHEMA,
         "status": "complete",
         "arm": plan["arm"],
         "settings": without_home(settings),
         "plan": without_home(plan),
-        "environment": part("environment.json"),
+        "environment": content("environment.json"),
         "stages": read_lines(run_dir / STAGES) if (run_dir / STAGES).is_file() else [],
         "fingerprints": {
             "settings": fingerprint({k: v for k, v in flatten(settings).items() if has_effect(k)}),
             **inputs.get("fingerprints", {}),
-            **(part("evals/fingerprints.json") or {}),
+            **(content("evals/fingerprints.json") or {}),
         },
-        "training": part("training/summary.json"),
-        "audit": part("audit.json"),
+        "training": content("training/summary.json"),
+        "audit": content("audit.json"),
         "benchmarks": inputs.get("benchmarks"),
-        "results": part("results.json"),
-        "manipulation_check": part("manipulation_check.json"),
+        "results": content("results.json"),
+        "manipulation_check": content("manipulation_check.json"),
     }

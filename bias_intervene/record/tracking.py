@@ -1,9 +1,12 @@
-"""What a run tells an experiment tracker: TensorBoard or W&B, if asked.
+"""Copies the numbers of a run to an experiment tracker, TensorBoard or W&B, if one is configured.
 
-Enters: numbers by name and step, from the training and, in another process, from the evaluation. Leaves: one run in the
-tracker, whatever the number of processes and restarts: its identity is kept in the run directory. Promised: a tracker
-gets copies only, results.json and metrics.jsonl are the results; a package that is missing is said before any work;
-evaluations of earlier steps are taken although training has gone on, so steps are an axis of ours and not W&B's own.
+Evaluation runs after training and logs earlier steps, which W&B's own step counter would drop; the step is therefore
+logged as a metric of its own.
+
+Input: numbers by name and step, from the training process and, later, from the evaluation process.
+Output: one run in the tracker, however many processes and restarts it took: its id is stored in the run directory.
+Guarantees: a tracker receives copies only; the results are results.json and metrics.jsonl. A missing package is
+reported before any work.
 """
 
 import uuid
@@ -12,99 +15,99 @@ from pathlib import Path
 from typing import Any, Protocol
 
 from bias_intervene.errors import BiasInterveneError
-from bias_intervene.record.record import read_json, write_json
+from bias_intervene.record.files import read_json, write_json
 from bias_intervene.settings import TrackingSettings
 
 
 class Tracker(Protocol):
-    """Takes numbers."""
+    """Receives numbers."""
 
     def log(self, step: int, values: Mapping[str, float]) -> None:
-        """Numbers at a step, by names with slashes."""
+        """Logs numbers at a step, by names with slashes."""
         ...
 
     def close(self) -> None:
-        """Everything logged is kept."""
+        """Writes out everything that was logged."""
         ...
 
 
 class NoTracker:
-    """The files of the run directory are enough."""
+    """No tracker: the files of the run directory only."""
 
     def log(self, step: int, values: Mapping[str, float]) -> None:
-        """Nothing to do."""
+        """Does nothing."""
 
     def close(self) -> None:
-        """Nothing to do."""
+        """Does nothing."""
 
 
-class TensorBoard:
-    """Scalars under tensorboard/."""
+class _TensorBoard:
+    """Writes scalars under tensorboard/."""
 
     def __init__(self, run_dir: Path):
         try:
             from torch.utils.tensorboard import SummaryWriter
         except ImportError:
-            raise missing("tensorboard") from None
+            raise _missing_package("tensorboard") from None
         self._writer = SummaryWriter(str(run_dir / "tensorboard"))
 
     def log(self, step: int, values: Mapping[str, float]) -> None:
-        """One scalar a name."""
+        """Writes one scalar per name."""
         for name, value in values.items():
             self._writer.add_scalar(name, value, step)
 
     def close(self) -> None:
-        """Ends the event file."""
+        """Closes the event file."""
         self._writer.close()
 
 
-class WandB:
-    """A W&B run; offline it is a folder under wandb/ to sync later."""
+class _WandB:
+    """A W&B run; in offline mode a folder under wandb/ to sync later."""
 
     def __init__(self, run_dir: Path, tracking: TrackingSettings):
         try:
             import wandb
         except ImportError:
-            raise missing("wandb") from None
-        kept = run_dir / "wandb" / "run.json"
-        if not kept.is_file():
-            write_json(kept, {"id": uuid.uuid4().hex[:12]})
+            raise _missing_package("wandb") from None
+        id_path = run_dir / "wandb" / "run.json"
+        if not id_path.is_file():
+            write_json(id_path, {"id": uuid.uuid4().hex[:12]})
         self._run = wandb.init(
             project=tracking.project, mode=tracking.mode, dir=str(run_dir), name=run_dir.name,
-            id=read_json(kept)["id"], resume="allow",
+            id=read_json(id_path)["id"], resume="allow",
         )  # fmt: skip
         self._run.define_metric("step")
         self._run.define_metric("*", step_metric="step")
 
     def log(self, step: int, values: Mapping[str, float]) -> None:
-        """All of them at once."""
+        """Logs all values in one call."""
         self._run.log({"step": step, **values})
 
     def close(self) -> None:
-        """Ends the run; the same id goes on with it."""
+        """Ends the process's part of the run; a later process continues it under the same id."""
         self._run.finish()
 
 
-def missing(package: str) -> BiasInterveneError:
-    """The tracker's package is not installed."""
+def _missing_package(package: str) -> BiasInterveneError:
+    """The error for a tracker whose package is not installed."""
     return BiasInterveneError(
         f'tracking={package}: the package is not installed; run `pip install "bias_intervene[{package}]"`'
     )
 
 
 def open_tracker(run_dir: Path, tracking: TrackingSettings) -> Tracker:
-    """The tracker asked for."""
+    """The tracker that the settings name."""
     match tracking.name:
         case "none":
             return NoTracker()
         case "tensorboard":
-            return TensorBoard(run_dir)
+            return _TensorBoard(run_dir)
         case "wandb":
-            return WandB(run_dir, tracking)
+            return _WandB(run_dir, tracking)
 
 
 def log_results(tracker: Tracker, metrics: Sequence[Mapping[str, Any]]) -> None:
-    """The rows of results.json, as eval/BENCHMARK/PROTOCOL/SUBSET/METRIC."""
+    """Logs the rows of results.json as eval/BENCHMARK/PROTOCOL/SUBSET/METRIC."""
     by_step: dict[int, dict[str, float]] = {}
     for row in metrics:
         name = "/".join(["eval", *(row[part] for part in ("benchmark", "protocol", "subset", "metric"))])
@@ -114,12 +117,12 @@ def log_results(tracker: Tracker, metrics: Sequence[Mapping[str, Any]]) -> None:
 
 
 def log_audit(tracker: Tracker, audit: Mapping[str, Any], *, step: int) -> None:
-    """What the swap did, as audit/..., at the last step."""
-    plain = {
+    """Logs the audit of the intervention as audit/..., at the last step."""
+    totals = {
         f"audit/{name}": audit[name]
         for name in ("num_swaps", "rows_changed", "rows", "dose")
         if audit.get(name) is not None
     }
     forms = {f"audit/swaps/{form}": count for form, count in audit["swaps"].items()}
     skipped = {f"audit/skipped/{reason}": count for reason, count in audit["skipped"].items()}
-    tracker.log(step, plain | forms | skipped)
+    tracker.log(step, totals | forms | skipped)

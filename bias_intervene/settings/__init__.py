@@ -1,4 +1,11 @@
-"""Every key a user can set, checked once at the door."""
+"""Every key a user can set, its type and bound, and the one place where they are checked.
+
+There is one module per group of `conf/`; `settings` puts the groups together and `reading` checks plain values.
+
+Input: plain JSON values, as Hydra composed them or as a settings.json holds them.
+Output: frozen `Settings`, or a `SettingsError` that lists every fault by its dotted key.
+Guarantees: after this package no value is checked or converted again.
+"""
 
 from bias_intervene.settings.data import (
     CorpusData,

@@ -1,4 +1,9 @@
-"""What all settings share: bounded numbers, and a base that is frozen, strict and closed."""
+"""Number types with bounds, and the base class of all groups of settings.
+
+Input: values of a group. Output: none of its own; the groups inherit from it.
+Guarantees: a model that derives from `Checked` cannot be altered, converts nothing ("3" is not 3), and refuses keys it
+does not list.
+"""
 
 from typing import Annotated
 
@@ -12,6 +17,6 @@ Share = Annotated[float, Field(ge=0, le=1)]
 
 
 class Checked(BaseModel):
-    """Frozen, strict, closed: the manner of every group below."""
+    """Base of every group: immutable, without conversion of types, without unknown keys."""
 
     model_config = ConfigDict(frozen=True, strict=True, extra="forbid", protected_namespaces=())

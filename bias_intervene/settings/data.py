@@ -1,4 +1,8 @@
-"""Settings of the group data: where the rows come from."""
+"""Settings of the group data: where the rows come from.
+
+Input: the values of conf/data/*.yaml. Output: one model per kind of corpus, chosen by `kind`.
+Guarantees: a key that the chosen kind does not have is refused.
+"""
 
 from typing import Annotated, Literal
 
@@ -30,22 +34,22 @@ class WorldData(Checked):
     )
 
 
-class OwnData(Checked):
-    """What is asked of every corpus of one's own."""
+class _TextCorpusData(Checked):
+    """Keys that every corpus of the user's own has."""
 
     shuffle: StrictBool = Field(description="Order rows by a permutation drawn from `seed`.")
     allow_repeats: StrictBool = Field(description="Read the corpus again when it is too short.")
     heldout_rows: NonNegativeInt = Field(description="Last rows, kept out of training for the check.")
 
 
-class TextData(OwnData):
+class TextData(_TextCorpusData):
     """Plain text: a file or a folder of .txt or .txt.gz, one document a file."""
 
     kind: Literal["text"]
     path: StrictStr = Field(description="File or folder.")
 
 
-class JsonlData(OwnData):
+class JsonlData(_TextCorpusData):
     """JSON lines: a file or a folder of .jsonl or .jsonl.gz, one document a line."""
 
     kind: Literal["jsonl"]
@@ -53,7 +57,7 @@ class JsonlData(OwnData):
     field: StrictStr = Field(description="Key that holds the text.")
 
 
-class HubData(OwnData):
+class HubData(_TextCorpusData):
     """A data set of the Hugging Face hub (or a local folder in its format), one document an example."""
 
     kind: Literal["hub"]
@@ -64,7 +68,7 @@ class HubData(OwnData):
     field: StrictStr = Field(description="Column that holds the text.")
 
 
-class IndexedData(OwnData):
+class IndexedData(_TextCorpusData):
     """Rows of one length in Megatron's format, as `python -m bias_intervene.data write` leaves them."""
 
     kind: Literal["indexed"]

@@ -1,7 +1,8 @@
-"""Reading settings: plain values in, checked settings or every fault out.
+"""Checks plain values and returns settings, or one error that lists every fault.
 
-Enters: values as Hydra composed them, as a settings.json holds them, or as the preview was given them. Leaves: frozen
-settings. Promised: a fault is told by its dotted key, with what was found and what is allowed, all of them at once.
+Input: values as Hydra composed them, as a settings.json holds them, or as they were given to the preview.
+Output: frozen settings.
+Guarantees: every fault is listed by its dotted key, with the value found and the values allowed, all in one error.
 """
 
 import types
@@ -18,22 +19,22 @@ from bias_intervene.settings.settings import InterventionSettings, Settings
 
 
 def conf_dir() -> str:
-    """The folder of the YAML files: inside the package in a wheel, beside it in a checkout."""
+    """Path of the YAML files: inside the package in an installed wheel, beside the package in a checkout."""
     package = Path(__file__).resolve().parent.parent
     inside, beside = package / "conf", package.parent / "conf"
     return str(inside if inside.is_dir() else beside)
 
 
 def read_settings(values: dict[str, Any]) -> Settings:
-    """Checks composed values. Raises `SettingsError` with every fault by its dotted key."""
+    """The settings that composed values describe. Raises `SettingsError` with every fault by its dotted key."""
     try:
         return Settings.model_validate(values)
     except pydantic.ValidationError as error:
-        raise SettingsError(describe(fault) for fault in error.errors()) from None
+        raise SettingsError(_describe(fault) for fault in error.errors()) from None
 
 
 def read_intervention(name: str, values: dict[str, Any]) -> InterventionSettings:
-    """One intervention by its name in conf/, with `values` in place of its defaults. Raises `SettingsError`."""
+    """The intervention of that name in conf/, its defaults overridden by `values`. Raises `SettingsError`."""
     folder = Path(conf_dir()) / "intervention"
     names = sorted(path.stem for path in folder.glob("*.yaml") if not path.stem.startswith("_"))
     if name not in names:
@@ -42,7 +43,7 @@ def read_intervention(name: str, values: dict[str, Any]) -> InterventionSettings
         return InterventionSettings.model_validate({**option_values("intervention", name), **values})
     except pydantic.ValidationError as error:
         faults = [{**fault, "loc": ("intervention", *fault["loc"])} for fault in error.errors()]
-        raise SettingsError(describe(fault) for fault in faults) from None
+        raise SettingsError(_describe(fault) for fault in faults) from None
 
 
 def option_values(group: str, name: str) -> dict[str, Any]:
@@ -57,19 +58,19 @@ def option_values(group: str, name: str) -> dict[str, Any]:
     return values
 
 
-def describe(fault: Any) -> str:
-    """One line for one pydantic error: dotted key, what was found, what is allowed."""
-    tags = {tag for _, tag in walk_keys(Settings, "")}
+def _describe(fault: Any) -> str:
+    """One line for one pydantic error: the dotted key, the value found, the values allowed."""
+    tags = {tag for _, tag in _walk_keys(Settings, "")}
     parts = [str(part) for part in fault["loc"]]
-    # pydantic puts a union's discriminator value into the path: model.world.step is the user's model.step.
+    # pydantic puts the discriminator of a union into the path: model.world.step is what the user calls model.step.
     variant = parts.pop(1) if len(parts) > 2 and parts[0] in {"model", "data"} and parts[1] in tags else None
     key = ".".join(parts)
     if fault["type"] == "extra_forbidden":
         kind = f" for {parts[0]}.kind={variant}" if variant else ""
         siblings = known_keys(parts[0], variant) if len(parts) > 1 else known_keys()
         prefix = ".".join(parts[:-1]) + "." if len(parts) > 1 else ""
-        near = [name.removeprefix(prefix) for name in siblings if name.startswith(prefix)]
-        return f"{key}: no such key{kind}; {did_you_mean(parts[-1], near)}"
+        allowed = [name.removeprefix(prefix) for name in siblings if name.startswith(prefix)]
+        return f"{key}: no such key{kind}; {did_you_mean(parts[-1], allowed)}"
     if fault["type"] == "missing":
         return f"{key}: missing"
     message = fault["msg"].removeprefix("Value error, ")
@@ -77,17 +78,17 @@ def describe(fault: Any) -> str:
 
 
 def known_keys(group: str | None = None, variant: str | None = None) -> list[str]:
-    """Dotted names of every key, of one group, or of one variant of a group."""
+    """Dotted names of all keys, of the keys of one group, or of those of one variant of a group."""
     keys = [
         key
-        for key, tag in walk_keys(Settings, "")
+        for key, tag in _walk_keys(Settings, "")
         if (group is None or key.split(".")[0] == group) and (variant is None or tag in {None, variant})
     ]
     return sorted(set(keys))
 
 
-def walk_keys(model: type[BaseModel], prefix: str, tag: str | None = None) -> list[tuple[str, str | None]]:
-    """(dotted key, discriminator value it belongs to or None) of every leaf below `model`."""
+def _walk_keys(model: type[BaseModel], prefix: str, tag: str | None = None) -> list[tuple[str, str | None]]:
+    """(dotted key, value of `kind` that it belongs to, or None) of every leaf below `model`."""
     keys: list[tuple[str, str | None]] = []
     for name, field in model.model_fields.items():
         variants = [t for t in alternatives(field.annotation) if issubclass(t, BaseModel)]
@@ -96,12 +97,12 @@ def walk_keys(model: type[BaseModel], prefix: str, tag: str | None = None) -> li
         for variant in variants:
             kind = variant.model_fields.get("kind") if len(variants) > 1 else None
             value = typing.get_args(kind.annotation)[0] if kind else tag
-            keys += walk_keys(variant, f"{prefix}{name}.", value)
+            keys += _walk_keys(variant, f"{prefix}{name}.", value)
     return keys
 
 
 def alternatives(annotation: Any) -> list[type]:
-    """The classes an annotation allows, unions taken apart."""
+    """The classes that an annotation allows: the members of a union, or the one class."""
     if typing.get_origin(annotation) in {typing.Union, types.UnionType}:
         return [t for part in typing.get_args(annotation) for t in alternatives(part)]
     return [annotation] if isinstance(annotation, type) else []

@@ -1,13 +1,13 @@
-"""Every key a user can set: its type, its bound, one sentence on it.
+"""`Settings`: the groups of settings in one model, each key with its type, its bound and one sentence.
 
-Enters: plain JSON, as composed and resolved by Hydra (or read back from a run's settings.json). Leaves: one frozen
-`Settings`, by way of `checking`. Promised: a key that is not listed here, a value of the wrong type or out of bounds is
-refused before any work, and all faults are reported at once by their dotted key; nothing is coerced in silence ("3" is
-not 3).
+Defaults are in conf/ only: no field here has one, so a key that is missing from the YAML is a fault too. `model.kind`
+and `data.kind` choose which keys exist, so that `model.deduped=false` for a model without such variants is refused and
+not ignored.
 
-Defaults live in conf/, one home for each: no field here has one, so a key missing from the YAML is a fault too.
-What a group's option means is told by its discriminator: `model.kind` and `data.kind` choose which keys exist,
-so that `model.deduped=false` for a model that has no such variants is refused and not ignored.
+Input: plain JSON, as composed and resolved by Hydra, or read back from a run's settings.json (`reading.read_settings`).
+Output: one frozen `Settings`.
+Guarantees: an unknown key, a value of the wrong type or a value out of bounds is refused before any work, and all
+faults are reported at once. No value is converted silently: "3" is not 3.
 """
 
 from pathlib import Path
@@ -46,9 +46,9 @@ class Settings(Checked):
 
     @property
     def cache(self) -> Path:
-        """The cache folder, with ~ expanded."""
+        """Path of the cache folder, with ~ expanded."""
         return Path(self.cache_dir).expanduser()
 
     def to_json(self) -> dict[str, Any]:
-        """The settings as settings.json holds them; `read` takes them back."""
+        """The settings as settings.json holds them; `read_settings` reads them back."""
         return self.model_dump(mode="json")

@@ -1,4 +1,8 @@
-"""Settings of the group tracking."""
+"""Settings of the group tracking: whether a run also reports to an experiment tracker, and to which.
+
+Input: the values of conf/tracking/*.yaml. Output: `TrackingSettings`.
+Guarantees: nothing here changes a result.
+"""
 
 from typing import Literal
 

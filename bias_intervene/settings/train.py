@@ -1,4 +1,8 @@
-"""Settings of the group train: how the continued pretraining runs."""
+"""Settings of the group train: how the continued pretraining runs.
+
+Input: the values of conf/train/*.yaml. Output: `TrainSettings`.
+Guarantees: a key that may be null says in its sentence what null stands for; the plan chooses that value.
+"""
 
 from typing import Annotated, Literal
 

@@ -35,7 +35,7 @@ from bias_intervene.settings.intervention import OPTIONS
 
 MAX_CHARS = 1 << 16
 """A paragraph longer than this is cut, at the end of a line or word if there is one."""
-FIT_CHARS = 1 << 23
+_FIT_CHARS = 1 << 23
 """Characters read ahead to fit the tables for her and his on."""
 _PARAGRAPH_END = re.compile(r"\n[^\S\n]*\n")
 _USAGE = """usage: python -m bias_intervene.preview intervention=NAME [KEY=VALUE...] [--audit] [FILE...]
@@ -58,7 +58,7 @@ class Request:
     """Empty: standard input."""
 
 
-class Outcome(NamedTuple):
+class _Outcome(NamedTuple):
     """What was done to the text that was read."""
 
     audit: Audit
@@ -198,7 +198,7 @@ def _end_of_paragraph(text: str) -> int:
 # --- altering them ---------------------------------------------------------------------------------------------
 
 
-def _alter_paragraphs(paragraphs: Iterator[str], request: Request) -> Outcome:
+def _alter_paragraphs(paragraphs: Iterator[str], request: Request) -> _Outcome:
     """Writes the altered paragraphs to standard output, unless only counts are wanted."""
     possessives, read_ahead = _possessives(request.intervention, paragraphs)
     audit = Audit()
@@ -210,7 +210,7 @@ def _alter_paragraphs(paragraphs: Iterator[str], request: Request) -> Outcome:
         if not request.audit_only:
             sys.stdout.write(altered)
     sys.stdout.flush()
-    return Outcome(audit, num_words, possessives.notices)
+    return _Outcome(audit, num_words, possessives.notices)
 
 
 def _possessives(intervention: InterventionSettings, paragraphs: Iterator[str]) -> tuple[Possessives, list[str]]:
@@ -225,7 +225,7 @@ def _possessives(intervention: InterventionSettings, paragraphs: Iterator[str]) 
     for text in paragraphs:
         read_ahead.append(text)
         num_chars += len(text)
-        if num_chars >= FIT_CHARS:
+        if num_chars >= _FIT_CHARS:
             break
     return fit(read_ahead), read_ahead
 
@@ -256,7 +256,7 @@ def _alter_function(request: Request, possessives: Possessives, audit: Audit) ->
 # --- the counts ------------------------------------------------------------------------------------------------
 
 
-def _print_counts(outcome: Outcome, *, audit_only: bool) -> None:
+def _print_counts(outcome: _Outcome, *, audit_only: bool) -> None:
     """Prints the counts to standard error; to standard output where no text was written to it."""
     audit, console = outcome.audit, Console(stderr=not audit_only)
     if not audit_only:

@@ -20,7 +20,7 @@ from bias_intervene.record import fingerprint, sha256_of_file
 LOADING = threading.Lock()
 """One load at a time in a process: transformers replaces `PreTrainedModel.tie_weights` while it loads, and two loads
 that overlap leave it replaced, so that a later model's head is not its embedding."""
-HEAD_TOLERANCE = 1e-3
+_HEAD_TOLERANCE = 1e-3
 """Logits: larger differences than rounding makes."""
 
 
@@ -76,7 +76,7 @@ def head_is_plain(model: Any) -> bool:
             whole = model(input_ids=ids, use_cache=False).logits
     finally:
         model.train(was_training)
-    return by_hand.shape == whole.shape and bool((by_hand - whole).abs().max() < HEAD_TOLERANCE)
+    return by_hand.shape == whole.shape and bool((by_hand - whole).abs().max() < _HEAD_TOLERANCE)
 
 
 def check_vocabulary(model: Any, tokenizer: TextTokenizer, folder: Path) -> None:
@@ -100,14 +100,14 @@ def load_tokenizer(folder: Path) -> TextTokenizer:
         raise ModelError(f"{folder}: its tokenizer has no tokenizer.json; convert it to a fast tokenizer")
     backend.no_padding()
     backend.no_truncation()
-    end_of_text = first_known(backend, END_OF_TEXT, loaded.eos_token, loaded.bos_token)
-    prefix = first_known(backend, loaded.bos_token, loaded.eos_token, END_OF_TEXT)
+    end_of_text = _first_known(backend, END_OF_TEXT, loaded.eos_token, loaded.bos_token)
+    prefix = _first_known(backend, loaded.bos_token, loaded.eos_token, END_OF_TEXT)
     if end_of_text is None or prefix is None:
         raise ModelError(f"{folder}: the tokenizer has no end-of-text, end-of-sequence or beginning-of-sequence token")
     return TextTokenizer(backend, *end_of_text, *prefix)
 
 
-def first_known(backend: Tokenizer, *tokens: Any) -> tuple[str, int] | None:
+def _first_known(backend: Tokenizer, *tokens: Any) -> tuple[str, int] | None:
     """(token, id) of the first of `tokens` that the vocabulary holds."""
     for token in tokens:
         identifier = backend.token_to_id(str(token)) if token is not None else None

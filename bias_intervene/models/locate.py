@@ -15,7 +15,7 @@ from bias_intervene.models.world_model import world_folder
 from bias_intervene.record import fingerprint, sha256_of_file, whole_folder
 from bias_intervene.settings import FolderModel, GgufModel, HubModel, PythiaModel, Settings, WorldModel
 
-CONVERSION = 1
+_CONVERSION = 1
 """Raise when a GGUF file would be converted differently."""
 
 
@@ -23,11 +23,11 @@ def locate_checkpoint(settings: Settings, *, repository: str, revision: str | No
     """The local folder of a checkpoint. Raises `ModelError` or `HubError`. World models: see `world_folder`."""
     model = settings.model
     if isinstance(model, PythiaModel) and model.path is not None:
-        return checkpoint_folder(snapshots(model, repository) / str(revision), key=f"model.path={model.path}")
+        return _checkpoint_folder(snapshots(model, repository) / str(revision), key=f"model.path={model.path}")
     if isinstance(model, FolderModel):
-        return checkpoint_folder(Path(model.path).expanduser(), key=f"model.path={model.path}")
+        return _checkpoint_folder(Path(model.path).expanduser(), key=f"model.path={model.path}")
     if isinstance(model, GgufModel):
-        return convert_gguf(gguf_file(model), settings.cache)
+        return _convert_gguf(gguf_file(model), settings.cache)
     if isinstance(model, WorldModel):
         return world_folder(settings) / "training" / "checkpoints" / str(revision)
     assert isinstance(model, PythiaModel | HubModel)
@@ -44,7 +44,7 @@ def snapshots(model: PythiaModel, repository: str) -> Path:
     return named if named.is_dir() or model.variant != "original" else folder
 
 
-def checkpoint_folder(path: Path, *, key: str) -> Path:
+def _checkpoint_folder(path: Path, *, key: str) -> Path:
     """`path` if it holds a checkpoint."""
     if not path.is_dir():
         raise ModelError(f"{key}: no folder {path}")
@@ -112,13 +112,13 @@ def gguf_file(model: GgufModel) -> Path:
     return path
 
 
-def convert_gguf(path: Path, cache: Path) -> Path:
+def _convert_gguf(path: Path, cache: Path) -> Path:
     """The file as a Hugging Face folder in float32, from the cache where it has been converted before."""
     try:
         version = importlib.metadata.version("gguf")
     except importlib.metadata.PackageNotFoundError:
         raise ModelError('a GGUF file needs the package gguf: `pip install "bias_intervene[gguf]"`') from None
-    key = fingerprint({"sha256": sha256_of_file(path), "conversion": CONVERSION, "gguf": version})
+    key = fingerprint({"sha256": sha256_of_file(path), "conversion": _CONVERSION, "gguf": version})
     folder = cache / "models" / key
     if not (folder / "config.json").is_file():
         import torch

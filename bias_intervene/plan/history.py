@@ -73,14 +73,14 @@ def check_model(settings: Settings) -> None:
                 raise PlanError(
                     f"model.seed={model.seed} for {model.name}: PolyPythias exist for {sizes} with seeds 1 to 9"
                 )
-        check_variant(settings, model)
+        _check_variant(settings, model)
     if isinstance(model, WorldModel) and (model.hidden_size % model.num_heads):
         raise PlanError(
             f"model.hidden_size={model.hidden_size}: must be a multiple of model.num_heads={model.num_heads}"
         )
 
 
-def check_variant(settings: Settings, model: PythiaModel) -> None:
+def _check_variant(settings: Settings, model: PythiaModel) -> None:
     """Refuses a released intervention that does not exist, or that would be trained further."""
     if model.variant == "original":
         return
@@ -146,7 +146,7 @@ def window(settings: Settings, known: History | None) -> tuple[int, int, float |
         )
     else:
         fraction = model.default_fraction if fraction is None else fraction
-        start = step_of_fraction(fraction, known)
+        start = _step_of_fraction(fraction, known)
     available = known.total_steps - start
     if num_steps is not None and num_steps > available:
         raise PlanError(
@@ -182,7 +182,7 @@ def published_steps(settings: Settings, known: History | None) -> tuple[int, ...
     return tuple(sorted(set(steps)))
 
 
-def step_of_fraction(fraction: float, known: History) -> int:
+def _step_of_fraction(fraction: float, known: History) -> int:
     """The published checkpoint nearest to `fraction` of the training before its end."""
     wanted = known.total_steps * (1 - fraction)
     near = pythia.neighbours(wanted, known.checkpoint_steps)

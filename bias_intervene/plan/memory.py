@@ -15,11 +15,11 @@ from bias_intervene.errors import PlanError
 from bias_intervene.plan import pythia
 from bias_intervene.settings import PythiaModel, Settings, WorldModel
 
-GIB = 1024**3
-RESERVE = 0.1
+_GIB = 1024**3
+_RESERVE = 0.1
 CHUNK_LOGITS = 1 << 27
 """Logits that training holds at once, in fp32: 512 MiB."""
-LARGEST_MICRO_BATCH = 32
+_LARGEST_MICRO_BATCH = 32
 """More rows at once than this make no GPU faster."""
 
 
@@ -81,7 +81,7 @@ def gib_a_gpu(settings: Settings, fit: Fit) -> float | None:
     layer = 34 * positions * hidden * width
     activations = layers * 2 * positions * hidden * width + layer if fit.activation_checkpointing else layers * layer
     loss = min(positions * vocabulary, CHUNK_LOGITS) * (4 + 2 * width) + vocabulary * hidden * (4 + 2 * width)
-    return (states + activations + loss) / GIB
+    return (states + activations + loss) / _GIB
 
 
 def fitting(settings: Settings) -> Fit:
@@ -94,7 +94,7 @@ def fitting(settings: Settings) -> Fit:
     stages = (1, 2, 3) if train.zero_stage is None else (train.zero_stage,)
     recompute = (False, True) if train.activation_checkpointing is None else (train.activation_checkpointing,)
     if train.micro_batch_rows is None:
-        micros = [2**k for k in range(LARGEST_MICRO_BATCH.bit_length()) if share and share % 2**k == 0][::-1] or [1]
+        micros = [2**k for k in range(_LARGEST_MICRO_BATCH.bit_length()) if share and share % 2**k == 0][::-1] or [1]
     else:
         micros = [train.micro_batch_rows]
     fits = [Fit(micro, stage, again) for stage in stages for again in recompute for micro in micros]
@@ -150,7 +150,7 @@ def divide_batch(settings: Settings, micro_batch_rows: int) -> int:
 def fits_in(settings: Settings, fit: Fit) -> bool:
     """Whether the estimate leaves RESERVE of a GPU free; true where there is none."""
     needed = gib_a_gpu(settings, fit)
-    return needed is None or needed <= settings.train.gpu_memory_gib * (1 - RESERVE)
+    return needed is None or needed <= settings.train.gpu_memory_gib * (1 - _RESERVE)
 
 
 def memory_by_stage(settings: Settings, fit: Fit) -> dict[str, float] | None:

@@ -140,10 +140,10 @@ def make_plan(settings: Settings, *, expected_effect: ExpectedEffect | None = No
     # A user's own corpus starts with the warm-up's rows; the original rows have them just before the window.
     first_row = (start_step if reads_original_rows else warmup) * train.global_batch_rows
     rows = (first_row, first_row + num_steps * train.global_batch_rows)
-    heldout = rows_before(settings, rows[0] - warmup * train.global_batch_rows) if num_steps else None
+    heldout = _rows_before(settings, rows[0] - warmup * train.global_batch_rows) if num_steps else None
     end_step = start_step + num_steps
     saved = checkpoints_between(start_step, end_step, train.save_interval)
-    published = published_to_score(settings, known)
+    published = _published_to_score(settings, known)
     evaluated = evaluated_steps(settings, start_step=start_step, saved=saved, published=published)
     return Plan(
         arm=arm(settings),
@@ -173,14 +173,14 @@ def make_plan(settings: Settings, *, expected_effect: ExpectedEffect | None = No
         memory_gib_by_zero_stage=memory_by_stage(settings, fit),
         evaluated_steps=evaluated,
         benchmarks=tuple(
-            name for name in benchmarks(settings) if name != "perplexity" or holds_out(settings, num_steps)
+            name for name in benchmarks(settings) if name != "perplexity" or _holds_out(settings, num_steps)
         ),
         notes=notes(settings, fit, start_step=start_step, num_steps=num_steps),
         expected_effect=expected_effect,
     )
 
 
-def rows_before(settings: Settings, end: int) -> tuple[int, int] | None:
+def _rows_before(settings: Settings, end: int) -> tuple[int, int] | None:
     """The Pile's rows held out: the last before `end`, the first row that the run trains on."""
     if not isinstance(settings.data, PileData):
         return None
@@ -205,7 +205,7 @@ def checkpoints_between(start: int, end: int, interval: int) -> tuple[int, ...]:
     return tuple(sorted({*range(first, end + 1, interval), end}))
 
 
-def holds_out(settings: Settings, num_steps: int) -> bool:
+def _holds_out(settings: Settings, num_steps: int) -> bool:
     """Whether there are rows kept out of training; a run that trains nothing reads no corpus but the world's."""
     return settings.data.heldout_rows > 0 and (num_steps > 0 or settings.data.kind == "world")
 
@@ -218,7 +218,7 @@ def arm(settings: Settings) -> str:
     return settings.intervention.name
 
 
-def published_to_score(settings: Settings, known: History | None) -> tuple[int, ...]:
+def _published_to_score(settings: Settings, known: History | None) -> tuple[int, ...]:
     """Steps of the original run's checkpoints that are scored: those asked for, and the last one."""
     if not benchmarks(settings):
         return ()
@@ -337,7 +337,7 @@ def notes(settings: Settings, fit: Fit, *, start_step: int, num_steps: int) -> t
         said.append("intervention.probability has no effect on the control: it is the control of every value of it.")
     if not num_steps:
         said.append("Evaluation only: no step is trained.")
-    if settings.evals.perplexity.enabled and not holds_out(settings, num_steps):
+    if settings.evals.perplexity.enabled and not _holds_out(settings, num_steps):
         said.append("No perplexity and no pronouns of held-out rows: no row is kept out of a training.")
     return tuple(said)
 

@@ -29,7 +29,7 @@ POLYPYTHIA_SEEDS = range(1, 10)
 
 
 @dataclass(frozen=True)
-class Size:
+class _Size:
     """Architecture and peak learning rate of one size."""
 
     num_layers: int
@@ -47,17 +47,17 @@ class Size:
         )
 
 
-SIZES: dict[str, Size] = {
-    "14m": Size(6, 128, 4, 50_304, 1e-3, True),
-    "31m": Size(6, 256, 8, 50_304, 1e-3, True),
-    "70m": Size(6, 512, 8, 50_304, 1e-3, True),
-    "160m": Size(12, 768, 12, 50_304, 6e-4, True),
-    "410m": Size(24, 1024, 16, 50_304, 3e-4, True),
-    "1b": Size(16, 2048, 8, 50_304, 2.5e-4),
-    "1.4b": Size(24, 2048, 16, 50_304, 2e-4),
-    "2.8b": Size(32, 2560, 32, 50_304, 1.6e-4),
-    "6.9b": Size(32, 4096, 32, 50_432, 1.2e-4),
-    "12b": Size(36, 5120, 40, 50_688, 1.2e-4),
+SIZES: dict[str, _Size] = {
+    "14m": _Size(6, 128, 4, 50_304, 1e-3, True),
+    "31m": _Size(6, 256, 8, 50_304, 1e-3, True),
+    "70m": _Size(6, 512, 8, 50_304, 1e-3, True),
+    "160m": _Size(12, 768, 12, 50_304, 6e-4, True),
+    "410m": _Size(24, 1024, 16, 50_304, 3e-4, True),
+    "1b": _Size(16, 2048, 8, 50_304, 2.5e-4),
+    "1.4b": _Size(24, 2048, 16, 50_304, 2e-4),
+    "2.8b": _Size(32, 2560, 32, 50_304, 1.6e-4),
+    "6.9b": _Size(32, 4096, 32, 50_432, 1.2e-4),
+    "12b": _Size(36, 5120, 40, 50_688, 1.2e-4),
 }
 
 

@@ -32,10 +32,10 @@ def plan_table(plan: Plan) -> Table:
         f"accumulation x {plan.num_ranks} ranks",
         "learning rate": f"{schedule.kind}, peak {schedule.peak:g}, minimum {schedule.minimum:g}",
         "warm-up": f"{schedule.rewarmup_steps} ramp steps, {plan.optimizer_warmup_steps} steps at rate 0",
-        "memory a GPU, GiB": memory(plan),
-        "saved at": steps_text(plan.checkpoint_steps),
-        "evaluated at": steps_text(plan.evaluated_steps)
-        + (f"; published: {steps_text(plan.published_steps)}" if plan.published_steps else ""),
+        "memory a GPU, GiB": _memory(plan),
+        "saved at": _steps_text(plan.checkpoint_steps),
+        "evaluated at": _steps_text(plan.evaluated_steps)
+        + (f"; published: {_steps_text(plan.published_steps)}" if plan.published_steps else ""),
         "benchmarks": ", ".join(plan.benchmarks) or "none",
         **{f"note {i}": note for i, note in enumerate(plan.notes, start=1)},
     }
@@ -53,7 +53,7 @@ def shards(plan: Plan) -> dict[str, str]:
     return {"shards": "\n".join([*lines, f"{len(lines)} of {num_shards()}, {total:,} bytes of them read"])}
 
 
-def memory(plan: Plan) -> str:
+def _memory(plan: Plan) -> str:
     """The estimate by ZeRO stage, the chosen one marked."""
     if plan.memory_gib_by_zero_stage is None:
         return "known once the files are read"
@@ -63,7 +63,7 @@ def memory(plan: Plan) -> str:
     )
 
 
-def steps_text(steps: Sequence[int]) -> str:
+def _steps_text(steps: Sequence[int]) -> str:
     """A list of steps, shortened in the middle."""
     if not steps:
         return "none"

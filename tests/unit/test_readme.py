@@ -30,7 +30,7 @@ def test_the_set_up_is_what_ci_runs():
     assert "pip install --quiet -e .\n" in ci
     assert "python -m bias_intervene experiment=demo" in ci
     assert 'pip install --quiet -e ".[test]"' in ci
-    assert ci.rstrip().endswith("pytest")
+    assert ci.rstrip().endswith("pytest --all")
 
 
 RUNS = [

@@ -1,14 +1,27 @@
-"""The measurements run and say what they should; their figures are nobody's concern here."""
+"""The measurements count what they say, and their ratios are of the right parts, the right way round.
+
+Clocks are replaced by given seconds, so that nothing here depends on how fast the machine is.
+"""
 
 import json
 import os
+import re
 import subprocess
 import sys
+from collections import Counter
+from collections.abc import Callable
 from pathlib import Path
+from types import SimpleNamespace
+from typing import ClassVar
 
+import numpy as np
 import pytest
+from tokenizers import Tokenizer
 
-from tests.conftest import REPOSITORY, SENTENCES
+from bias_intervene.interventions.lexicon import DIRECTIONS
+from bias_intervene.interventions.text import Swapped
+from tests.conftest import REPOSITORY, SENTENCES, trained
+from tests.helpers.parity import rows_of
 from tests.measurements import comparison, evaluation, parity, possessives, swap
 
 CONLLU = """\
@@ -23,40 +36,113 @@ CONLLU = """\
 """
 
 
-def test_swap(tmp_path: Path, capsys: pytest.CaptureFixture[str]):
+def given_seconds(seconds: list[float]) -> Callable[[Callable], float]:
+    """A clock for actions: it runs each and says that it took the next of `seconds`."""
+    remaining = iter(seconds)
+
+    def clock(action: Callable) -> float:
+        action()
+        return next(remaining)
+
+    return clock
+
+
+def test_swap(tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch):
     (tmp_path / "prose.txt").write_text(f"{SENTENCES} " * 200)
+    monkeypatch.setattr(swap, "SHARED", tmp_path)  # Or a published tokenizer is found there.
+    # Of each corpus: the copy, the swap, the path through text.
+    copy_seconds, swap_seconds, text_seconds = 1.0, 4.0, 2.0
+    monkeypatch.setattr(swap, "best", given_seconds([copy_seconds, swap_seconds, text_seconds] * 3))
     swap.main(["--json", "--mebibytes", "1", "--prose", str(tmp_path / "prose.txt")])
-    found = json.loads(capsys.readouterr().out)
-    assert list(found) == ["prose", "code", "mixed"]
-    for values in found.values():
-        assert {"ratio_to_text_path", "ratio_to_copy", "tokens_per_second"} <= set(values)
-        assert all(value >= 0 for value in values.values())
-    assert found["prose"]["share_of_pronouns"] > 0.05
+    figures = json.loads(capsys.readouterr().out)
+    assert list(figures) == ["prose", "code", "mixed"]
+
+    tokenizer = trained("gpt2", 8000)
+    rows = rows_of(tokenizer, [(tmp_path / "prose.txt").read_text()], swap.SIZE, 2000)
+    sample_rows = min(len(rows), len(rows[:: max(1, len(rows) // swap.TEXT_ROWS)]), swap.TEXT_ROWS)
+    measured_tokens = -(-(1 << 20) // rows.nbytes) * rows.size
+    prose = figures["prose"]
+    assert prose["tokens_per_second"] == pytest.approx(measured_tokens / swap_seconds)
+    assert prose["ratio_to_copy"] == pytest.approx(copy_seconds / swap_seconds)
+    text_tokens_per_second = sample_rows * swap.SIZE / text_seconds
+    assert prose["ratio_to_text_path"] == pytest.approx(prose["tokens_per_second"] / text_tokens_per_second)
+    words = sum(
+        len(re.findall(r"\b(?:he|him|his|himself)\b", tokenizer.decode(row.tolist()), re.IGNORECASE)) for row in rows
+    )
+    assert prose["share_of_pronouns"] == pytest.approx(words / rows.size, rel=0.01)
+    assert figures["code"]["share_of_pronouns"] < figures["mixed"]["share_of_pronouns"] < prose["share_of_pronouns"]
 
 
-def test_parity(tmp_path: Path, capsys: pytest.CaptureFixture[str]):
+def test_the_extra_memory_of_a_swap_is_its_peak(tokenizer: Tokenizer):
+    """Of a swap that holds 10 MiB while it works and keeps one pronoun in 4 tokens."""
+
+    class Holding:
+        kept: ClassVar[dict] = {}
+
+        def __call__(self, array: np.ndarray, *, out: np.ndarray, is_cut: bool) -> SimpleNamespace:
+            np.empty(10 << 20, np.uint8)
+            return SimpleNamespace(swaps=Counter(he=array.size // 8), skipped=Counter(cut=array.size // 8))
+
+    figures = swap.measured(tokenizer, Holding(), np.ones((4, 64), np.uint16), 1 << 12)  # type: ignore[arg-type]
+    assert figures["peak_extra_memory_mib"] == pytest.approx(10, abs=0.1)
+    assert figures["share_of_pronouns"] == 0.25
+
+
+def test_the_fastest_repetition_counts(monkeypatch: pytest.MonkeyPatch):
+    readings = iter([0.0, 5.0, 10.0, 12.0, 20.0, 29.0, 30.0, 33.0, 40.0, 44.0])
+    monkeypatch.setattr(swap.time, "perf_counter", lambda: next(readings))
+    calls = []
+    assert swap.best(lambda: calls.append(1)) == 2.0
+    assert len(calls) == swap.REPEATS == 5
+
+
+def rows_that_differ(table: str, tokenizer: str) -> list[int]:
+    """The last column of the parity table, of one tokenizer."""
+    return [int(line.split("│")[-2]) for line in table.splitlines() if f" {tokenizer} " in line]
+
+
+def test_parity(tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch):
     (tmp_path / "more.txt").write_text(f"{SENTENCES} " * 100)
-    assert parity.main(["--rows", "20", "--text", str(tmp_path / "more.txt")]) == 0
+    words = ["--rows", "20", "--text", str(tmp_path / "more.txt")]
+    assert parity.main(words) == 0
     out = capsys.readouterr().out
-    assert "smollm2" in out
-    assert "feminine_to_masculine" in out
+    for kind in ("gpt2", "neox", "smollm2"):
+        assert rows_that_differ(out, kind) == [0] * len(DIRECTIONS)
+
+    # From a text rule that swaps nothing the token form differs.
+    monkeypatch.setattr(parity, "DIRECTIONS", ["both"])
+
+    def unswapped(text: str, direction: str, *more: object, **options: object) -> Swapped:
+        return Swapped(text, [], Counter())
+
+    monkeypatch.setattr("tests.helpers.parity.swap_text", unswapped)
+    assert parity.main(words) == 1
+    assert min(rows_that_differ(capsys.readouterr().out, "gpt2")) > 0
 
 
 def test_possessives(tmp_path: Path, capsys: pytest.CaptureFixture[str]):
+    """In the treebank's sentence `her` is an object and `his` a determiner."""
     (tmp_path / "en.conllu").write_text(CONLLU)
     (tmp_path / "prose.txt").write_text(f"{SENTENCES} " * 10)
     possessives.main([str(tmp_path), "--fit", str(tmp_path / "prose.txt")])
     out = capsys.readouterr().out
     assert "her: 1 annotated" in out
     assert "his: 1 annotated" in out
-    assert "pronouns restored" in out
+    right = dict(re.findall(r"(always \w+) +│ +([\d.]+)", out))
+    assert right == {"always him": "100.00", "always his": "0.00", "always hers": "0.00", "always her": "100.00"}
+    assert re.findall(r"word lists +│ +([\d.]+)", out) == ["100.00", "100.00"]
+    pronouns = len(re.findall(r"\b(?:s?he|him|his|hers?|(?:him|her)self)\b", f"{SENTENCES} " * 10, re.IGNORECASE))
+    for name in ("word lists", "fitted"):
+        assert f"both, twice, {name}: 100.00% of {pronouns:,} pronouns restored" in out
 
 
-def test_comparison(capsys: pytest.CaptureFixture[str]):
+def test_comparison(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch):
+    """Its ratio is to the faster of two readings."""
+    read, compared, read_again = 3.0, 6.0, 2.0
+    monkeypatch.setattr(comparison, "seconds", given_seconds([read, compared, read_again]))
     comparison.main(["--records", "4", "--items", "5", "--json"])
-    found = json.loads(capsys.readouterr().out)
-    assert found["files"] == 16
-    assert found["ratio"] > 0
+    # Two benchmarks at two checkpoints of each.
+    assert json.loads(capsys.readouterr().out) == {"records": 4, "files": 16, "ratio": compared / read_again}
 
 
 @pytest.mark.slow
@@ -74,16 +160,27 @@ def test_training(peer: str):
     )
     assert done.returncode == 0, done.stderr
     found = json.loads(done.stdout.splitlines()[-1])["14m"]
-    assert found[f"speed_against_{peer}"] > 0
-    assert 0 < found["feed_share_of_step"] < 1
-    assert found["tokens_per_second"] > 0
+    step, feed = found["step_seconds"], found["feed_seconds"]
+    assert found[f"speed_against_{peer}"] == pytest.approx(found[f"step_seconds_{peer}"] / step)
+    assert found["tokens_per_second"] == pytest.approx(2 * 32 / step)
+    assert found["feed_share_of_step"] == pytest.approx(feed / step)
+    # On a machine of any speed a step of 14 million weights takes longer than reading two rows.
+    assert 0 < feed < step
 
 
-def test_evaluation(capsys: pytest.CaptureFixture[str]):
+def test_evaluation(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch):
     pytest.importorskip("lm_eval", reason="lm-evaluation-harness is not installed (the extra `harness`)")
+    # Of each benchmark: ours, the harness's, ours again; the faster of ours counts.
+    seconds = iter([4.0, 6.0, 2.0] * 3)
+    monkeypatch.setattr(evaluation, "timed", lambda work: (work(), next(seconds)))
     evaluation.main(["--size", "14m", "--items", "6", "--parts", "scoring", "--json"])
     found = json.loads(capsys.readouterr().out)
-    assert list(found) == ["crows_pairs", "lambada", "referent_choice"]
+    assert {name: values["requests"] for name, values in found.items()} == {
+        "crows_pairs": 6 * 2,
+        "lambada": 6,
+        # Two types of sentence, pro- and anti-stereotypical, two questions, two persons.
+        "referent_choice": 6 * 2 * 2 * 2 * 2,
+    }
     for values in found.values():
-        assert values["ratio"] > 0
+        assert values["ratio"] == 3.0
         assert values["largest_difference_nats"] < 1e-3

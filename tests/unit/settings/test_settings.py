@@ -1,9 +1,13 @@
 """Every fault at once, by its dotted key."""
 
+import typing
+from typing import Literal
+
 import pytest
+from pydantic import BaseModel, Field
 
 from bias_intervene.errors import SettingsError
-from bias_intervene.settings import Settings, alternatives, known_keys, read_settings
+from bias_intervene.settings import Settings, known_keys, read_settings
 from tests.conftest import composed
 
 
@@ -54,16 +58,41 @@ def test_settings_survive_json():
     assert read_settings(settings.to_json()) == settings
 
 
-def test_every_key_has_a_sentence():
-    def walk(model):
-        for name, field in model.model_fields.items():
-            for kind in alternatives(field.annotation):
-                if hasattr(kind, "model_fields"):
-                    yield from walk(kind)
-                elif name != "source" or field.description is not None:
-                    yield f"{model.__name__}.{name}", field.description
+def groups_in(annotation: object) -> list[type[BaseModel]]:
+    """The classes of settings in an annotation, also within unions, lists and choices."""
+    if isinstance(annotation, type) and issubclass(annotation, BaseModel):
+        return [annotation]
+    return [group for part in typing.get_args(annotation) for group in groups_in(part)]
 
-    assert [name for name, sentence in walk(Settings) if not sentence] == []
+
+def keys_without_a_sentence(group: type[BaseModel]) -> list[str]:
+    """Dotted keys below a class of settings. A group's sentence is its docstring, and so is that of its `kind`."""
+    missing = [] if "__doc__" in vars(group) and group.__doc__ else [group.__name__]
+    for name, field in group.model_fields.items():
+        below = groups_in(field.annotation)
+        missing += [key for part in below for key in keys_without_a_sentence(part)]
+        if not below and name != "kind" and not field.description:
+            missing.append(f"{group.__name__}.{name}")
+    return missing
+
+
+def test_every_key_has_a_sentence():
+    assert keys_without_a_sentence(Settings) == []
+
+
+def test_a_key_of_any_type_without_a_sentence_is_noticed():
+    class Inner(BaseModel):
+        """A group."""
+
+        choice: Literal["a", "b"]
+        several: list[str] | None
+        number: int = Field(description="It has one.")
+
+    class Outer(BaseModel):
+        inner: list[Inner] | None
+        kind: Literal["outer"]
+
+    assert keys_without_a_sentence(Outer) == ["Outer", "Inner.choice", "Inner.several"]
 
 
 def test_known_keys():

@@ -1,6 +1,9 @@
-"""Any corpus becomes rows in one format; a step's rows reach a rank through one stream.
+"""Corpora of any kind as rows of token ids in one format, and the stream that gives each rank the rows of a step.
 
-`indexed` is the row format; `shards` finds it on this machine, `pile` Pythia's own rows there or on the hub; `corpus`
-makes rows of the user's text, `world` of a generated one; `stream` hands out a step, `row_swap` has altered it.
-`python -m bias_intervene.data` looks at rows and writes them.
+`indexed` defines the row format. `shards` locates such files on this machine, and `pile` locates or downloads Pythia's
+rows. `corpus` tokenizes the user's text into rows, `world` generates a corpus with known bias. `stream` reads the rows
+of a step for one rank and applies the intervention. `python -m bias_intervene.data` shows, checks and writes rows.
+
+The modules are imported by name: this package lists no names of its own, so that reading the row format does not load
+the downloads.
 """

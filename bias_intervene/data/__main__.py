@@ -1,12 +1,15 @@
-"""`python -m bias_intervene.data`: look at rows, check them, write them.
+"""`python -m bias_intervene.data`: shows, checks and writes rows.
 
     info SOURCE                     what a corpus holds: files, rows, tokens, Pythia's steps
     show --step N [SOURCE]          rows of a step of Pythia's training, decoded; before and after an intervention
     verify SOURCE                   every size, every index entry, every token id
     write FILE... --output PREFIX   text or JSON lines -> rows of one length in .bin/.idx, for data=indexed
 
-SOURCE is a folder with a .bin or its shards, a .bin, or a prefix; `show` reads the hub where none is given, and fetches
-only the rows it shows. Nothing here trains, and nothing but `write` writes.
+SOURCE is a folder with a .bin or its shards, a .bin, or a prefix; `show` reads the hub if none is given.
+
+Input: a corpus, or text and a tokenizer.
+Output: text on the terminal; `write` makes a folder with rows.bin and rows.idx.
+Guarantees: nothing but `write` writes, and `show` downloads only the rows it shows.
 """
 
 import argparse
@@ -33,18 +36,18 @@ from bias_intervene.plan import pythia
 from bias_intervene.record import whole_folder
 from bias_intervene.settings import JsonlData, TextData, read_intervention
 
-CHECKED_ROWS = 1024
-"""Rows looked at together by `verify`."""
-TOKENIZER_REPOSITORY = "EleutherAI/pythia-14m-deduped"
-"""Any of the suite's: all have the same tokenizer."""
+_VERIFIED_ROWS = 1024
+"""Rows that `verify` reads at a time."""
+_TOKENIZER_REPOSITORY = "EleutherAI/pythia-14m-deduped"
+"""All models of the Pythia suite have the same tokenizer; this is the smallest one."""
 
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Exit status 0, or 1 with a message."""
     parser = parsers()
-    asked = parser.parse_args(argv)
+    arguments = parser.parse_args(argv)
     try:
-        asked.run(asked)
+        arguments.run(arguments)
     except BiasInterveneError as error:
         print(error, file=sys.stderr)
         return 1
@@ -54,14 +57,14 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 
 def parsers() -> argparse.ArgumentParser:
-    """One a command."""
+    """The parser, with one subparser per command."""
     parser = argparse.ArgumentParser(
         prog="python -m bias_intervene.data", description="Look at rows, check them, write them."
     )
     commands = parser.add_subparsers(required=True, metavar="COMMAND")
     info_ = commands.add_parser("info", help="what a corpus holds")
     info_.add_argument("source", type=Path)
-    info_.set_defaults(run=info)
+    info_.set_defaults(run=_info)
 
     show_ = commands.add_parser("show", help="rows of a step of Pythia's training, decoded")
     show_.add_argument("source", type=Path, nargs="?", help="default: the hub")
@@ -74,12 +77,12 @@ def parsers() -> argparse.ArgumentParser:
     show_.add_argument("--intervention", help="shows what it changes")
     show_.add_argument("--characters", type=int, default=600, help="of each row (default 600; 0: all)")
     show_.add_argument("--ids", action="store_true", help="token ids in place of text")
-    show_.set_defaults(run=show)
+    show_.set_defaults(run=_show)
 
     verify_ = commands.add_parser("verify", help="every size, every index entry, every token id")
     verify_.add_argument("source", type=Path)
     verify_.add_argument("--vocabulary", type=int, help="ids the model knows (default: not checked)")
-    verify_.set_defaults(run=verify)
+    verify_.set_defaults(run=_verify)
 
     write_ = commands.add_parser("write", help="text or JSON lines -> rows of one length in .bin/.idx")
     write_.add_argument("files", type=Path, nargs="+", help=".txt, .jsonl, also .gz, or folders of them")
@@ -88,16 +91,16 @@ def parsers() -> argparse.ArgumentParser:
     write_.add_argument("--sequence-length", type=int, default=pythia.SEQUENCE_LENGTH, help="default 2048")
     write_.add_argument("--end-of-text", default="<|endoftext|>", help="token between documents")
     write_.add_argument("--field", default="text", help="key that holds the text of a JSON line")
-    write_.set_defaults(run=write)
+    write_.set_defaults(run=_write)
     return parser
 
 
 # --- info ------------------------------------------------------------------------------------------------------
 
 
-def info(asked: argparse.Namespace) -> None:
+def _info(arguments: argparse.Namespace) -> None:
     """Prints what a corpus holds."""
-    rows = Rows(layout_of(asked.source, whole=False))
+    rows = Rows(_layout_of(arguments.source, whole=False))
     layout = rows.layout
     print(f"{len(rows):,} rows of {rows.row_tokens:,} {layout.dtype} tokens: {len(rows) * rows.row_tokens:,} tokens")
     for part in layout.parts:
@@ -108,7 +111,7 @@ def info(asked: argparse.Namespace) -> None:
         print(line)
 
 
-def layout_of(source: Path, *, whole: bool, rows: range | None = None) -> Layout:
+def _layout_of(source: Path, *, whole: bool, rows: range | None = None) -> Layout:
     """The layout of a folder, `.bin` or prefix. whole: every row must be there."""
     return local_layout(
         source.expanduser(), expected=EXPECTED, key=str(source), rows=rows if rows or whole else range(0)
@@ -118,45 +121,45 @@ def layout_of(source: Path, *, whole: bool, rows: range | None = None) -> Layout
 # --- show ------------------------------------------------------------------------------------------------------
 
 
-def show(asked: argparse.Namespace) -> None:
+def _show(arguments: argparse.Namespace) -> None:
     """Prints rows of a step."""
-    first = asked.step * asked.batch_rows + asked.first
-    numbers = range(first, first + min(asked.rows, asked.batch_rows - asked.first))
-    if asked.step < 0 or asked.first < 0 or not numbers:
+    first = arguments.step * arguments.batch_rows + arguments.first
+    numbers = range(first, first + min(arguments.rows, arguments.batch_rows - arguments.first))
+    if arguments.step < 0 or arguments.first < 0 or not numbers:
         raise DataError(
-            f"--step {asked.step} --first {asked.first} --rows {asked.rows}: no such rows; a step has "
-            f"{asked.batch_rows} rows, 0 to {asked.batch_rows - 1}"
+            f"--step {arguments.step} --first {arguments.first} --rows {arguments.rows}: no such rows; a step has "
+            f"{arguments.batch_rows} rows, 0 to {arguments.batch_rows - 1}"
         )
-    if asked.source is None:
+    if arguments.source is None:
         cache = Path(os.environ.get("BIAS_INTERVENE_CACHE", "~/.cache/bias_intervene")).expanduser()
-        repository = pythia.rows_repository(deduped=not asked.standard)
+        repository = pythia.rows_repository(deduped=not arguments.standard)
         layout = fetch_rows(repository, numbers, whole_shards=False, cache=cache)
     else:
-        layout = layout_of(asked.source, whole=False, rows=numbers)
+        layout = _layout_of(arguments.source, whole=False, rows=numbers)
     stored = Rows(layout).stack(numbers)
     console = Console(highlight=False)
-    if asked.ids:
+    if arguments.ids:
         for number, row in zip(numbers, stored, strict=True):
-            console.print(title(number, asked.batch_rows, row), style="bold")
+            console.print(_title(number, arguments.batch_rows, row), style="bold")
             print(" ".join(str(token) for token in row.tolist()))
         return
-    tokenizer = read_tokenizer(asked.tokenizer)
+    tokenizer = _read_tokenizer(arguments.tokenizer)
     check_ids(stored, numbers, vocabulary_size=max(tokenizer.get_vocab(with_added_tokens=True).values()) + 1)
     swap = None
-    if asked.intervention is not None:
-        swap = RowSwap(read_intervention(asked.intervention, {}), tokenizer, seed=1, padding_id=0)
+    if arguments.intervention is not None:
+        swap = RowSwap(read_intervention(arguments.intervention, {}), tokenizer, seed=1, padding_id=0)
     for number, row in zip(numbers, stored, strict=True):
-        console.print(title(number, asked.batch_rows, row), style="bold")
-        console.print(shown(number, row, tokenizer, swap, asked.characters), soft_wrap=True)
+        console.print(_title(number, arguments.batch_rows, row), style="bold")
+        console.print(_shown_text(number, row, tokenizer, swap, arguments.characters), soft_wrap=True)
 
 
-def title(number: int, batch_rows: int, row: np.ndarray) -> str:
-    """A row's place."""
+def _title(number: int, batch_rows: int, row: np.ndarray) -> str:
+    """The heading of a row: its position in the corpus and in its step."""
     return f"row {number:,}: step {number // batch_rows:,}, row {number % batch_rows} of it, {row.size:,} tokens"
 
 
-def shown(number: int, row: np.ndarray, tokenizer: Tokenizer, swap: RowSwap | None, characters: int) -> Text:
-    """A row's text, what an intervention changes in it as before -> after."""
+def _shown_text(number: int, row: np.ndarray, tokenizer: Tokenizer, swap: RowSwap | None, characters: int) -> Text:
+    """The text of a row, with what an intervention changes in it shown as before -> after."""
     text, swaps = tokenizer.decode(row.tolist(), skip_special_tokens=False), []
     if swap is not None:
         swap.audit = Audit()
@@ -176,17 +179,17 @@ def shown(number: int, row: np.ndarray, tokenizer: Tokenizer, swap: RowSwap | No
     return out.append(" ..." if end < len(text) else "")
 
 
-def read_tokenizer(place: str | None) -> Tokenizer:
-    """The tokenizer of a file or folder; Pythia's from the hub where none is given."""
+def _read_tokenizer(place: str | None) -> Tokenizer:
+    """The tokenizer of a file or folder; Pythia's from the hub if none is given."""
     if place is None:
         from huggingface_hub import hf_hub_download
 
         try:
-            return Tokenizer.from_file(hf_hub_download(TOKENIZER_REPOSITORY, "tokenizer.json"))
+            return Tokenizer.from_file(hf_hub_download(_TOKENIZER_REPOSITORY, "tokenizer.json"))
         except Exception:
             raise DataError(
-                f"the tokenizer of {TOKENIZER_REPOSITORY} cannot be reached; give --tokenizer FILE (a tokenizer.json), "
-                "or --ids"
+                f"the tokenizer of {_TOKENIZER_REPOSITORY} cannot be reached; give --tokenizer FILE (a tokenizer.json), or "
+                "--ids"
             ) from None
     path = Path(place).expanduser()
     path = path / "tokenizer.json" if path.is_dir() else path
@@ -201,21 +204,21 @@ def read_tokenizer(place: str | None) -> Tokenizer:
 # --- verify ----------------------------------------------------------------------------------------------------
 
 
-def verify(asked: argparse.Namespace) -> None:
-    """Reads everything and says that it fits. Raises `DataError` naming the first thing that does not."""
-    stem, _ = bins(asked.source.expanduser(), key=str(asked.source))
+def _verify(arguments: argparse.Namespace) -> None:
+    """Reads everything and says that it is consistent. Raises `DataError` naming the first fault."""
+    stem, _ = bins(arguments.source.expanduser(), key=str(arguments.source))
     index_path = stem.with_name(stem.name + ".idx")
     if index_path.is_file():
         Index.open(index_path).row_tokens()
-    rows = Rows(layout_of(asked.source, whole=True))
+    rows = Rows(_layout_of(arguments.source, whole=True))
     highest = 0
     bar = tqdm(total=len(rows), unit="row", mininterval=2, desc="verify")
     with bar:
-        for first in range(0, len(rows), CHECKED_ROWS):
-            numbers = range(first, min(len(rows), first + CHECKED_ROWS))
+        for first in range(0, len(rows), _VERIFIED_ROWS):
+            numbers = range(first, min(len(rows), first + _VERIFIED_ROWS))
             stored = rows.stack(numbers)
-            if asked.vocabulary is not None:
-                check_ids(stored, numbers, vocabulary_size=asked.vocabulary)
+            if arguments.vocabulary is not None:
+                check_ids(stored, numbers, vocabulary_size=arguments.vocabulary)
             highest = max(highest, int(stored.max()))
             bar.update(len(numbers))
     print(f"{len(rows):,} rows of {rows.row_tokens:,} tokens: sizes fit, highest id {highest:,}")
@@ -224,49 +227,49 @@ def verify(asked: argparse.Namespace) -> None:
 # --- write -----------------------------------------------------------------------------------------------------
 
 
-def write(asked: argparse.Namespace) -> None:
+def _write(arguments: argparse.Namespace) -> None:
     """Packs text into rows."""
-    tokenizer = read_tokenizer(asked.tokenizer)
-    end_of_text_id = tokenizer.token_to_id(asked.end_of_text)
+    tokenizer = _read_tokenizer(arguments.tokenizer)
+    end_of_text_id = tokenizer.token_to_id(arguments.end_of_text)
     if end_of_text_id is None:
-        raise DataError(f"--end-of-text {asked.end_of_text}: the tokenizer has no such token")
-    if asked.sequence_length < 1:
-        raise DataError(f"--sequence-length {asked.sequence_length}: allowed: 1 and more")
-    output = asked.output.expanduser()
+        raise DataError(f"--end-of-text {arguments.end_of_text}: the tokenizer has no such token")
+    if arguments.sequence_length < 1:
+        raise DataError(f"--sequence-length {arguments.sequence_length}: allowed: 1 and more")
+    output = arguments.output.expanduser()
     if output.exists():
         raise DataError(f"--output {output}: exists; choose another folder")
     dtype = token_dtype(tokenizer.get_vocab_size(with_added_tokens=True))
     bar = tqdm(unit="document", mininterval=2, desc="write")
     with bar, whole_folder(output) as partial:
-        tokens = token_stream(counted(asked.files, asked.field, bar), tokenizer, end_of_text_id)
+        tokens = token_stream(_documents_of(arguments.files, arguments.field, bar), tokenizer, end_of_text_id)
         num_rows = write_rows(
             partial / "rows",
-            pack(tokens, asked.sequence_length),
-            row_tokens=asked.sequence_length + 1,
+            pack(tokens, arguments.sequence_length),
+            row_tokens=arguments.sequence_length + 1,
             dtype=dtype,
         )
         if not num_rows:
-            raise DataError(f"fewer than {asked.sequence_length + 1} tokens, not one row; give more text")
-    print(f"{num_rows:,} rows of {asked.sequence_length + 1:,} tokens in {output}; read them with data=indexed")
+            raise DataError(f"fewer than {arguments.sequence_length + 1} tokens, not one row; give more text")
+    print(f"{num_rows:,} rows of {arguments.sequence_length + 1:,} tokens in {output}; read them with data=indexed")
 
 
-def counted(files: Sequence[Path], field: str, bar: "tqdm[Any]") -> Iterator[str]:
+def _documents_of(files: Sequence[Path], field: str, bar: "tqdm[Any]") -> Iterator[str]:
     """The documents, by the kind of each file."""
-    rest = {"shuffle": False, "allow_repeats": False, "heldout_rows": 0}
+    options = {"shuffle": False, "allow_repeats": False, "heldout_rows": 0}
     for path in files:
-        is_jsonl = ".jsonl" in path.suffixes or ".json" in path.suffixes or (path.is_dir() and any(jsonl_in(path)))
-        kind = JsonlData(kind="jsonl", path=str(path), field=field, **rest) if is_jsonl else None
-        for text in documents(kind or TextData(kind="text", path=str(path), **rest)):
+        is_jsonl = ".jsonl" in path.suffixes or ".json" in path.suffixes or (path.is_dir() and any(_jsonl_in(path)))
+        kind = JsonlData(kind="jsonl", path=str(path), field=field, **options) if is_jsonl else None
+        for text in documents(kind or TextData(kind="text", path=str(path), **options)):
             bar.update()
             yield text
 
 
-def jsonl_in(folder: Path) -> Iterator[Path]:
+def _jsonl_in(folder: Path) -> Iterator[Path]:
     """JSON lines below a folder. Raises `DataError` where it holds plain text besides."""
-    found = [path for path in folder.rglob("*") if ".jsonl" in path.suffixes or ".json" in path.suffixes]
-    if found and any(".txt" in path.suffixes for path in folder.rglob("*")):
+    jsonl_files = [path for path in folder.rglob("*") if ".jsonl" in path.suffixes or ".json" in path.suffixes]
+    if jsonl_files and any(".txt" in path.suffixes for path in folder.rglob("*")):
         raise DataError(f"{folder}: holds .txt and .jsonl; give the files of one kind, or two folders")
-    return iter(found)
+    return iter(jsonl_files)
 
 
 if __name__ == "__main__":

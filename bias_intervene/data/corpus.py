@@ -1,10 +1,13 @@
-"""The user's text -> rows: plain text, JSON lines or a hub data set, tokenized once and kept by fingerprint.
+"""Tokenizes the user's text (plain text, JSON lines or a data set of the hub) into rows, cached by fingerprint.
 
-Enters: where the text lies, a tokenizer. Leaves: a cached pair of `.bin`/`.idx` whose rows are `sequence_length` + 1
-tokens, documents joined by the end-of-text token, a row beginning with the last token of the one before it, so that
-every token but the first is predicted once. Promised: the same text and tokenizer give the same rows; other text never
-hits the cache, because the fingerprint is of the bytes read; nothing is skipped in silence: a file that is missing,
-empty or not UTF-8 is named with its line.
+Documents are joined by the end-of-text token and cut into rows of `sequence_length` + 1 tokens. Each row begins with
+the last token of the row before it, so that every token but the first is predicted exactly once.
+
+Input: the location of the text and a tokenizer.
+Output: a cached pair of `.bin` and `.idx`, as a `Corpus`.
+Guarantees: the same text and tokenizer give the same rows. Different text never hits the cache, because the fingerprint
+covers the bytes that were read. Nothing is skipped silently: a file that is missing, empty or not UTF-8 is reported,
+with the line.
 """
 
 import gzip
@@ -25,15 +28,15 @@ from bias_intervene.errors import DataError, HubError, first_line
 from bias_intervene.record import fingerprint, sha256_of_file, whole_folder, write_json
 from bias_intervene.settings import CorpusData, HubData, IndexedData, JsonlData, TextData
 
-BATCH_DOCUMENTS = 256
+_BATCH_DOCUMENTS = 256
 """Documents tokenized at once; the tokenizers library spreads them over the cores."""
-FORMAT = 1
-"""Raise when the rows of the same text would come out differently."""
+_FORMAT = 1
+"""Version of the rows; to be increased when the same text would give different rows."""
 
 
 @dataclass(frozen=True)
 class Corpus:
-    """Prepared rows: [0, num_training_rows) may be trained on, `heldout` is what the manipulation check reads."""
+    """Prepared rows: [0, num_training_rows) may be trained on, `heldout` is for the manipulation check."""
 
     layout: Layout
     fingerprint: str
@@ -54,12 +57,12 @@ class Corpus:
 def prepare(
     data: CorpusData, *, tokenizer: Tokenizer, end_of_text_id: int, sequence_length: int, cache: Path
 ) -> Corpus:
-    """Rows of the corpus, from the cache where they are. Raises `DataError`."""
-    source_print = fingerprint_of(data)
+    """The rows of the corpus, read from the cache if they are there. Raises `DataError`."""
+    source_fingerprint = fingerprint_of(data)
     key = fingerprint(
         {
-            "format": FORMAT,
-            "source": source_print,
+            "format": _FORMAT,
+            "source": source_fingerprint,
             "tokenizer": hashlib.sha256(tokenizer.to_str().encode()).hexdigest(),
             "end_of_text_id": end_of_text_id,
             "sequence_length": sequence_length,
@@ -78,23 +81,23 @@ def prepare(
             )
             if num_rows == 0:
                 raise DataError(f"{where(data)}: fewer than {sequence_length + 1} tokens, not one row; give more text")
-            write_json(partial / "source.json", {"source": source_print, "num_rows": num_rows})
+            write_json(partial / "source.json", {"source": source_fingerprint, "num_rows": num_rows})
     return holding_out(data.heldout_rows, Layout.of_pair(folder / "rows"), key, name=where(data))
 
 
 def holding_out(num_rows: int, layout: Layout, key: str, *, name: str) -> Corpus:
     """The corpus whose last `num_rows` rows are held out. Raises `DataError` where that leaves none to train on."""
-    left = layout.num_rows - num_rows
-    if left <= 0:
+    num_training_rows = layout.num_rows - num_rows
+    if num_training_rows <= 0:
         raise DataError(
             f"{name}: {layout.num_rows} rows, and data.heldout_rows={num_rows} leaves none to train on; "
             "give more text or hold out fewer"
         )
-    return Corpus(layout, key, left, range(left, layout.num_rows))
+    return Corpus(layout, key, num_training_rows, range(num_training_rows, layout.num_rows))
 
 
 def prepare_indexed(data: IndexedData, *, sequence_length: int) -> Corpus:
-    """Rows that are in the format already. Raises `DataError` where they are of another length."""
+    """A corpus that is in the row format already. Raises `DataError` for rows of another length."""
     key = where(data)
     layout = local_layout(Path(data.path).expanduser(), expected=Expected(row_tokens=sequence_length + 1), key=key)
     if layout.row_tokens != sequence_length + 1:
@@ -102,17 +105,17 @@ def prepare_indexed(data: IndexedData, *, sequence_length: int) -> Corpus:
             f"{key}: rows of {layout.row_tokens} tokens, and train.sequence_length={sequence_length} needs "
             f"{sequence_length + 1}; set train.sequence_length={layout.row_tokens - 1}, or write the rows anew"
         )
-    prints = [[part.path.name, sha256_of_file(part.path)] for part in layout.parts]
-    return holding_out(data.heldout_rows, layout, fingerprint(prints), name=key)
+    digests = [[part.path.name, sha256_of_file(part.path)] for part in layout.parts]
+    return holding_out(data.heldout_rows, layout, fingerprint(digests), name=key)
 
 
 def where(data: CorpusData | IndexedData) -> str:
-    """The corpus as a message names it."""
+    """The setting that locates the corpus, for messages."""
     return f"data.repository={data.repository}" if isinstance(data, HubData) else f"data.path={data.path}"
 
 
 def files(data: TextData | JsonlData) -> list[Path]:
-    """The files of the corpus in the order of their names. Raises `DataError` where there are none."""
+    """The files of the corpus, sorted by name. Raises `DataError` if there are none."""
     suffixes = ("txt",) if isinstance(data, TextData) else ("jsonl", "json")
     path = Path(data.path).expanduser()
     if path.is_file():
@@ -120,40 +123,40 @@ def files(data: TextData | JsonlData) -> list[Path]:
     if not path.is_dir():
         raise DataError(f"data.path={data.path}: no such file or folder")
     endings = tuple(ending for suffix in suffixes for ending in (f".{suffix}", f".{suffix}.gz"))
-    found = sorted(p for p in path.rglob("*") if p.is_file() and p.name.endswith(endings))
-    if not found:
+    matching = sorted(p for p in path.rglob("*") if p.is_file() and p.name.endswith(endings))
+    if not matching:
         raise DataError(f"data.path={data.path}: no file that ends in {', '.join(endings)} below this folder")
-    return found
+    return matching
 
 
 def fingerprint_of(data: CorpusData) -> list[str]:
     """Identifies the text: the sha256 of every file, or of the texts of a hub data set."""
     if isinstance(data, HubData):
         digest = hashlib.sha256()
-        for text in hub_documents(data):
+        for text in _hub_documents(data):
             digest.update(f"{len(text)} ".encode() + text.encode())
         return [digest.hexdigest(), data.field]
-    prints = [sha256_of_file(path) for path in files(data)]
-    return [*prints, data.field] if isinstance(data, JsonlData) else prints
+    digests = [sha256_of_file(path) for path in files(data)]
+    return [*digests, data.field] if isinstance(data, JsonlData) else digests
 
 
 def documents(data: CorpusData) -> Iterator[str]:
-    """The texts, one a document, in order. Raises `DataError` naming the file and line at fault."""
+    """The texts of the documents, in order. Raises `DataError` naming the file and line at fault."""
     if isinstance(data, HubData):
-        yield from hub_documents(data)
+        yield from _hub_documents(data)
         return
     for path in files(data):
         if isinstance(data, JsonlData):
             yield from jsonl_documents(path, data.field, key=f"data.field={data.field}")
             continue
-        text = decoded(b"".join(lines(path)), path)
+        text = _decode(b"".join(_lines_of(path)), path)
         if not text.strip():
             raise DataError(f"{path}: empty")
         yield text
 
 
-def lines(path: Path) -> Iterator[bytes]:
-    """Lines of a plain or gzipped file, as they are read. Raises `DataError` for a file that cannot be."""
+def _lines_of(path: Path) -> Iterator[bytes]:
+    """Lines of a plain or gzipped file, read lazily. Raises `DataError` if the file cannot be read."""
     try:
         with gzip.open(path) if path.suffix == ".gz" else path.open("rb") as file:
             yield from file
@@ -161,8 +164,8 @@ def lines(path: Path) -> Iterator[bytes]:
         raise DataError(f"{path}: cannot be read ({error})") from None
 
 
-def decoded(content: bytes, path: Path, *, before: int = 0) -> str:
-    """UTF-8 as text. before: lines of the file in front of it. Raises `DataError` naming the first line at fault."""
+def _decode(content: bytes, path: Path, *, before: int = 0) -> str:
+    """Decodes UTF-8. before: number of lines before `content` in the file. Raises `DataError` naming the line."""
     try:
         return content.decode("utf8")
     except UnicodeDecodeError as error:
@@ -174,14 +177,14 @@ def decoded(content: bytes, path: Path, *, before: int = 0) -> str:
 
 
 def jsonl_documents(path: Path, field: str, *, key: str) -> Iterator[str]:
-    """The value of `field` of every line. key: the setting that names the field, for messages."""
+    """The value of `field` in every line. key: the setting that names the field, for messages."""
     empty = True
-    for number, line in enumerate(lines(path), start=1):
+    for number, line in enumerate(_lines_of(path), start=1):
         if not line.strip():
             continue
         empty = False
         try:
-            value = json.loads(decoded(line, path, before=number - 1))
+            value = json.loads(_decode(line, path, before=number - 1))
         except json.JSONDecodeError as error:
             raise DataError(f"{path}, line {number}: not JSON ({error.msg})") from None
         if not isinstance(value, dict) or not isinstance(value.get(field), str):
@@ -193,10 +196,10 @@ def jsonl_documents(path: Path, field: str, *, key: str) -> Iterator[str]:
 
 
 def load_dataset(repository: str, config: str | None, *, split: str, revision: str | None = None) -> Any:
-    """A data set of the hub, or of a local folder in its format. Errors are those of the library.
+    """A data set of the hub, or of a local folder in its format. Raises the errors of the `datasets` library.
 
-    A local folder is read anew each time: the library would take another folder of the same name, or this one before
-    it was changed, from its cache.
+    A local folder is read anew each time: the cache of the library could return another folder of the same name, or
+    an earlier state of this one.
     """
     import datasets
 
@@ -205,8 +208,8 @@ def load_dataset(repository: str, config: str | None, *, split: str, revision: s
     return datasets.load_dataset(source, config, split=split, revision=revision, download_mode=mode)
 
 
-def load_hub(data: HubData) -> Any:
-    """The data set. Raises `DataError` or `HubError` in the user's terms."""
+def _load_hub(data: HubData) -> Any:
+    """The data set. Raises `DataError` or `HubError` naming the setting."""
     try:
         loaded = load_dataset(data.repository, data.config, split=data.split, revision=data.revision)
     except (ConnectionError, OSError) as error:
@@ -223,10 +226,10 @@ def load_hub(data: HubData) -> Any:
     return loaded
 
 
-def hub_documents(data: HubData) -> Iterator[str]:
+def _hub_documents(data: HubData) -> Iterator[str]:
     """The texts of a hub data set."""
     empty = True
-    for text in load_hub(data)[data.field]:
+    for text in _load_hub(data)[data.field]:
         if text:
             empty = False
             yield text
@@ -235,15 +238,15 @@ def hub_documents(data: HubData) -> Iterator[str]:
 
 
 def token_stream(texts: Iterable[str], tokenizer: Tokenizer, end_of_text_id: int) -> Iterator[np.ndarray]:
-    """Token ids of each document, the end-of-text token behind it."""
+    """Token ids of each document, followed by the end-of-text token."""
     iterator = iter(texts)
-    while batch := list(islice(iterator, BATCH_DOCUMENTS)):
+    while batch := list(islice(iterator, _BATCH_DOCUMENTS)):
         for encoding in tokenizer.encode_batch(batch, add_special_tokens=False):
             yield np.asarray([*encoding.ids, end_of_text_id], dtype=np.int64)
 
 
 def pack(pieces: Iterable[np.ndarray], sequence_length: int) -> Iterator[np.ndarray]:
-    """Cuts a stream of tokens into rows (sequence_length + 1,), each beginning with the last token of the one before.
+    """Cuts a stream of tokens into rows (sequence_length + 1,), each beginning with the last token of the previous one.
 
     >>> [row.tolist() for row in pack([np.arange(4), np.arange(4, 8)], 3)]
     [[0, 1, 2, 3], [3, 4, 5, 6]]

@@ -1,16 +1,18 @@
-"""Rows in Megatron's `.bin`/`.idx` format, read through memory maps: whole, in shards, or with no index at all.
+"""Rows in Megatron's `.bin`/`.idx` format, read through memory maps: one file, shards, or files without an index.
 
-Enters: token ids, a row at a time. Leaves: rows by number. Promised: a reader touches only the pages of the rows it is
-asked for and gives them back (`RELEASE_BYTES`), so that memory does not grow with the file; all arithmetic on bytes is
-Python's own, of any size; files whose sizes do not fit are refused, so a truncated one is never read.
+A corpus is one stream of bytes in which row r occupies bytes [r x row, (r + 1) x row). A `Part` is a file that holds a
+piece of that stream: the whole `.bin`, one of its shards, or a range of a shard that was downloaded. A row that spans
+two shards is joined from both.
 
-A corpus is one stream of bytes in which row r takes bytes [r x row, (r + 1) x row). A `Part` is a file that holds a
-piece of that stream: the whole `.bin`, one of its shards, or the range of a shard that was fetched. A row that lies
-across two shards is joined from both.
+Input: token ids, one row at a time (writing); a `Layout` (reading).
+Output: a pair of files; rows by number.
+Guarantees: reading touches only the pages of the requested rows and releases them every `_RELEASE_BYTES`, so that
+memory does not grow with the file. Offsets are Python integers and cannot overflow. Files whose sizes do not match are
+refused, so a truncated file is never read.
 
 The index, little-endian: 9 bytes `MMIDIDX\\0\\0`, version u64 = 1, dtype code u8 (8 = uint16, 4 = int32), number of
-sequences u64, number of documents u64, sizes int32[n], pointers int64[n] in bytes, document index int64[]. Rows of one
-length need none: their number says where they are.
+sequences u64, number of documents u64, sizes int32[n], pointers int64[n] in bytes, document index int64[]. Rows of
+equal length can be read without an index: the offset follows from the row number.
 """
 
 import mmap
@@ -25,24 +27,24 @@ import numpy as np
 
 from bias_intervene.errors import DataError
 
-MAGIC = b"MMIDIDX\x00\x00"
-DTYPES: dict[int, type[np.generic]] = {8: np.uint16, 4: np.int32}
+_MAGIC = b"MMIDIDX\x00\x00"
+_DTYPES: dict[int, type[np.generic]] = {8: np.uint16, 4: np.int32}
 HEADER = struct.Struct("<9sQBQQ")
-RELEASE_BYTES = 64 << 20
-"""Bytes of rows served before their pages are given back to the system."""
-INDEX_CHUNK = 1 << 22
-"""Entries of an index looked at at once."""
+_RELEASE_BYTES = 64 << 20
+"""Bytes of rows read before their pages are released to the operating system."""
+_INDEX_CHUNK = 1 << 22
+"""Entries of an index checked at a time."""
 
 
 def token_dtype(vocabulary_size: int) -> type[np.generic]:
-    """The smallest stored type that holds every id."""
+    """The smallest type of the format that holds every id."""
     return np.uint16 if vocabulary_size <= 1 << 16 else np.int32
 
 
 def write_rows(prefix: Path, rows: Iterable[np.ndarray], *, row_tokens: int, dtype: type[np.generic]) -> int:
-    """Writes rows of equal length to `prefix`.bin and .idx; returns how many.
+    """Writes rows of equal length to `prefix`.bin and .idx; returns their number.
 
-    rows: arrays (row_tokens,). The caller makes the pair appear whole (`record.whole_folder`).
+    rows: arrays (row_tokens,). The caller makes the writing atomic (`record.whole_folder`).
     """
     count = 0
     with prefix.with_suffix(".bin").open("wb") as file:
@@ -51,10 +53,10 @@ def write_rows(prefix: Path, rows: Iterable[np.ndarray], *, row_tokens: int, dty
                 raise ValueError(f"row {count} has shape {row.shape}, not ({row_tokens},)")
             file.write(row.astype(dtype).tobytes())
             count += 1
-    code = next(code for code, kind in DTYPES.items() if kind is dtype)
+    code = next(code for code, kind in _DTYPES.items() if kind is dtype)
     pointers = np.arange(count, dtype=np.int64) * (row_tokens * np.dtype(dtype).itemsize)
     with prefix.with_suffix(".idx").open("wb") as file:
-        file.write(HEADER.pack(MAGIC, 1, code, count, count + 1))
+        file.write(HEADER.pack(_MAGIC, 1, code, count, count + 1))
         file.write(np.full(count, row_tokens, dtype="<i4").tobytes())
         file.write(pointers.astype("<i8").tobytes())
         file.write(np.arange(count + 1, dtype="<i8").tobytes())
@@ -66,7 +68,7 @@ def write_rows(prefix: Path, rows: Iterable[np.ndarray], *, row_tokens: int, dty
 
 @dataclass(frozen=True)
 class Index:
-    """What an `.idx` says, its arrays mapped and not read: the Pile's takes 2.9 GB."""
+    """The content of an `.idx`. The arrays are memory-mapped: that of the Pile takes 2.9 GB."""
 
     path: Path
     dtype: np.dtype[Any]
@@ -82,10 +84,10 @@ class Index:
             raise DataError(f"{path}: no such file; a corpus is a pair of .bin and .idx")
         with path.open("rb") as file:
             head = file.read(HEADER.size)
-        if len(head) < HEADER.size or head[:9] != MAGIC:
+        if len(head) < HEADER.size or head[:9] != _MAGIC:
             raise DataError(f"{path}: not a Megatron index (it does not begin with MMIDIDX)")
         _, version, code, count, num_documents = HEADER.unpack(head)
-        if version != 1 or code not in DTYPES:
+        if version != 1 or code not in _DTYPES:
             raise DataError(f"{path}: version {version}, dtype code {code}; readable: version 1, 8 (uint16), 4 (int32)")
         if count == 0:
             raise DataError(f"{path}: holds no rows")
@@ -96,18 +98,18 @@ class Index:
             )
         sizes = np.memmap(path, dtype="<i4", mode="r", offset=HEADER.size, shape=(count,))
         pointers = np.memmap(path, dtype="<i8", mode="r", offset=HEADER.size + 4 * count, shape=(count,))
-        return cls(path, np.dtype(DTYPES[code]), sizes, pointers)
+        return cls(path, np.dtype(_DTYPES[code]), sizes, pointers)
 
     def __len__(self) -> int:
         return self.sizes.shape[0]
 
     def row_tokens(self, first: int = 0, end: int | None = None) -> int:
-        """The one length of rows [first, end), which must lie one behind the other. Raises `DataError`."""
+        """The common length of rows [first, end), which must be contiguous. Raises `DataError`."""
         end = len(self) if end is None else end
         tokens = int(self.sizes[first])
         row_bytes = tokens * self.dtype.itemsize
-        for low in range(first, end, INDEX_CHUNK):
-            high = min(end, low + INDEX_CHUNK)
+        for low in range(first, end, _INDEX_CHUNK):
+            high = min(end, low + _INDEX_CHUNK)
             sizes = np.asarray(self.sizes[low:high])
             if (sizes != tokens).any():
                 other = low + int(np.argmax(sizes != tokens))
@@ -115,8 +117,8 @@ class Index:
                     f"{self.path}: row {first} has {tokens} tokens and row {other} has {int(self.sizes[other])}; rows "
                     "of one length are needed (`python -m bias_intervene.data write` packs text into such rows)"
                 )
-            wanted = np.arange(low, high, dtype=np.int64) * row_bytes
-            wrong = np.asarray(self.pointers[low:high]) != wanted
+            expected = np.arange(low, high, dtype=np.int64) * row_bytes
+            wrong = np.asarray(self.pointers[low:high]) != expected
             if wrong.any():
                 other = low + int(np.argmax(wrong))
                 raise DataError(
@@ -141,7 +143,7 @@ class Part:
 
 @dataclass(frozen=True)
 class Layout:
-    """Where the rows of a corpus are: everything `Rows` needs, and inputs.json keeps."""
+    """Where the rows of a corpus are stored: all that `Rows` needs, as kept in inputs.json."""
 
     parts: tuple[Part, ...]
     row_tokens: int
@@ -156,7 +158,7 @@ class Layout:
 
     @classmethod
     def from_json(cls, values: dict[str, Any]) -> "Layout":
-        """The layout back from `to_json`."""
+        """The inverse of `to_json`."""
         parts = tuple(Part(**{**part, "path": Path(part["path"])}) for part in values["parts"])
         return cls(parts, values["row_tokens"], values["dtype"], values["num_rows"])
 
@@ -176,7 +178,7 @@ class Layout:
 
 
 class Rows:
-    """Rows by number: `rows[i]` is read-only, (row_tokens,), a view of the map but where a row lies across two files.
+    """Rows by number: `rows[i]` is a read-only array (row_tokens,), a view of the map unless the row spans two files.
 
     Raises `DataError` for a row that no part holds, and for a file shorter than its part.
     """
@@ -214,12 +216,12 @@ class Rows:
             at = stop
         self._release(self.row_bytes)
         joined = pieces[0] if len(pieces) == 1 else np.concatenate(pieces)
-        found = joined.view(self.dtype)
-        found.flags.writeable = False
-        return found
+        row_ids = joined.view(self.dtype)
+        row_ids.flags.writeable = False
+        return row_ids
 
     def stack(self, numbers: Sequence[int]) -> np.ndarray:
-        """Rows (len(numbers), row_tokens), copied."""
+        """A copy of the rows, (len(numbers), row_tokens)."""
         out = np.empty((len(numbers), self.row_tokens), self.dtype)
         for at, number in enumerate(numbers):
             out[at] = self[number]
@@ -234,7 +236,7 @@ class Rows:
         return "; ".join(names) or "there are none"
 
     def _mapped(self, number: int) -> mmap.mmap:
-        """The map of a part, opened when it is first needed."""
+        """The memory map of a part, opened at its first use."""
         if number not in self._maps:
             part = self._parts[number]
             needed = part.offset + part.end - part.first
@@ -246,16 +248,16 @@ class Rows:
         return self._maps[number]
 
     def _release(self, num_bytes: int) -> None:
-        """Gives the pages that were read back, now and then; what is read again comes back by itself."""
+        """Releases the pages read so far, once `_RELEASE_BYTES` have been read; the system reloads them when needed."""
         self._served += num_bytes
-        if self._served >= RELEASE_BYTES and hasattr(mmap, "MADV_DONTNEED"):
+        if self._served >= _RELEASE_BYTES and hasattr(mmap, "MADV_DONTNEED"):
             for mapped in self._maps.values():
                 mapped.madvise(mmap.MADV_DONTNEED)
             self._served = 0
 
 
 def check_ids(rows_BS: np.ndarray, numbers: Sequence[int], *, vocabulary_size: int) -> None:
-    """Refuses ids the model has no embedding for. Raises `DataError` naming the first row and position."""
+    """Raises `DataError` for an id that the model has no embedding for, naming the first row and position."""
     wrong = (rows_BS < 0) | (rows_BS >= vocabulary_size)
     if wrong.any():
         row, position = (int(at) for at in np.argwhere(wrong)[0])

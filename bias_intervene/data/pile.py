@@ -1,11 +1,14 @@
-"""Pythia's own rows: from a folder, or as much of them from the hub as the run reads.
+"""Pythia's own training rows: from a local folder, or from the hub, which then provides only what the run reads.
 
-Enters: the rows a run reads. Leaves: a `Corpus` whose layout holds them. Promised: from the hub only what these rows
-need is fetched, after the free disk was found to be enough; a fetch that was cut short goes on where it stopped; whole
-shards are checked by the sha256 the hub states, ranges by their size; what was fetched is used again, also offline.
+`fetch=shards` downloads whole files into the cache of huggingface_hub (3 of 21 for the last 7% of the training).
+`fetch=range` downloads only the bytes of the rows into the cache of this program: half as much for the 7%, but there is
+no published hash to check a range with.
 
-`fetch=shards` brings whole files into the hub's own cache (3 of 21 for the last 7%), `fetch=range` only the bytes of
-the rows, into ours: half as much for the 7%, and no hash can be known for a piece.
+Input: the row numbers that a run reads.
+Output: a `Corpus` whose layout holds them.
+Guarantees: only the necessary bytes are downloaded, after a check that the disk has room for them. An interrupted
+download continues where it stopped. Whole shards are verified by the sha256 that the hub publishes, ranges by their
+size. Downloads are reused, also offline.
 """
 
 import hashlib
@@ -29,10 +32,10 @@ from bias_intervene.plan import pythia
 from bias_intervene.record import fingerprint, read_json, sha256_of_file, write_json
 from bias_intervene.settings import PileData
 
-SAMPLED_ROWS = 1024
-"""Rows that identify a corpus: hashing the 42 GB of the 7% window would take minutes, every time."""
-FETCH_ATTEMPTS = 5
-"""A connection that breaks is taken up again where it stopped, so often in a row without a byte."""
+_SAMPLED_ROWS = 1024
+"""Rows hashed to identify a corpus: hashing all 42 GB of the 7% window would take minutes at every start."""
+_FETCH_ATTEMPTS = 5
+"""Attempts in a row without a single byte received before a download is given up."""
 EXPECTED = Expected(
     row_tokens=pythia.ROW_TOKENS, num_rows=pythia.TOTAL_STEPS * pythia.BATCH_ROWS, shard_bytes=pythia.SHARD_BYTES
 )
@@ -56,9 +59,9 @@ def prepare_pile(data: PileData, *, rows: range, heldout: range, repository: str
 
 
 def window_fingerprint(rows: Rows, window: range) -> str:
-    """Identifies a window by its place and by SAMPLED_ROWS of its rows, the first and the last among them."""
+    """Identifies a window by its position and by `_SAMPLED_ROWS` of its rows, including the first and the last."""
     digest = hashlib.sha256()
-    for number in np.unique(np.linspace(window.start, window.stop - 1, SAMPLED_ROWS, dtype=np.int64)).tolist():
+    for number in np.unique(np.linspace(window.start, window.stop - 1, _SAMPLED_ROWS, dtype=np.int64)).tolist():
         digest.update(rows[number].astype("<i4").tobytes())
     return fingerprint([window.start, window.stop, digest.hexdigest()])
 
@@ -67,8 +70,8 @@ def window_fingerprint(rows: Rows, window: range) -> str:
 
 
 @dataclass(frozen=True)
-class Shard:
-    """A shard as the hub lists it: bytes [first, end) of the corpus."""
+class _Shard:
+    """A shard as listed by the hub: bytes [first, end) of the corpus."""
 
     name: str
     first: int
@@ -77,60 +80,61 @@ class Shard:
 
 
 def fetch_rows(repository: str, rows: range, *, whole_shards: bool, cache: Path) -> Layout:
-    """The layout of `rows`, fetched where they are not here yet."""
+    """The layout of `rows`, downloaded unless they are in the cache."""
     folder = cache / "pile" / repository.replace("/", "--")
     folder.mkdir(parents=True, exist_ok=True)
     with FileLock(folder / ".lock"):
-        commit, shards = listing(repository, folder)
+        commit, shards = _list_shards(repository, folder)
         row_bytes = pythia.ROW_TOKENS * 2
         first, end = rows.start * row_bytes, rows.stop * row_bytes
         if end > shards[-1].end:
             raise DataError(f"{repository}: rows up to {rows.stop:,} are needed and it holds {shards[-1].end:,} bytes")
         used = [shard for shard in shards if shard.first < end and shard.end > first]
         if whole_shards:
-            parts = fetch_shards(repository, commit, used, folder)
+            parts = _fetch_shards(repository, commit, used, folder)
         else:
-            parts = fetch_ranges(repository, commit, used, folder / commit, first=first, end=end)
+            parts = _fetch_ranges(repository, commit, used, folder / commit, first=first, end=end)
     layout = Layout(tuple(parts), pythia.ROW_TOKENS, "uint16", shards[-1].end // row_bytes)
     check_covered(layout, rows, key=f"{repository} at {commit}")
     return layout
 
 
-def listing(repository: str, folder: Path) -> tuple[str, list[Shard]]:
-    """(commit, shards in order) as the hub says, or as it said last time where it cannot be reached."""
+def _list_shards(repository: str, folder: Path) -> tuple[str, list[_Shard]]:
+    """(commit, shards in order) from the hub, or from the last listing if the hub cannot be reached."""
     from huggingface_hub import HfApi
 
-    kept = folder / "listing.json"
+    listing_path = folder / "listing.json"
     try:
         info = HfApi().dataset_info(repository, files_metadata=True, timeout=20)
     except Exception as error:
-        if not kept.is_file():
-            raise unreachable(repository, error) from None
-        found = read_json(kept)
+        if not listing_path.is_file():
+            raise _unreachable(repository, error) from None
+        listing: dict[str, Any] = read_json(listing_path)
     else:
         files = {
             file.rfilename: [file.size, file.lfs.sha256 if file.lfs else None]
             for file in info.siblings or ()
             if SHARD.fullmatch(file.rfilename)
         }
-        found = {"commit": info.sha, "files": files}
-        write_json(kept, found)
-    names = sorted(found["files"])
+        listing = {"commit": info.sha, "files": files}
+        write_json(listing_path, listing)
+    names = sorted(listing["files"])
     matches = [match for name in names if (match := SHARD.fullmatch(name))]
     if not names or len(names) != int(matches[-1]["last"]) + 1 or len({match["stem"] for match in matches}) > 1:
         raise HubError(
             f"{repository}: not a whole set of shards NAME-00000-of-N.bin; found {', '.join(names) or 'none'}"
         )
-    ends = list(itertools.accumulate(int(found["files"][name][0]) for name in names))
+    ends = list(itertools.accumulate(int(listing["files"][name][0]) for name in names))
     firsts = [0, *ends[:-1]]
     shards = [
-        Shard(name, first, end, found["files"][name][1]) for name, first, end in zip(names, firsts, ends, strict=True)
+        _Shard(name, first, end, listing["files"][name][1])
+        for name, first, end in zip(names, firsts, ends, strict=True)
     ]
-    return str(found["commit"]), shards
+    return str(listing["commit"]), shards
 
 
-def unreachable(repository: str, error: Exception) -> HubError:
-    """The hub does not answer, in the user's terms."""
+def _unreachable(repository: str, error: Exception) -> HubError:
+    """The error for a hub that does not answer, with the alternatives."""
     return HubError(
         f"data.source=hub: {repository} cannot be reached ({first_line(error)}), and what the run needs is not in the "
         "cache. Without a hub: data.source=FOLDER with document-*-of-*.bin, or rows of your own by data=text, jsonl or "
@@ -139,46 +143,46 @@ def unreachable(repository: str, error: Exception) -> HubError:
 
 
 def check_free(folder: Path, num_bytes: int, *, key: str) -> None:
-    """Refuses a fetch that the disk cannot take."""
-    there = next(place for place in (folder, *folder.parents) if place.is_dir())
-    free = shutil.disk_usage(there).free
+    """Raises `DataError` for a download that is larger than the free disk."""
+    existing = next(parent for parent in (folder, *folder.parents) if parent.is_dir())
+    free = shutil.disk_usage(existing).free
     if num_bytes > free:
         raise DataError(
             f"{folder}: {num_bytes / 1e9:,.1f} GB are to be fetched and {free / 1e9:,.1f} GB are free; {key}"
         )
 
 
-def fetch_shards(repository: str, commit: str, shards: list[Shard], folder: Path) -> list[Part]:
-    """Whole shards, through the hub's cache, checked once by sha256."""
+def _fetch_shards(repository: str, commit: str, shards: list[_Shard], folder: Path) -> list[Part]:
+    """Downloads whole shards into the cache of huggingface_hub and verifies each once by sha256."""
     from huggingface_hub import constants, hf_hub_download, try_to_load_from_cache
 
-    def where(shard: Shard) -> Path | None:
-        found = try_to_load_from_cache(repository, shard.name, revision=commit, repo_type="dataset")
-        return Path(found) if isinstance(found, str) else None
+    def cached_path(shard: _Shard) -> Path | None:
+        cached = try_to_load_from_cache(repository, shard.name, revision=commit, repo_type="dataset")
+        return Path(cached) if isinstance(cached, str) else None
 
-    missing = sum(shard.end - shard.first for shard in shards if where(shard) is None)
+    missing = sum(shard.end - shard.first for shard in shards if cached_path(shard) is None)
     check_free(Path(constants.HF_HUB_CACHE), missing, key="set HF_HOME to a larger disk, or data.fetch=range for less")
-    kept = folder / "verified.json"
-    verified: dict[str, Any] = read_json(kept) if kept.is_file() else {}
+    verified_path = folder / "verified.json"
+    verified: dict[str, Any] = read_json(verified_path) if verified_path.is_file() else {}
     parts: list[Part] = []
     for shard in shards:
-        path = where(shard)
+        path = cached_path(shard)
         if path is None:
             try:
                 path = Path(hf_hub_download(repository, shard.name, revision=commit, repo_type="dataset"))
             except Exception as error:
-                raise unreachable(f"{shard.name} of {repository}", error) from None
+                raise _unreachable(f"{shard.name} of {repository}", error) from None
         state = [path.stat().st_size, path.stat().st_mtime_ns, shard.sha256]
         if verified.get(str(path)) != state:
-            check_shard(path, shard)
+            _check_shard(path, shard)
             verified[str(path)] = state
-            write_json(kept, verified)
+            write_json(verified_path, verified)
         parts.append(Part(path, shard.first, shard.end))
     return parts
 
 
-def check_shard(path: Path, shard: Shard) -> None:
-    """Refuses a shard that is not the hub's."""
+def _check_shard(path: Path, shard: _Shard) -> None:
+    """Raises `DataError` for a shard whose size or sha256 is not that of the hub."""
     size = path.stat().st_size
     if size != shard.end - shard.first:
         raise DataError(f"{path}: {size:,} bytes, and the hub has {shard.end - shard.first:,}; remove it")
@@ -186,15 +190,15 @@ def check_shard(path: Path, shard: Shard) -> None:
         raise DataError(f"{path}: its sha256 is not the hub's ({shard.sha256}); altered or damaged, remove it")
 
 
-def fetch_ranges(
-    repository: str, commit: str, shards: list[Shard], folder: Path, *, first: int, end: int
+def _fetch_ranges(
+    repository: str, commit: str, shards: list[_Shard], folder: Path, *, first: int, end: int
 ) -> list[Part]:
-    """The bytes [first, end) of the corpus: of each shard the range that is needed, where no file here holds it."""
+    """Downloads bytes [first, end) of the corpus: from each shard the necessary range, unless it is here."""
     folder.mkdir(parents=True, exist_ok=True)
     wanted = [(shard, max(first, shard.first), min(end, shard.end)) for shard in shards]
-    here = list(fetched(folder))
-    parts = [holder(here, low, high) for _, low, high in wanted]
-    targets = [(shard, partial_path(folder, low, high), low, high) for shard, low, high in wanted]
+    existing = list(_fetched_parts(folder))
+    parts = [_part_that_holds(existing, low, high) for _, low, high in wanted]
+    targets = [(shard, _partial_path(folder, low, high), low, high) for shard, low, high in wanted]
     missing = sum(
         high - low - (partial.stat().st_size if partial.is_file() else 0)
         for part, (_, partial, low, high) in zip(parts, targets, strict=True)
@@ -206,20 +210,20 @@ def fetch_ranges(
         with bar:
             for at, (shard, partial, low, high) in enumerate(targets):
                 if parts[at] is None:
-                    fetch_range(repository, commit, shard, partial, low=low, high=high, bar=bar)
+                    _fetch_range(repository, commit, shard, partial, low=low, high=high, bar=bar)
                     settled = partial.with_suffix(".bin")
                     partial.rename(settled)
                     parts[at] = Part(settled, low, high)
     return [part for part in parts if part is not None]
 
 
-def partial_path(folder: Path, low: int, high: int) -> Path:
-    """A range on its way."""
+def _partial_path(folder: Path, low: int, high: int) -> Path:
+    """The file of a range that is being downloaded."""
     return folder / f"{low}-{high}.partial"
 
 
-def fetched(folder: Path) -> Iterable[Part]:
-    """Ranges that are here and whole: their names say which bytes they hold."""
+def _fetched_parts(folder: Path) -> Iterable[Part]:
+    """Ranges that were downloaded completely; the file name gives the bytes."""
     for path in sorted(folder.glob("*-*.bin")):
         low, high = (int(word) for word in path.stem.split("-"))
         if path.stat().st_size != high - low:
@@ -227,15 +231,15 @@ def fetched(folder: Path) -> Iterable[Part]:
         yield Part(path, low, high)
 
 
-def holder(parts: Iterable[Part], low: int, high: int) -> Part | None:
-    """The part that holds bytes [low, high)."""
+def _part_that_holds(parts: Iterable[Part], low: int, high: int) -> Part | None:
+    """The part that holds bytes [low, high), if any does."""
     return next((part for part in parts if part.first <= low and high <= part.end), None)
 
 
-def fetch_range(
-    repository: str, commit: str, shard: Shard, partial: Path, *, low: int, high: int, bar: "tqdm[Any]"
+def _fetch_range(
+    repository: str, commit: str, shard: _Shard, partial: Path, *, low: int, high: int, bar: "tqdm[Any]"
 ) -> None:
-    """Bytes [low, high) of the corpus, all in one shard, appended to what `partial` holds already."""
+    """Downloads bytes [low, high) of the corpus, all in one shard, continuing after what `partial` already holds."""
     from huggingface_hub import hf_hub_url
     from huggingface_hub.utils import build_hf_headers, get_session
 
@@ -246,30 +250,30 @@ def fetch_range(
             begin, stop = low - shard.first + done, high - shard.first
             headers = {**build_hf_headers(), "Range": f"bytes={begin}-{stop - 1}", "Accept-Encoding": "identity"}
             try:
-                append(get_session(), url, headers, file, begin=begin, limit=high - low, bar=bar)
+                _append_response(get_session(), url, headers, file, begin=begin, limit=high - low, bar=bar)
                 attempts = 0 if file.tell() > done else attempts + 1
             except HubError:
                 raise
             except Exception as error:
                 attempts = 0 if file.tell() > done else attempts + 1
-                if attempts >= FETCH_ATTEMPTS:
-                    raise unreachable(f"{shard.name} of {repository}", error) from None
-            if attempts >= FETCH_ATTEMPTS:
+                if attempts >= _FETCH_ATTEMPTS:
+                    raise _unreachable(f"{shard.name} of {repository}", error) from None
+            if attempts >= _FETCH_ATTEMPTS:
                 raise HubError(f"{url}: the server sends no more bytes at {begin:,}; try again, or data.fetch=shards")
         file.flush()
         os.fsync(file.fileno())
 
 
-def append(
+def _append_response(
     session: Any, url: str, headers: dict[str, str], file: Any, *, begin: int, limit: int, bar: "tqdm[Any]"
 ) -> None:
-    """One answer of the server, written as it comes; never more than `limit` bytes in the file."""
+    """Writes one response of the server to the file as it arrives, up to `limit` bytes in the file."""
     from huggingface_hub.utils import hf_raise_for_status
 
     with session.stream("GET", url, headers=headers, follow_redirects=True) as answer:
         hf_raise_for_status(answer)
-        said = str(answer.headers.get("content-range", ""))
-        if answer.status_code != 206 or not said.startswith(f"bytes {begin}-"):
+        content_range = str(answer.headers.get("content-range", ""))
+        if answer.status_code != 206 or not content_range.startswith(f"bytes {begin}-"):
             raise HubError(f"{url}: the server gives no ranges (status {answer.status_code}); use data.fetch=shards")
         for piece in answer.iter_raw():
             taken = piece[: limit - file.tell()]

@@ -1,8 +1,11 @@
-"""Where the rows of a `.bin` lie on this machine: one file or its shards, with an index or without.
+"""Locates the rows of a corpus on this machine: one `.bin` or its shards, with an index or without.
 
-Enters: a path. Leaves: a `Layout`. Promised: only the files that the asked rows need must be there; which shard holds
-which bytes is read off the sizes of those at hand, and where they disagree, or a needed one is missing, it is said
-which. Shards are pieces of one stream of bytes, cut without regard to rows: all of one size but the last.
+Shards are pieces of one stream of bytes, cut without regard to rows; all but the last have the same size.
+
+Input: a path.
+Output: a `Layout`.
+Guarantees: only the files that hold the requested rows need to exist. The bytes of each shard are derived from the
+sizes of the files present; if these disagree, or a necessary file is missing, the error names it.
 """
 
 import re
@@ -20,14 +23,14 @@ SHARD = re.compile(r"(?P<stem>.+)-(?P<number>\d{5})-of-(?P<last>\d{5})\.bin")
 
 @dataclass(frozen=True)
 class Expected:
-    """What is taken for granted where the files do not say it."""
+    """What is assumed where the files do not state it."""
 
     row_tokens: int
     dtype: str = "uint16"
     num_rows: int | None = None
-    """Rows of the whole corpus; None: as many as the bytes hold."""
+    """Rows of the whole corpus; None: computed from the number of bytes."""
     shard_bytes: int | None = None
-    """Bytes of every shard but the last, for a folder that holds the last one only."""
+    """Bytes of every shard but the last, for a folder that holds only the last one."""
 
 
 def local_layout(path: Path, *, expected: Expected, key: str, rows: range | None = None) -> Layout:
@@ -40,14 +43,14 @@ def local_layout(path: Path, *, expected: Expected, key: str, rows: range | None
     index = Index.open(index_path) if index_path.is_file() else None
     dtype = index.dtype.name if index else expected.dtype
     window = rows if rows is not None else range(0)
-    parts = shard_parts(files, shard_bytes=expected.shard_bytes) if None not in files else whole_part(files)
+    parts = _shard_parts(files, shard_bytes=expected.shard_bytes) if None not in files else _whole_part(files)
     row_tokens = expected.row_tokens
     if index is not None:
         if window and window.stop > len(index):
             raise DataError(f"{key}: rows up to {window.stop:,} are needed and {index_path} names {len(index):,}")
         row_tokens = index.row_tokens(window.start, window.stop) if window else index.row_tokens()
     row_bytes = row_tokens * np.dtype(dtype).itemsize
-    complete = None in files or is_complete(files)
+    complete = None in files or _is_complete(files)
     held = max(part.end for part in parts)
     if complete and held % row_bytes:
         raise DataError(
@@ -60,14 +63,16 @@ def local_layout(path: Path, *, expected: Expected, key: str, rows: range | None
         )
     num_rows = len(index) if index is not None else held // row_bytes if complete else expected.num_rows
     if num_rows is None:
-        raise DataError(f"{key}: shards are missing and no .idx says how many rows there are; found {names(parts)}")
+        raise DataError(
+            f"{key}: shards are missing and no .idx says how many rows there are; found {_file_names(parts)}"
+        )
     layout = Layout(tuple(parts), row_tokens, dtype, num_rows)
     check_covered(layout, window if rows is not None else range(num_rows), key=key)
     return layout
 
 
 def bins(path: Path, *, key: str) -> tuple[Path, dict[int | None, Path]]:
-    """(path without suffix, files by shard number; None for one that is whole). Raises `DataError`."""
+    """(path without suffix, files by shard number; the number is None for an unsharded file). Raises `DataError`."""
     if path.is_file() and path.suffix == ".bin":
         candidates = [path]
     elif path.is_dir():
@@ -91,27 +96,27 @@ def bins(path: Path, *, key: str) -> tuple[Path, dict[int | None, Path]]:
     return stem, {None: files[None]} if None in files else files
 
 
-def last_number(files: dict[int | None, Path]) -> int:
-    """The number of the last shard, as all names must say. Raises `DataError`."""
-    said = {int(match["last"]) for file in files.values() if (match := SHARD.fullmatch(file.name))}
-    if len(said) > 1:
-        raise DataError(f"{next(iter(files.values())).parent}: shards of {sorted(said)} in one folder; keep one set")
-    return said.pop()
+def _last_number(files: dict[int | None, Path]) -> int:
+    """The number of the last shard, which all file names must agree on. Raises `DataError`."""
+    numbers = {int(match["last"]) for file in files.values() if (match := SHARD.fullmatch(file.name))}
+    if len(numbers) > 1:
+        raise DataError(f"{next(iter(files.values())).parent}: shards of {sorted(numbers)} in one folder; keep one set")
+    return numbers.pop()
 
 
-def is_complete(files: dict[int | None, Path]) -> bool:
+def _is_complete(files: dict[int | None, Path]) -> bool:
     """Whether no shard is missing."""
-    return len(files) == last_number(files) + 1
+    return len(files) == _last_number(files) + 1
 
 
-def whole_part(files: dict[int | None, Path]) -> list[Part]:
-    """The part of a `.bin` that is whole."""
+def _whole_part(files: dict[int | None, Path]) -> list[Part]:
+    """The one part of an unsharded `.bin`."""
     return [Part(files[None], 0, files[None].stat().st_size)]
 
 
-def shard_parts(files: dict[int | None, Path], *, shard_bytes: int | None) -> list[Part]:
-    """The part of each shard at hand. Raises `DataError` where sizes disagree."""
-    last = last_number(files)
+def _shard_parts(files: dict[int | None, Path], *, shard_bytes: int | None) -> list[Part]:
+    """One part per shard present. Raises `DataError` if the sizes disagree."""
+    last = _last_number(files)
     sizes = {number: file.stat().st_size for number, file in files.items() if number is not None}
     inner = {size for number, size in sizes.items() if number != last}
     if len(inner) > 1:
@@ -127,13 +132,13 @@ def shard_parts(files: dict[int | None, Path], *, shard_bytes: int | None) -> li
     return [Part(files[number], number * each, number * each + size) for number, size in sorted(sizes.items())]
 
 
-def names(parts: Iterable[Part]) -> str:
-    """The files, for messages."""
+def _file_names(parts: Iterable[Part]) -> str:
+    """The file names, for messages."""
     return ", ".join(part.path.name for part in parts) or "none"
 
 
 def check_covered(layout: Layout, rows: range, *, key: str) -> None:
-    """Refuses parts that do not hold all of `rows`, naming the first byte that is missing."""
+    """Raises `DataError` if the parts do not hold all of `rows`, naming the first missing byte."""
     if not rows:
         return
     row_bytes = layout.row_tokens * np.dtype(layout.dtype).itemsize
@@ -144,5 +149,5 @@ def check_covered(layout: Layout, rows: range, *, key: str) -> None:
     if at < end:
         raise DataError(
             f"{key}: rows {rows.start:,} to {rows.stop - 1:,} are needed, and byte {at:,} (row {at // row_bytes:,}) is "
-            f"in no file; found {names(layout.parts)}"
+            f"in no file; found {_file_names(layout.parts)}"
         )

@@ -1,12 +1,13 @@
-"""Step -> this rank's rows, the intervention applied.
+"""The rows of a training step for one rank, with the intervention applied.
 
-Enters: prepared rows, the plan, a rank. Leaves: micro batches in the order they are trained on. Promised: which rows a
-step reads depends on the plan alone; a rank, an accumulation step or a restart only decides who reads which of them.
-Nothing swapped is stored. Reading is one step ahead of training, and the audit that belongs to a step goes with it, so
-that a checkpoint never counts rows that were not trained on.
+A thread reads one step ahead of training. Every step carries the audit as it stands after that step, so that a
+checkpoint never counts rows that were read but not trained on. A row that the intervention shortens is padded, and the
+padding is masked from the loss (`num_tokens_B`), except under the profiles of the literature, which trained on it.
 
-Where the intervention makes a row shorter it is padded, and padding is masked from the loss (`num_tokens`), but for the
-profiles of the literature, which trained on it.
+Input: prepared rows, the plan, a rank.
+Output: micro batches in the order in which they are trained on.
+Guarantees: which rows a step reads depends on the plan alone; the rank, the accumulation step and restarts only divide
+them. Swapped rows are never stored.
 """
 
 from collections.abc import Generator, Iterator, Sequence
@@ -34,7 +35,7 @@ class MicroBatch:
 
 @dataclass(frozen=True)
 class Step:
-    """What one rank reads for one update. audit: of every row up to and with this step's."""
+    """What one rank reads for one update. audit: covers every row up to and including this step."""
 
     number: int
     batches: list[MicroBatch]
@@ -42,11 +43,11 @@ class Step:
 
 
 class RowOrder:
-    """Position in the order of reading -> stored row.
+    """Maps a position in the order of reading to the number of a stored row.
 
-    `seed` None: the stored order. Else a permutation for each pass, drawn from (seed, pass): of the rows of `window`
-    among themselves, None: of all training rows. Without `allow_repeats`, a position beyond the corpus raises
-    `DataError`.
+    `seed` None: the stored order. Otherwise one permutation per pass over the corpus, drawn from (seed, pass), which
+    permutes the rows of `window` among themselves, or all training rows if `window` is None. Without `allow_repeats`,
+    a position beyond the corpus raises `DataError`.
     """
 
     def __init__(self, *, num_rows: int, seed: int | None, allow_repeats: bool, window: range | None = None):
@@ -55,7 +56,7 @@ class RowOrder:
         self._permutation: tuple[int, np.ndarray] | None = None
 
     def check(self, end: int) -> None:
-        """Refuses a window that ends beyond the corpus."""
+        """Raises `DataError` for a window that ends beyond the corpus, unless rows may be repeated."""
         if end > self.num_rows and not self.allow_repeats:
             raise DataError(
                 f"the run reads {end:,} rows and the corpus has {self.num_rows:,} to train on; give more text, train "
@@ -63,27 +64,27 @@ class RowOrder:
             )
 
     def __getitem__(self, position: int) -> int:
-        turn, at = divmod(position, self.num_rows)
-        if turn:
+        pass_number, at = divmod(position, self.num_rows)
+        if pass_number:
             self.check(position + 1)
         if self.seed is None or at not in self.window:
             return at
-        if self._permutation is None or self._permutation[0] != turn:
-            generator = np.random.Generator(np.random.PCG64([self.seed, turn]))
-            self._permutation = (turn, generator.permutation(len(self.window)))
+        if self._permutation is None or self._permutation[0] != pass_number:
+            generator = np.random.Generator(np.random.PCG64([self.seed, pass_number]))
+            self._permutation = (pass_number, generator.permutation(len(self.window)))
         return self.window[int(self._permutation[1][self.window.index(at)])]
 
 
 def row_order(data: DataSettings, *, seed: int, num_rows: int, window: range) -> RowOrder:
-    """The order of a corpus: of the Pile and the world only the window's rows change places, of the user's all."""
-    drawn = seed if data.shuffle else None
+    """The order of a corpus. Shuffling permutes the rows of the window (the Pile, the world), or all rows (own)."""
+    order_seed = seed if data.shuffle else None
     if isinstance(data, WorldData | PileData):
-        return RowOrder(num_rows=num_rows, seed=drawn, allow_repeats=False, window=window)
-    return RowOrder(num_rows=num_rows, seed=drawn, allow_repeats=data.allow_repeats)
+        return RowOrder(num_rows=num_rows, seed=order_seed, allow_repeats=False, window=window)
+    return RowOrder(num_rows=num_rows, seed=order_seed, allow_repeats=data.allow_repeats)
 
 
 class RowStream:
-    """The micro batches of a step for one rank of `plan.num_ranks`. vocabulary_size: ids the model knows."""
+    """The micro batches of each step for one rank. vocabulary_size: number of ids that the model has embeddings for."""
 
     def __init__(
         self, *, rows: Rows, order: RowOrder, plan: Plan, rank: int, swap: RowSwap | None, vocabulary_size: int
@@ -93,7 +94,7 @@ class RowStream:
         self.vocabulary_size = vocabulary_size
 
     def steps(self, first: int, end: int) -> Generator[Step]:
-        """Steps [first, end) in turn, the next one made ready by a thread while this one is trained on."""
+        """Steps [first, end) in turn; a thread prepares the next one while the current one is trained on."""
         with ThreadPoolExecutor(max_workers=1, thread_name_prefix="rows") as thread:
             ready = thread.submit(self.step, first) if first < end else None
             for number in range(first, end):
@@ -103,12 +104,12 @@ class RowStream:
                 yield step
 
     def step(self, number: int) -> Step:
-        """One step. To be called in order: the audit goes on from the step before."""
+        """One step. Steps must be requested in order, because the audit accumulates."""
         batches = list(self.micro_batches(number))
         return Step(number, batches, self.swap.audit.copy() if self.swap is not None else Audit())
 
     def micro_batches(self, step: int) -> Iterator[MicroBatch]:
-        """`plan.accumulation_steps` micro batches. Warm-up steps (before start_step) read their rows unaltered."""
+        """`plan.accumulation_steps` micro batches. Optimizer warm-up steps (before start_step) read unaltered rows."""
         altered = self.swap is not None and step >= self.plan.start_step
         for numbers in share_of_rank(rows_of_step(self.plan, step), plan=self.plan, rank=self.rank):
             stored = self.rows.stack([self.order[number] for number in numbers])

@@ -57,13 +57,7 @@ def pretraining_settings(settings: Settings) -> Settings:
                     "on_damaged": "refuse",
                 }
             ),
-            "evals": settings.evals.model_copy(
-                update={
-                    name: getattr(settings.evals, name).model_copy(update={"enabled": False})
-                    for name in ("crows_pairs", "winobias", "lambada", "perplexity", "pronouns")
-                }
-                | {"steps": None, "harness_tasks": [], "harness_include_path": None}
-            ),
+            "evals": settings.evals.without_benchmarks(),
             "tracking": settings.tracking.model_copy(update={"name": "none"}),
         }
     )

@@ -85,7 +85,7 @@ MUTANTS = (
         'base if step == plan.start_step else own / f"step{step}"', "base",
     ),
     Mutant(
-        "log-odds with the wrong sign", "bias_intervene/evals/pronouns.py",
+        "log-odds with the wrong sign", "bias_intervene/evals/benchmarks/pronouns/scoring.py",
         "prompt.form, feminine - masculine)", "prompt.form, masculine - feminine)",
     ),
     Mutant(
@@ -95,11 +95,11 @@ MUTANTS = (
         " target)\n",
     ),
     Mutant(
-        "pro and anti are exchanged", "bias_intervene/evals/winobias.py",
+        "pro and anti are exchanged", "bias_intervene/evals/benchmarks/winobias/scoring.py",
         "    return pair.pro.pronoun.lower() in MASCULINE\n", "    return pair.pro.pronoun.lower() not in MASCULINE\n",
     ),
     Mutant(
-        "more and less stereotypical are exchanged", "bias_intervene/evals/crows_pairs.py",
+        "more and less stereotypical are exchanged", "bias_intervene/evals/benchmarks/crows_pairs.py",
         '"pct_stereotype": float(more > less)', '"pct_stereotype": float(more < less)',
     ),
     Mutant(

@@ -10,24 +10,22 @@ observation, the interval and test are Student's over seeds, and the spread betw
 error that one run alone reports.
 """
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any
-
-import numpy as np
-from scipy import stats
 
 from bias_intervene.analysis import harness_results
 from bias_intervene.analysis.identity import Identity, identity
 from bias_intervene.analysis.pairing import Arm, arms, check_comparable, paired_items
 from bias_intervene.analysis.records import Run, RunSet, find, specs_of
+from bias_intervene.analysis.replicates import finite, over_replicates
 from bias_intervene.analysis.report.sentences import in_words
 from bias_intervene.analysis.verdicts import Verdict, key_of, verdict
 from bias_intervene.errors import RunDirectoryError, did_you_mean
 from bias_intervene.record import is_complete
 from bias_intervene.results import BASE, PUBLISHED, ComparisonRow, MetricKey, MetricRow, MetricSpec, MetricSpecs
-from bias_intervene.statistics import PairedComparison, compare_unpaired, holm, minimum_detectable_effect, over_seeds
+from bias_intervene.statistics import PairedComparison, compare_unpaired, holm, minimum_detectable_effect
 
 
 @dataclass(frozen=True)
@@ -139,7 +137,7 @@ def _rows_of(arm: Arm, specs: MetricSpecs, options: ComparisonOptions) -> Iterat
             for run, baseline, checkpoint in replicates
             if checkpoint is not None
         ]
-        for row in _over_replicates(by_replicate):
+        for row in over_replicates(by_replicate):
             compared = True
             yield row
     if not compared:
@@ -152,7 +150,7 @@ def _rows_of(arm: Arm, specs: MetricSpecs, options: ComparisonOptions) -> Iterat
             for run, _ in arm.replicates
             if run.last
         ]
-        yield from _over_replicates(alone)
+        yield from over_replicates(alone)
 
 
 def _counterpart(run: Run, control: Run) -> str | None:
@@ -191,12 +189,12 @@ def _against(
             baseline_arm=label,
             baseline=other.value,
             baseline_stderr=other.stderr,
-            difference=_finite(test.difference),
-            difference_stderr=_finite(test.stderr),
+            difference=finite(test.difference),
+            difference_stderr=finite(test.stderr),
             df=test.df,
-            ci_low=_finite(test.ci_low),
-            ci_high=_finite(test.ci_high),
-            p=_finite(test.p),
+            ci_low=finite(test.ci_low),
+            ci_high=finite(test.ci_high),
+            p=finite(test.p),
             n=test.n if is_paired else metric.n,
         )
 
@@ -242,61 +240,6 @@ def _alone(run: Run, metric: MetricRow, spec: MetricSpec) -> ComparisonRow:
     )
 
 
-def _finite(value: float) -> float | None:
-    """None, JSON's null, for a value that is unknown."""
-    return value if np.isfinite(value) else None
-
-
-# --- replicates ------------------------------------------------------------------------------------------------
-
-
-def _over_replicates(by_replicate: Sequence[Iterable[ComparisonRow]]) -> list[ComparisonRow]:
-    """One row a metric for several seeds: those of one seed as they are, of several with Student's interval."""
-    by_metric: dict[tuple[MetricKey, int], list[ComparisonRow]] = {}
-    for rows in by_replicate:
-        for row in rows:
-            by_metric.setdefault((row.key, row.step), []).append(row)
-    return [rows[0] if len(rows) == 1 else _over_seeds(rows) for rows in by_metric.values()]
-
-
-def _over_seeds(rows: Sequence[ComparisonRow]) -> ComparisonRow:
-    """Several seeds as one row, each an observation."""
-    value = over_seeds([row.value for row in rows])
-    row = replace(
-        rows[0],
-        value=value.mean,
-        stderr=_finite(value.standard_deviation / np.sqrt(value.seeds)),
-        seeds=value.seeds,
-    )
-    known = [one.difference for one in rows if one.difference is not None]
-    baselines = [one.baseline for one in rows if one.baseline is not None]
-    if len(known) < len(rows):
-        return row
-    differences = np.array(known)
-    baseline, difference = over_seeds(baselines), over_seeds(differences)
-    stderr = difference.standard_deviation / np.sqrt(difference.seeds)
-    if not differences.any():
-        p = 1.0
-    elif stderr > 0:
-        p = float(2 * stats.t.sf(abs(difference.mean) / stderr, difference.seeds - 1))
-    else:
-        p = float("nan")
-    single = [one.difference_stderr for one in rows if one.difference_stderr is not None]
-    return replace(
-        row,
-        baseline=baseline.mean,
-        baseline_stderr=_finite(baseline.standard_deviation / np.sqrt(baseline.seeds)),
-        difference=difference.mean,
-        difference_stderr=_finite(stderr),
-        df=difference.seeds - 1,
-        ci_low=_finite(difference.ci_low),
-        ci_high=_finite(difference.ci_high),
-        p=_finite(p),
-        between_seeds_sd=_finite(difference.standard_deviation),
-        single_run_stderr=float(np.mean(single)) if len(single) == len(rows) else None,
-    )
-
-
 # --- the family of tests -----------------------------------------------------------------------------------------
 
 
@@ -304,7 +247,7 @@ def _corrected(rows: Sequence[ComparisonRow], options: ComparisonOptions) -> lis
     """Adds p_holm to the family's rows, the least effect that could be detected, and shares' differences in nats."""
     family = [number for number, row in enumerate(rows) if _in_family(row, options)]
     adjusted = holm([_nan_if_unknown(rows[number].p) for number in family])
-    p_holm = {number: _finite(p) for number, p in zip(family, adjusted, strict=True)}
+    p_holm = {number: finite(p) for number, p in zip(family, adjusted, strict=True)}
     by_names = {(row.arm, row.baseline_arm, row.key): row for row in rows}
     return [
         replace(
@@ -361,5 +304,5 @@ def verdict_of(arm: Arm) -> Verdict | None:
             list(_against(run, baseline, checkpoint, specs, label=label, step=step, only=MetricKey(*key)))
             for run, baseline, checkpoint, label in pairs
         ]
-        rows += _over_replicates(by_replicate)
+        rows += over_replicates(by_replicate)
     return verdict(arm.first.arm, [row.to_json() for row in rows])

@@ -11,7 +11,7 @@ A file tells its step in its name (`..._step143000.json`), in `revision=step1430
 import re
 from collections.abc import Iterable, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 from bias_intervene.analysis.records import Run
 from bias_intervene.errors import RunDirectoryError
@@ -39,8 +39,10 @@ def content_of(path: Path) -> dict[str, Any] | None:
         content = read_json(path) if path.suffix == ".json" else None
     except RunDirectoryError:
         return None
-    told = isinstance(content, dict) and "results" in content and {"versions", "config", "configs"} & content.keys()
-    return content if told else None
+    if not isinstance(content, dict):
+        return None
+    values = cast("dict[str, Any]", content)
+    return values if "results" in values and {"versions", "config", "configs"} & values.keys() else None
 
 
 def read_runs(paths: Iterable[Path]) -> list[Run]:

@@ -46,8 +46,8 @@ class Answer:
 
     name: str
     question: str
-    findings: list[Finding] = field(default_factory=list)
-    figures: list[Figure] = field(default_factory=list)
+    findings: list[Finding] = field(default_factory=list[Finding])
+    figures: list[Figure] = field(default_factory=list[Figure])
     needs: str = ""
     """The runs that would answer it, where there are none."""
 

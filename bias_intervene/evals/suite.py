@@ -12,7 +12,7 @@ stand apart, under `published`.
 
 import hashlib
 from collections.abc import Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -130,7 +130,7 @@ def evaluate(
     scored = ranks.first([(folder / "metrics.json").is_file() for folder in folders])
     with ThreadPoolExecutor(1) as loader:
         waiting = [number for number, done in enumerate(scored) if not done]
-        loading = {}
+        loading: dict[int, Future[_Scoring]] = {}
         for nth, here in enumerate(waiting):
             for number in waiting[nth : nth + 2]:
                 if number not in loading:

@@ -18,8 +18,8 @@ class Series:
     name: str
     x: list[float]
     y: list[float]
-    low: list[float] = field(default_factory=list)
-    high: list[float] = field(default_factory=list)
+    low: list[float] = field(default_factory=list[float])
+    high: list[float] = field(default_factory=list[float])
     labels: Sequence[str] = ()
     background: bool = False
     """Numbers of others, drawn behind ours."""

@@ -63,12 +63,11 @@ def comparison(compared: Comparison, *, by: Sequence[str] = ()) -> Group:
 
 def caveats(compared: Comparison) -> list[str]:
     """What the benchmarks' authors and critics say of them, as the records have it."""
-    found = [
-        caveat
-        for arm in compared.arms
-        for notes in (arm.first.record.get("benchmarks") or {}).values()
-        for caveat in notes.get("caveats", ())
-    ]
+    found: list[str] = []
+    for arm in compared.arms:
+        by_benchmark: dict[str, dict[str, Any]] = arm.first.record.get("benchmarks") or {}
+        for notes in by_benchmark.values():
+            found += notes.get("caveats", ())
     return list(dict.fromkeys(found))
 
 
@@ -128,7 +127,7 @@ def runs_cells(arms: Sequence[Arm]) -> tuple[list[str], list[list[str]]]:
 
 def _audited(runs: Sequence[Run]) -> tuple[str, str]:
     """(pronouns swapped, rows changed of all) in all of the runs."""
-    audits = [run.record["audit"] or {} for run in runs]
+    audits: list[dict[str, Any]] = [run.record["audit"] or {} for run in runs]
     swaps, changed, rows = (
         sum(audit.get(name, 0) for audit in audits) for name in ("num_swaps", "rows_changed", "rows")
     )

@@ -29,7 +29,7 @@ if TYPE_CHECKING:
 HUB = "jannalu/crows_pairs_multilingual"
 PROTOCOL = "likelihood"
 _COLUMNS = ("sent_more", "sent_less", "stereo_antistereo", "bias_type")
-_CATEGORIES = (
+CATEGORIES = (
     "age", "disability", "gender", "nationality", "physical-appearance", "race-color", "religion",
     "sexual-orientation", "socioeconomic", "autre",
 )  # fmt: skip
@@ -142,7 +142,7 @@ def _pair_of(number: int, row: dict[str, Any], *, place: str) -> CrowsPair:
     empty = [name for name, value in zip(_COLUMNS, (more, less, direction, bias_type), strict=True) if not value]
     if empty:
         raise DataError(f"{place}: nothing in {', '.join(empty)}")
-    category = next((name for name in _CATEGORIES if bias_type.startswith(name)), bias_type)
+    category = next((name for name in CATEGORIES if bias_type.startswith(name)), bias_type)
     return CrowsPair(str(number), more, less, category, _DIRECTIONS.get(direction, direction))
 
 

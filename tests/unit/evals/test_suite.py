@@ -13,21 +13,12 @@ from safetensors.torch import load_file, save_file
 from bias_intervene.errors import BiasInterveneError
 from bias_intervene.evals import suite
 from bias_intervene.evals.benchmarks.registry import BENCHMARKS
-from bias_intervene.evals.scoring import Scorer
 from bias_intervene.evals.suite import Checkpoint, evaluate, load_items
 from bias_intervene.results import MetricSpec
 from bias_intervene.settings import Settings
 from tests.conftest import TINY, composed
 
 HELDOUT = np.arange(64, dtype=np.uint16).reshape(2, 32) + 300
-
-
-@pytest.fixture
-def base(tmp_path: Path, scorer: Scorer, world_folder: Path) -> Path:
-    folder = tmp_path / "base"
-    shutil.copytree(world_folder / "tokenizer", folder)
-    scorer.model.save_pretrained(folder)
-    return folder
 
 
 def results(tmp_path: Path, world_folder: Path, name: str, folder: Path, *words: str, heldout=HELDOUT) -> dict:

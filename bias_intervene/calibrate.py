@@ -19,30 +19,30 @@ from bias_intervene.errors import BiasInterveneError
 
 def parser() -> argparse.ArgumentParser:
     """The command line."""
-    made = argparse.ArgumentParser(
+    arguments = argparse.ArgumentParser(
         prog="python -m bias_intervene.calibrate",
         description="What the runs of experiment=calibration say of the instrument: is what was planted found, and "
         "nothing else?",
     )
-    made.add_argument("folders", nargs="+", type=Path, metavar="DIR", help="a sweep's directory")
-    made.add_argument("--output", type=Path, metavar="DIR", help="where to write (default: the first DIR)")
-    made.add_argument("--json", action="store_true", help="print JSON instead of tables")
-    return made
+    arguments.add_argument("folders", nargs="+", type=Path, metavar="DIR", help="a sweep's directory")
+    arguments.add_argument("--output", type=Path, metavar="DIR", help="where to write (default: the first DIR)")
+    arguments.add_argument("--json", action="store_true", help="print JSON instead of tables")
+    return arguments
 
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Exit status."""
-    asked = parser().parse_args(argv)
+    arguments = parser().parse_args(argv)
     try:
-        found = find(asked.folders)
-        calibration = calibrate(found)
-        page.write(calibration, asked.output or asked.folders[0])
+        run_set = find(arguments.folders)
+        calibration = calibrate(run_set)
+        page.write(calibration, arguments.output or arguments.folders[0])
     except BiasInterveneError as error:
         print(error, file=sys.stderr)
         return 1
-    for path in found.unfinished:
+    for path in run_set.unfinished:
         print(f"unfinished, left out: {path}", file=sys.stderr)
-    if asked.json:
+    if arguments.json:
         print(json.dumps(calibration.to_json(), indent=2))
     else:
         Console().print(page.terminal(calibration))

@@ -12,70 +12,73 @@ from pathlib import Path
 
 from rich.console import Console
 
-from bias_intervene.analysis.comparison import Asked, Comparison, compare
+from bias_intervene.analysis.comparison import Comparison, ComparisonOptions, compare
 from bias_intervene.analysis.report import exports, terminal
 from bias_intervene.errors import BiasInterveneError, RunDirectoryError, did_you_mean
 
-SHORT = {"model": "model.name", "fraction": "intervention.fraction", "intervention": "intervention.name"}
+_SHORT = {"model": "model.name", "fraction": "intervention.fraction", "intervention": "intervention.name"}
 """What a user may call a setting in --by."""
 
 
 def parser() -> argparse.ArgumentParser:
     """The command line."""
-    made = argparse.ArgumentParser(
+    parser = argparse.ArgumentParser(
         prog="python -m bias_intervene.compare",
         description="Compares the runs found below the directories, each arm with its control, over seeds where there "
         "are several. Two directories that are runs themselves are compared as given, the first as the baseline.",
     )
-    made.add_argument(
+    parser.add_argument(
         "folders",
         nargs="+",
         type=Path,
         metavar="DIR",
         help="run or sweep directories, or result files of lm-evaluation-harness",
     )
-    made.add_argument("--baseline", metavar="ARM", help="the arm that serves as the control (default: none)")
-    made.add_argument("--metric", nargs="+", default=[], metavar="M", help="only these, as one family of tests")
-    made.add_argument("--by", default="", metavar="KEYS", help="sections by settings, as in model,fraction")
-    made.add_argument("--force", action="store_true", help="compare what was scored in different ways")
-    made.add_argument("--published", action="store_true", help="lay the case study's published numbers beside ours")
-    made.add_argument("--latex", action="store_true", help="print LaTeX (booktabs) instead of tables")
-    made.add_argument("--json", action="store_true", help="print JSON instead of tables")
-    made.add_argument(
+    parser.add_argument("--baseline", metavar="ARM", help="the arm that serves as the control (default: none)")
+    parser.add_argument("--metric", nargs="+", default=[], metavar="M", help="only these, as one family of tests")
+    parser.add_argument("--by", default="", metavar="KEYS", help="sections by settings, as in model,fraction")
+    parser.add_argument("--force", action="store_true", help="compare what was scored in different ways")
+    parser.add_argument("--published", action="store_true", help="lay the case study's published numbers beside ours")
+    parser.add_argument("--latex", action="store_true", help="print LaTeX (booktabs) instead of tables")
+    parser.add_argument("--json", action="store_true", help="print JSON instead of tables")
+    parser.add_argument(
         "--output",
         type=Path,
         metavar="DIR",
         help="also write comparison.json, .csv, .md, .tex, report.html and figures/",
     )
-    return made
+    return parser
 
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Exit status 0, or 1 with a message."""
-    asked = parser().parse_args(argv)
+    arguments = parser().parse_args(argv)
     try:
-        wanted = Asked(
-            baseline=asked.baseline, metrics=tuple(asked.metric), force=asked.force, published=asked.published
+        options = ComparisonOptions(
+            baseline=arguments.baseline,
+            metrics=tuple(arguments.metric),
+            force=arguments.force,
+            published=arguments.published,
         )
-        compared = compare(asked.folders, wanted)
-        by = keys_of(asked.by, compared)
-        if asked.output:
-            exports.write(compared, asked.output)
+        compared = compare(arguments.folders, options)
+        by = _keys_of(arguments.by, compared)
+        if arguments.output:
+            exports.write(compared, arguments.output)
     except BiasInterveneError as error:
         print(error, file=sys.stderr)
         return 1
-    if asked.json:
+    if arguments.json:
         print(json.dumps(exports.as_json(compared), indent=2))
-    elif asked.latex:
+    elif arguments.latex:
         print(exports.latex(compared), end="")
     else:
         Console().print(terminal.comparison(compared, by=by))
     return 0
 
 
-def keys_of(text: str, compared: Comparison) -> list[str]:
+def _keys_of(text: str, compared: Comparison) -> list[str]:
     """The dotted settings of --by. Raises `RunDirectoryError` for one that no run has."""
-    keys = [SHORT.get(name.strip(), name.strip()) for name in text.split(",") if name.strip()]
+    keys = [_SHORT.get(name.strip(), name.strip()) for name in text.split(",") if name.strip()]
     known = {key for arm in compared.arms for key in arm.first.settings}
     for key in keys:
         if key not in known:

@@ -1,6 +1,22 @@
-"""Typed values that the parts of the program hand on to each other."""
+"""Typed values that the parts of the program hand on to each other, from the evaluation to the report.
 
-from dataclasses import dataclass
+Input: numbers. Output: rows with a sentence a field, to and from the JSON of results.json and comparison.json.
+Guarantees: the JSON keys and their order are stable, because people script against them; a value that is unknown is
+None, since JSON has no NaN.
+
+A metric is described once, by the benchmark that computes it, in a `MetricSpec`. The specs are written into
+results.json beside the numbers. Whoever reads the numbers (comparison, tables, figures, calibration) asks the specs how
+a metric is paired, printed and tested, and holds no list of metrics of its own.
+"""
+
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import asdict, dataclass, field, fields, replace
+from typing import Any, Literal, NamedTuple
+
+BASE = "base"
+"""Name of the baseline that is the checkpoint a run started from."""
+PUBLISHED = "published"
+"""Name of the baseline that is the original run's last checkpoint."""
 
 
 @dataclass(frozen=True)
@@ -16,3 +32,299 @@ class ExpectedEffect:
     metric: str
     sign: int
     """+1: the metric rises against the control; -1: it falls; 0: nothing is meant to move."""
+
+
+class MetricKey(NamedTuple):
+    """The four names that identify a metric."""
+
+    benchmark: str
+    protocol: str
+    subset: str
+    metric: str
+
+
+# --- what a metric is ------------------------------------------------------------------------------------------
+
+Family = Literal["manipulation_check", "bias", "capability", "other"]
+_READING_ORDER: tuple[Family, ...] = ("manipulation_check", "bias", "capability", "other")
+
+
+@dataclass(frozen=True)
+class MetricSpec:
+    """How a metric is read: one metric of one protocol and subset, or of all of them."""
+
+    benchmark: str
+    """The benchmark that computes it."""
+    metric: str | None
+    """Its name in results.json; None: every metric of the benchmark that has no spec of its own."""
+    protocol: str | None = None
+    """The protocol it is computed by; None: all."""
+    subset: str | None = None
+    """The items it is computed over; None: all subsets."""
+    family: Family = "other"
+    """What a reader learns from it: whether the intervention took, bias, the price in capability, or something else."""
+    unit: Literal["share", "nats", "plain"] = "plain"
+    """A share is printed in per cent and its differences in points; nats are named; plain numbers have no unit."""
+    label: str | None = None
+    """Its name for people. A metric with a label is among those that are shown first."""
+    listed: bool = False
+    """Whether the terminal's table lists it although it has no label."""
+    headline: bool = False
+    """Bias: tested in one family, by Holm. Manipulation check and capability: the metrics that figures are made of."""
+    over_steps: bool = False
+    """Whether a figure follows it over the checkpoints."""
+    item_by_item: bool = False
+    """Whether a figure shows its items under the control and under the arm."""
+    pairing: Literal["mean", "mean_if_kept", "gap", "perplexity"] = "mean"
+    """How two checkpoints are compared. `mean`: the metric is a mean over items, which are paired. `mean_if_kept`: the
+    same where the items hold the metric, both values side by side otherwise. `gap`: minus the column, its mean over one
+    group of items less that over another, paired within each. `perplexity`: exp of minus a mean log-likelihood, whose
+    items are paired."""
+    column: str | None = None
+    """The column of the items that is paired; None: the one with the metric's name."""
+    groups: tuple[str, str] | None = None
+    """The two subsets of a `gap`: the one that is subtracted from, the one that is subtracted."""
+    in_nats: str | None = None
+    """Of a share: the metric with the mean log-likelihood difference behind it."""
+
+    @property
+    def key(self) -> MetricKey | None:
+        """The one metric it describes; None where it describes several."""
+        if self.metric is None or self.protocol is None or self.subset is None:
+            return None
+        return MetricKey(self.benchmark, self.protocol, self.subset, self.metric)
+
+    @property
+    def scale(self) -> float:
+        """The factor that a value is printed with: 100 for shares."""
+        return 100.0 if self.unit == "share" else 1.0
+
+    def at(
+        self,
+        protocol: str,
+        subset: str,
+        label: str | None = None,
+        *,
+        headline: bool = False,
+        over_steps: bool | None = None,
+        item_by_item: bool = False,
+    ) -> "MetricSpec":
+        """The same for one protocol and subset. over_steps: as `headline` unless it is given."""
+        return replace(
+            self,
+            protocol=protocol,
+            subset=subset,
+            label=label,
+            headline=headline,
+            over_steps=headline if over_steps is None else over_steps,
+            item_by_item=item_by_item,
+        )
+
+    def to_json(self) -> dict[str, Any]:
+        """As results.json holds it."""
+        return asdict(self)
+
+    @classmethod
+    def from_json(cls, values: Mapping[str, Any]) -> "MetricSpec":
+        """Back from results.json."""
+        own: dict[str, Any] = dict(values)
+        if own.get("groups"):
+            own["groups"] = tuple(own["groups"])
+        return cls(**own)
+
+
+class MetricSpecs:
+    """The specs of everything that is compared, in the order in which people read: did the intervention take, bias,
+    what it cost, the rest.
+    """
+
+    def __init__(self, specs: Iterable[MetricSpec]):
+        """Where two describe the same metric, the first one counts."""
+        by_names: dict[tuple[str | None, ...], MetricSpec] = {}
+        for spec in specs:
+            by_names.setdefault((spec.benchmark, spec.protocol, spec.subset, spec.metric), spec)
+        self._by_names = by_names
+        self._ordered = sorted(by_names.values(), key=lambda spec: _READING_ORDER.index(spec.family))
+
+    def __iter__(self) -> Iterator[MetricSpec]:
+        return iter(self._ordered)
+
+    def of(self, key: MetricKey) -> MetricSpec:
+        """The spec that says most about a metric; a plain one where none describes it."""
+        names = (key, (key[0], None, None, key[3]), (key[0], None, None, None))
+        known = (self._by_names.get(tuple(one)) for one in names)
+        return next((spec for spec in known if spec is not None), MetricSpec(key[0], key[3]))
+
+    def short_name(self, key: MetricKey) -> str:
+        """A metric for people."""
+        return self.of(key).label or " ".join(part for part in key[1:] if part != "all")
+
+    @property
+    def shown_first(self) -> list[MetricKey]:
+        """The metrics with a label, in their order."""
+        return [spec.key for spec in self._ordered if spec.label is not None and spec.key is not None]
+
+    def headline(self, family: Family) -> list[MetricKey]:
+        """The headline metrics of a family."""
+        return [spec.key for spec in self._ordered if spec.headline and spec.family == family and spec.key is not None]
+
+    @property
+    def over_steps(self) -> list[MetricKey]:
+        """The metrics that are followed over steps, those of the headlines first in each family."""
+        chosen = [spec for spec in self._ordered if spec.over_steps]
+        chosen.sort(key=lambda spec: (_READING_ORDER.index(spec.family), not spec.headline))
+        return [spec.key for spec in chosen if spec.key is not None]
+
+    @property
+    def item_by_item(self) -> list[MetricKey]:
+        """The metrics whose items are drawn one by one, bias first."""
+        chosen = sorted((spec for spec in self._ordered if spec.item_by_item), key=lambda spec: spec.family != "bias")
+        return [spec.key for spec in chosen if spec.key is not None]
+
+
+# --- what was measured -----------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, kw_only=True)
+class MetricValue:
+    """One metric without its checkpoint and benchmark: what a benchmark computes and the cache holds."""
+
+    protocol: str
+    """The way of asking."""
+    subset: str
+    """The items it is computed over; `all`: every one."""
+    metric: str
+    """Its name."""
+    value: float
+    """In the metric's own unit; a share lies between 0 and 1."""
+    stderr: float | None
+    """Standard error over items; None where it is unknown."""
+    n: int | None
+    """Items it is computed over; None where another program did not say."""
+    not_applicable: int | None = None
+    """Items of the subset that the protocol cannot score; None where there are none by construction."""
+    truncated: int | None = None
+    """Inputs of the benchmark whose beginning was left out; None: none was."""
+
+    @property
+    def optional(self) -> dict[str, int]:
+        """The fields that JSON has only where they are known."""
+        values = {"not_applicable": self.not_applicable, "truncated": self.truncated}
+        return {name: value for name, value in values.items() if value is not None}
+
+    def to_json(self) -> dict[str, Any]:
+        """As the cache of evaluations holds it."""
+        return {
+            "protocol": self.protocol, "subset": self.subset, "metric": self.metric,
+            "value": self.value, "stderr": self.stderr, "n": self.n, **self.optional,
+        }  # fmt: skip
+
+    @classmethod
+    def from_json(cls, values: Mapping[str, Any]) -> "MetricValue":
+        """Back from JSON."""
+        return cls(**values)
+
+
+@dataclass(frozen=True, kw_only=True)
+class MetricRow(MetricValue):
+    """A row of results.json: one metric of one checkpoint."""
+
+    step: int
+    """The checkpoint's step of the original training."""
+    benchmark: str
+    """The benchmark that computed it."""
+
+    @property
+    def key(self) -> MetricKey:
+        """Its four names."""
+        return MetricKey(self.benchmark, self.protocol, self.subset, self.metric)
+
+    def to_json(self) -> dict[str, Any]:
+        """As results.json holds it."""
+        return {"step": self.step, "benchmark": self.benchmark, **super().to_json()}
+
+    @classmethod
+    def from_json(cls, values: Mapping[str, Any]) -> "MetricRow":
+        """Back from results.json; what a later version adds to a row is not read."""
+        return cls(**{name: value for name, value in values.items() if name in _METRIC_ROW_FIELDS})
+
+
+_METRIC_ROW_FIELDS = frozenset(one.name for one in fields(MetricRow))
+
+
+# --- what was compared -----------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, kw_only=True)
+class ComparisonRow:
+    """A row of the comparison: one metric of an arm against one baseline, over its seeds."""
+
+    benchmark: str
+    """First of the metric's four names."""
+    protocol: str
+    subset: str
+    metric: str
+    step: int
+    """Step of the arm's checkpoint."""
+    arm: str
+    """Label of the arm."""
+    baseline_arm: str | None
+    """Label of the control, `base` or `published`; None: there was nothing to compare with."""
+    baseline: float | None
+    """Value of the baseline, mean over seeds."""
+    baseline_stderr: float | None
+    """Of one seed: over items; of several: over seeds."""
+    value: float
+    """Value of the arm, mean over seeds."""
+    stderr: float | None
+    """Of one seed: over items; of several: over seeds."""
+    n: int | None
+    """Items compared, of one seed."""
+    paired: bool | None
+    """Whether the items of both sides were paired; None: nothing was compared."""
+    difference: float | None
+    """Arm minus baseline."""
+    difference_stderr: float | None
+    """Its standard error."""
+    df: float | None
+    """Degrees of freedom of its t test; None: normal, exact, or nothing compared."""
+    ci_low: float | None
+    """Lower end of its 95% interval."""
+    ci_high: float | None
+    """Upper end of its 95% interval."""
+    p: float | None
+    """Two-sided p, uncorrected."""
+    seeds: int
+    """Trainings behind the row."""
+    between_seeds_sd: float | None
+    """Standard deviation of the difference between seeds; None for one seed."""
+    single_run_stderr: float | None
+    """Mean standard error over items that one seed alone reports; None for one seed."""
+    p_holm: float | None = None
+    """p after Holm's correction; None: the metric is not of the family that is tested together."""
+    minimum_detectable_effect: float | None = None
+    """The least true difference that this design detects with 80% power."""
+    difference_nats: float | None = None
+    """Of a share: the difference of the mean log-likelihood difference behind it."""
+    sentence: str = ""
+    """The row in words."""
+    spec: MetricSpec = field(compare=False, repr=False)
+    """How the metric is read; results.json holds it, so that it is not repeated in a row."""
+
+    @property
+    def key(self) -> MetricKey:
+        """The four names of the metric."""
+        return MetricKey(self.benchmark, self.protocol, self.subset, self.metric)
+
+    @property
+    def is_against_control(self) -> bool:
+        """Whether it compares with another arm, and not with what the arm started from or was published."""
+        return self.baseline_arm not in {None, BASE, PUBLISHED}
+
+    def to_json(self) -> dict[str, Any]:
+        """As comparison.json holds it."""
+        return {name: getattr(self, name) for name in COMPARISON_COLUMNS}
+
+
+COMPARISON_COLUMNS: Sequence[str] = tuple(one.name for one in fields(ComparisonRow) if one.name != "spec")
+"""The JSON keys of a row of the comparison, in their order."""

@@ -1,8 +1,8 @@
 """Result files of lm-evaluation-harness as runs, so that anyone's numbers can stand beside ours.
 
-Enters: result files of any of three layouts: today's (`"acc,none"`), that of 2023 (`"acc"`), and that of the BigScience
-fork, which scored WinoBias for the case study (a list with a task and a prompt name each). Leaves: runs without items,
-the files of one model at several steps as one. Promised: a value is the file's own, under our names; what we have no
+Input: result files of any of three layouts: today's (`"acc,none"`), that of 2023 (`"acc"`), and that of the BigScience
+fork, which scored WinoBias for the case study (a list with a task and a prompt name each). Output: runs without items,
+the files of one model at several steps as one. Guarantees: a value is the file's own, under our names; what we have no
 name for keeps the harness's; without items, differences are unpaired and say so.
 
 A file tells its step in its name (`..._step143000.json`), in `revision=step143000`, or as GPT-NeoX's `iteration`.
@@ -11,7 +11,7 @@ A file tells its step in its name (`..._step143000.json`), in `revision=step1430
 import re
 from collections.abc import Iterable, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 from bias_intervene.analysis.records import Run
 from bias_intervene.errors import RunDirectoryError
@@ -39,8 +39,10 @@ def content_of(path: Path) -> dict[str, Any] | None:
         content = read_json(path) if path.suffix == ".json" else None
     except RunDirectoryError:
         return None
-    told = isinstance(content, dict) and "results" in content and {"versions", "config", "configs"} & content.keys()
-    return content if told else None
+    if not isinstance(content, dict):
+        return None
+    values = cast("dict[str, Any]", content)
+    return values if "results" in values and {"versions", "config", "configs"} & values.keys() else None
 
 
 def read_runs(paths: Iterable[Path]) -> list[Run]:

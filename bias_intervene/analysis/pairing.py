@@ -1,10 +1,10 @@
 """Which runs and which items belong together.
 
-Enters: runs. Leaves: arms, each of replicates that differ in nothing but the seed, with the control of each replicate;
-and the paired differences of one metric over the items that two checkpoints have in common. Promised: a run is compared
-with the control that differs from it in nothing but the intervention; two directories that are runs themselves are
-compared as they are given, the first as the baseline; items are paired by their identity and never by their order; what
-is not comparable is refused, naming what differs.
+Input: runs. Output: arms, each of replicates that differ in nothing but the seed, with the control of each replicate;
+and the paired differences of one metric over the items that two checkpoints have in common. Guarantees: a run is
+compared with the control that differs from it in nothing but the intervention; two directories that are runs themselves
+are compared as they are given, the first as the baseline; items are paired by their identity and never by their order;
+what is not comparable is refused, naming what differs.
 """
 
 from collections.abc import Sequence
@@ -15,9 +15,10 @@ import numpy as np
 
 from bias_intervene.analysis.records import CONTROL, OF_THE_ARM, OF_THE_SEED, Items, Run
 from bias_intervene.errors import RunDirectoryError, did_you_mean
+from bias_intervene.results import MetricKey, MetricSpec
 from bias_intervene.statistics import PairedComparison, cluster_sums, compare_gap, compare_paired, compare_perplexity
 
-MAY_DIFFER = {"device", "protocols"}
+_MAY_DIFFER = {"device", "protocols"}
 """Parts of an evaluation's identity that leave its numbers comparable: the metrics that both have are compared."""
 
 
@@ -72,14 +73,14 @@ def check_comparable(run: Run, baseline: Run) -> None:
     """Refuses runs scored in different ways, naming the benchmark and what of it differs."""
     ours, theirs = (one.record["fingerprints"].get("evaluations") or {} for one in (run, baseline))
     for benchmark in sorted(ours.keys() & theirs.keys()):
-        keys = sorted({*ours[benchmark], *theirs[benchmark]} - MAY_DIFFER)
+        keys = sorted({*ours[benchmark], *theirs[benchmark]} - _MAY_DIFFER)
         differing = [key for key in keys if ours[benchmark].get(key) != theirs[benchmark].get(key)]
         if differing:
-            found = ", ".join(
+            values = ", ".join(
                 f"{key} ({ours[benchmark].get(key)} and {theirs[benchmark].get(key)})" for key in differing
             )
             raise RunDirectoryError(
-                f"{run.folder} and {baseline.folder}: {benchmark} was scored differently: {found}. Evaluate both in "
+                f"{run.folder} and {baseline.folder}: {benchmark} was scored differently: {values}. Evaluate both in "
                 "the same way, or compare them all the same with --force"
             )
 
@@ -97,19 +98,16 @@ class Pairs:
     clusters: np.ndarray | None
 
 
-def paired_items(metric: dict[str, Any], ours: Items, theirs: Items) -> PairedComparison:
-    """The paired difference of one metric over the items both checkpoints were scored on."""
-    names = metric["protocol"], metric["subset"], metric["metric"]
-    if metric["metric"] == "occupation_gap":
-        sides = [
-            by_cluster(aligned(metric["protocol"], subset, "log_odds_she_he", ours, theirs))
-            for subset in ("male_leaning", "female_leaning")
-        ]
-        return compare_gap(*sides)
-    if metric["metric"] == "perplexity" and metric["benchmark"] != "harness":
-        pairs = aligned(*names[:2], "log_likelihood", ours, theirs)
+def paired_items(key: MetricKey, spec: MetricSpec, ours: Items, theirs: Items) -> PairedComparison:
+    """The paired difference of one metric over the items both checkpoints were scored on, as its spec says."""
+    column = spec.column or key.metric
+    if spec.pairing == "gap":
+        assert spec.groups is not None
+        high, low = (_by_cluster(aligned(key.protocol, subset, column, ours, theirs)) for subset in spec.groups)
+        return compare_gap(high, low)
+    pairs = aligned(key.protocol, key.subset, column, ours, theirs)
+    if spec.pairing == "perplexity":
         return compare_perplexity(pairs.baseline, pairs.treatment)
-    pairs = aligned(*names, ours, theirs)
     return compare_paired(pairs.baseline, pairs.treatment, clusters=pairs.clusters)
 
 
@@ -130,7 +128,7 @@ def aligned(protocol: str, subset: str, metric: str, ours: Items, theirs: Items)
     )
 
 
-def by_cluster(pairs: Pairs) -> np.ndarray:
+def _by_cluster(pairs: Pairs) -> np.ndarray:
     """(G,) baseline minus treatment, the mean of each cluster: how much log P(he) - log P(she) of a person moved."""
     differences = pairs.baseline - pairs.treatment
     if pairs.clusters is None:

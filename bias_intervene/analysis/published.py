@@ -1,7 +1,7 @@
 """The case study's published numbers, to stand under the same axes as ours.
 
-Enters: two tables of facts read from the result files of EleutherAI/pythia (facts/). Leaves: series over steps, and
-what the published interventions changed, with the caveats. Promised: a value is the file's own; rows whose evaluation
+Input: two tables of facts read from the result files of EleutherAI/pythia (facts/). Output: series over steps, and
+what the published interventions changed, with the caveats. Guarantees: a value is the file's own; rows whose evaluation
 sentences the training hook had altered are never laid beside clean ones.
 """
 
@@ -15,20 +15,29 @@ from typing import Any
 import numpy as np
 
 from bias_intervene.analysis.comparison import Comparison
-from bias_intervene.analysis.rows import Key
+from bias_intervene.results import MetricKey
 
 ARMS = {
     "pythia": "original", "intervention": "released_intervention", "long-intervention": "released_intervention_long",
 }  # fmt: skip
 """The files' names of the arms and ours."""
-COLUMNS: dict[Key, tuple[str, str]] = {
-    ("crows_pairs", "likelihood", "gender", "pct_stereotype"): ("cp_gender_pct_stereotype", "cp_gender_pct_stderr"),
-    ("crows_pairs", "likelihood", "gender", "likelihood_diff"): ("cp_gender_lldiff", "cp_gender_lldiff_stderr"),
-    ("crows_pairs", "likelihood", "all", "pct_stereotype"): ("cp_english_pct_stereotype", "cp_english_pct_stderr"),
-    ("lambada", "last_word", "all", "perplexity"): ("lambada_ppl", "lambada_ppl_stderr"),
-    ("lambada", "last_word", "all", "accuracy"): ("lambada_acc", "lambada_acc_stderr"),
-    ("winobias", "exact_match", "all", "net_bias"): ("net_bias", "net_bias_se_indep"),
-    ("winobias", "exact_match", "all", "accuracy"): ("acc", ""),
+COLUMNS: dict[MetricKey, tuple[str, str]] = {
+    MetricKey("crows_pairs", "likelihood", "gender", "pct_stereotype"): (
+        "cp_gender_pct_stereotype",
+        "cp_gender_pct_stderr",
+    ),
+    MetricKey("crows_pairs", "likelihood", "gender", "likelihood_diff"): (
+        "cp_gender_lldiff",
+        "cp_gender_lldiff_stderr",
+    ),
+    MetricKey("crows_pairs", "likelihood", "all", "pct_stereotype"): (
+        "cp_english_pct_stereotype",
+        "cp_english_pct_stderr",
+    ),
+    MetricKey("lambada", "last_word", "all", "perplexity"): ("lambada_ppl", "lambada_ppl_stderr"),
+    MetricKey("lambada", "last_word", "all", "accuracy"): ("lambada_acc", "lambada_acc_stderr"),
+    MetricKey("winobias", "exact_match", "all", "net_bias"): ("net_bias", "net_bias_se_indep"),
+    MetricKey("winobias", "exact_match", "all", "accuracy"): ("acc", ""),
 }
 """Our metric -> (column, column of its standard error)."""
 SIZES = {"19M": "70m", "350M": "410m", "1.3B": "1.4b", "6.7B": "6.9b"}
@@ -54,7 +63,7 @@ class Value:
     size: str
     step: int
     source: str
-    key: Key
+    key: MetricKey
     value: float
     stderr: float | None
 
@@ -89,11 +98,11 @@ def values_of(line: dict[str, str]) -> Iterator[Value]:
 def sizes_of(compared: Comparison) -> list[str]:
     """Sizes of the suite that are compared."""
     known = {value.size for value in values()}
-    asked = dict.fromkeys(arm.first.settings.get("model.name") for arm in compared.arms)
-    return [size for size in asked if size in known]
+    compared_sizes = dict.fromkeys(arm.first.settings.get("model.name") for arm in compared.arms)
+    return [size for size in compared_sizes if size in known]
 
 
-def trajectories(key: Key, sizes: Sequence[str]) -> dict[str, dict[int, list[tuple[float, float | None]]]]:
+def trajectories(key: MetricKey, sizes: Sequence[str]) -> dict[str, dict[int, list[tuple[float, float | None]]]]:
     """Series name -> step -> (value, standard error), of the released suite (v1)."""
     found: dict[str, dict[int, list[tuple[float, float | None]]]] = {}
     for one in values():
@@ -114,7 +123,7 @@ class Change:
     suite: str
     size: str
     arm: str
-    key: Key
+    key: MetricKey
     checkpoints: int
     original: float
     intervention: float
@@ -125,7 +134,7 @@ class Change:
 
 def changes() -> list[Change]:
     """Intervention minus original at the same steps, by the same evaluation code."""
-    by: dict[tuple[str, str, Key], dict[str, dict[int, float]]] = {}
+    by: dict[tuple[str, str, MetricKey], dict[str, dict[int, float]]] = {}
     for one in values():
         if one.source in {"", "baseline", "intervention"}:
             by.setdefault((one.suite, one.size, one.key), {}).setdefault(one.arm, {})[one.step] = one.value

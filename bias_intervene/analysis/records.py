@@ -1,13 +1,17 @@
 """The runs that lie below directories, and what their records hold.
 
-Enters: directories. Leaves: runs, each with its record, its arm and its items. Promised: a record that is half written,
-or of another schema, is refused by its path; unfinished runs are named and left out; items are read when they are asked
-for, and known by their identity.
+Input: directories. Output: runs, each with its record, its arm, its metrics and its items. Guarantees: a record that is
+half written, or of another schema, is refused by its path; unfinished runs are named and left out; items are read when
+they are needed, and identified by their name and protocol. Records written before the specs of metrics were recorded
+are read with the specs of that time (facts/).
 """
 
+import json
 from collections import OrderedDict
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import cache, cached_property
+from importlib import resources
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +21,7 @@ import pyarrow.parquet as pq
 
 from bias_intervene.errors import RunDirectoryError
 from bias_intervene.record import SCHEMA, flatten, has_effect, read_json
+from bias_intervene.results import MetricRow, MetricSpec, MetricSpecs
 from bias_intervene.settings.intervention import OPTIONS
 
 OF_THE_SEED = ("seed", "data.seed", "model.seed")
@@ -25,8 +30,8 @@ NAMED_BY_THE_ARM = ("intervention.name", "model.variant")
 CONTROL = "none"
 OF_THE_ARM = {*NAMED_BY_THE_ARM, *(f"intervention.{option}" for option in OPTIONS)}
 """Settings that a control has no use for: it is the control of every value of them."""
-KEPT_ITEMS = 32
-"""Files of items held at once: those of an arm, its control and their bases."""
+_ITEM_FILES_IN_MEMORY = 32
+"""Enough for those of an arm, its control and their bases."""
 
 
 class Items:
@@ -90,10 +95,20 @@ class Run:
         settings = self.settings
         return tuple(settings.get(key) for key in OF_THE_SEED)
 
-    @property
+    @cached_property
+    def rows(self) -> list[MetricRow]:
+        """Metrics of its own checkpoints and of those before its start."""
+        return [MetricRow.from_json(values) for values in self.record["results"]["metrics"]]
+
+    @cached_property
+    def published_rows(self) -> list[MetricRow]:
+        """Metrics of the original run's later checkpoints."""
+        return [MetricRow.from_json(values) for values in self.record["results"]["published"]]
+
+    @cached_property
     def steps(self) -> list[int]:
         """Steps scored, of its own or before its start, ascending."""
-        return sorted({row["step"] for row in self.record["results"]["metrics"]})
+        return sorted({row.step for row in self.rows})
 
     @property
     def base(self) -> str | None:
@@ -108,18 +123,17 @@ class Run:
     @property
     def published(self) -> str | None:
         """Name of the original run's last checkpoint, where that was scored."""
-        steps = [row["step"] for row in self.record["results"]["published"]]
+        steps = [row.step for row in self.published_rows]
         return f"published_step{max(steps)}" if steps else None
 
     def checkpoint(self, step: int) -> str | None:
         """Name of a step's folder under evals/, where it was scored."""
         return f"step{step}" if step in self.steps else None
 
-    def metrics(self, checkpoint: str) -> list[dict[str, Any]]:
+    def metrics(self, checkpoint: str) -> list[MetricRow]:
         """The metrics of one checkpoint by its name."""
-        results = self.record["results"]
-        rows = results["published"] if checkpoint.startswith("published_") else results["metrics"]
-        return [row for row in rows if checkpoint.endswith(f"step{row['step']}")]
+        rows = self.published_rows if checkpoint.startswith("published_") else self.rows
+        return [row for row in rows if checkpoint.endswith(f"step{row.step}")]
 
     def items(self, benchmark: str, checkpoint: str) -> Items:
         """evals/CHECKPOINT/BENCHMARK.parquet."""
@@ -135,33 +149,52 @@ class Run:
         return sorted((self.folder / "evals").glob("*/*.parquet"))
 
 
-_kept: "OrderedDict[Path, Items]" = OrderedDict()
+_items_in_memory: "OrderedDict[Path, Items]" = OrderedDict()
 
 
 def read_items(path: Path) -> Items:
     """The items of a file, the last few kept. Raises `RunDirectoryError` where the file is missing or broken."""
-    if path not in _kept:
+    if path not in _items_in_memory:
         if not path.is_file():
             raise RunDirectoryError(f"{path}: missing, though the record names its metrics")
         try:
-            _kept[path] = Items(pq.read_table(path))
+            _items_in_memory[path] = Items(pq.read_table(path))
         except (pa.ArrowException, OSError, KeyError) as error:
             raise RunDirectoryError(f"{path}: no items of ours ({error})") from None
-        if len(_kept) > KEPT_ITEMS:
-            _kept.popitem(last=False)
-    _kept.move_to_end(path)
-    return _kept[path]
+        if len(_items_in_memory) > _ITEM_FILES_IN_MEMORY:
+            _items_in_memory.popitem(last=False)
+    _items_in_memory.move_to_end(path)
+    return _items_in_memory[path]
+
+
+def specs_of(runs: Iterable[Run]) -> MetricSpecs:
+    """How the metrics of all the runs are read."""
+    specs: list[MetricSpec] = []
+    unrecorded = False
+    for run in runs:
+        recorded = run.record["results"].get("specs")
+        unrecorded = unrecorded or recorded is None
+        specs += [MetricSpec.from_json(values) for values in recorded or ()]
+    return MetricSpecs([*specs, *(_specs_before_they_were_recorded() if unrecorded else ())])
+
+
+@cache
+def _specs_before_they_were_recorded() -> tuple[MetricSpec, ...]:
+    """Those of every benchmark there was: of older records, and of other programs' results under our names."""
+    path = resources.files("bias_intervene.analysis").joinpath("facts", "metric_specs_before_they_were_recorded.json")
+    return tuple(MetricSpec.from_json(values) for values in json.loads(path.read_text(encoding="utf8")))
 
 
 @dataclass
-class Found:
-    """What lies below the given directories."""
+class RunSet:
+    """The runs below the given directories."""
 
     runs: list[Run]
     unfinished: list[Path]
+    """Directories of runs without a record, which are left out."""
 
 
-def find(folders: Sequence[Path]) -> Found:
+def find(folders: Sequence[Path]) -> RunSet:
     """Runs and unfinished runs below the directories. Raises `RunDirectoryError` where there are none."""
     runs: list[Run] = []
     unfinished: list[Path] = []
@@ -184,7 +217,7 @@ def find(folders: Sequence[Path]) -> Found:
             f"no complete run (record.json) below {names}{hint}. Give a run directory or a sweep's, as under outputs/"
         )
     label(runs)
-    return Found(runs, unfinished)
+    return RunSet(runs, unfinished)
 
 
 def read_record(path: Path) -> dict[str, Any]:
@@ -207,14 +240,14 @@ def differing_settings(runs: Sequence[Run]) -> list[str]:
 
 
 def label(runs: Sequence[Run]) -> None:
-    """Gives every run of ours a label: its arm, and what else tells it from the others, but for its seed."""
+    """Gives every run of ours a label: its arm, and the settings besides the seed that set it apart from the others."""
     runs = [run for run in runs if not run.foreign]
-    told: dict[tuple[str, ...], str] = {}
+    by_values: dict[tuple[str, ...], str] = {}
     settings = [run.settings for run in runs]
     # Of keys that vary together (a model's name and its learning rate) the shortest one is enough.
     for key in sorted(differing_settings(runs), key=len):
-        told.setdefault(tuple(repr(one.get(key)) for one in settings), key)
-    others = [key for key in told.values() if key not in {*NAMED_BY_THE_ARM, *OF_THE_SEED}]
+        by_values.setdefault(tuple(repr(one.get(key)) for one in settings), key)
+    others = [key for key in by_values.values() if key not in {*NAMED_BY_THE_ARM, *OF_THE_SEED}]
     unused = unused_by_controls(runs)
     for run, one in zip(runs, settings, strict=True):
         own = [key for key in others if run.arm != CONTROL or key not in unused]
@@ -222,7 +255,7 @@ def label(runs: Sequence[Run]) -> None:
 
 
 def unused_by_controls(runs: Sequence[Run]) -> set[str]:
-    """The settings that tell nothing of these controls: of an intervention, and the same in all of them."""
+    """The settings that say nothing of these controls: those of an intervention, the same in all of them."""
     controls = [run.settings for run in runs if run.arm == CONTROL]
     return {key for key in OF_THE_ARM if len({repr(one.get(key)) for one in controls}) == 1}
 

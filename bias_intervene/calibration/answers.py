@@ -1,11 +1,11 @@
-"""All questions in their order, and what becomes of the answers: JSON for machines."""
+"""All questions in their order, and their answers as JSON."""
 
 from dataclasses import asdict, dataclass
 from typing import Any
 
-from bias_intervene.analysis.comparison import Asked, compare_runs
-from bias_intervene.analysis.records import Found
-from bias_intervene.analysis.report.figures import Figure
+from bias_intervene.analysis.comparison import ComparisonOptions, compare_runs
+from bias_intervene.analysis.records import RunSet
+from bias_intervene.analysis.report.figure import Figure
 from bias_intervene.calibration import chance, truth
 from bias_intervene.calibration.findings import Answer, Finding
 
@@ -14,7 +14,7 @@ __all__ = ["Answer", "Calibration", "Finding", "calibrate"]
 
 @dataclass(frozen=True)
 class Calibration:
-    """What a sweep says of the instrument."""
+    """The answers that a sweep of known worlds gives about the instrument."""
 
     answers: list[Answer]
     num_runs: int
@@ -22,9 +22,9 @@ class Calibration:
 
     @property
     def passed(self) -> bool:
-        """Whether something was held to bounds, and all of it lies there."""
-        held = [answer.passed for answer in self.answers if answer.passed is not None]
-        return bool(held) and all(held)
+        """Whether at least one number has bounds, and every number with bounds lies within them."""
+        bounded = [answer.passed for answer in self.answers if answer.passed is not None]
+        return bool(bounded) and all(bounded)
 
     @property
     def figures(self) -> list[Figure]:
@@ -46,25 +46,17 @@ class Calibration:
         }  # fmt: skip
 
 
-def calibrate(found: Found) -> Calibration:
-    """Every question, asked of the runs."""
-    compared = compare_runs(found, Asked(), as_given=False)
-    pairs = chance.control_pairs(found.runs)
+def calibrate(run_set: RunSet) -> Calibration:
+    """The answers to every question."""
+    runs = run_set.runs
+    compared = compare_runs(run_set, ComparisonOptions(), as_given=False)
+    pairs = chance.control_pairs(runs)
     answers = [
-        truth.recovery(found.runs),
+        truth.recovery(runs),
         truth.dose(compared),
         truth.directions(compared),
         truth.placebos(compared),
         truth.generalisation(compared),
-        *by_chance(pairs),
+        *chance.by_chance(pairs),
     ]
-    return Calibration(answers, len(found.runs), len(pairs))
-
-
-def by_chance(pairs: list[chance.Pair]) -> list[Answer]:
-    """The questions that pairs of controls answer."""
-    asked = (chance.false_positives, chance.power, chance.seeds)
-    if not pairs:
-        return [Answer(ask.__name__.replace("_", " "), chance.question_of(ask), needs=chance.PAIRS) for ask in asked]
-    found = chance.Chance(pairs)
-    return [ask(found) for ask in asked]
+    return Calibration(answers, len(runs), len(pairs))

@@ -1,17 +1,18 @@
 """How often is something found where nothing is, and how much can one training say?
 
-Enters: runs. Leaves: answers on false positives, power and seeds. The evidence is pairs of controls that differ in
+Input: runs. Output: answers on false positives, power and seeds. The evidence is pairs of controls that differ in
 nothing but `seed`, the order of their rows: nothing tells the two apart but chance.
 
 Two claims have to be kept apart, and are. "These two models differ, over the population of items" is what a test over
 items is made for. It is held to its 5% by exchanging the two models' answers at random, unit by unit (an item, or a
 cluster of items that depend on each other): then no difference is left by construction, and everything else is as it
 was. "These two treatments differ" is about trainings, and needs several: the tests over seeds are held to their 5% on
-differences of controls. A test over items that is read as a claim about treatments is told as it comes out, and held to
-nothing; that is what a paper with one seed does.
+differences of controls. A test over items that is read as a claim about treatments is reported as it comes out, without
+bounds; that is what a paper with one seed does.
 """
 
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -19,24 +20,23 @@ import pyarrow as pa
 from scipy import stats
 
 from bias_intervene.analysis.pairing import frozen, paired_items
-from bias_intervene.analysis.records import CONTROL, Items, Run
-from bias_intervene.analysis.report.figures import Figure, Series
-from bias_intervene.analysis.report.terminal import SHOWN, short_name
-from bias_intervene.analysis.rows import HEADLINE, IN_NATS, Key, metric_key
+from bias_intervene.analysis.records import CONTROL, Items, Run, specs_of
+from bias_intervene.analysis.report.figure import Figure, Series
 from bias_intervene.analysis.verdicts import ALPHA
 from bias_intervene.calibration.findings import Answer, Finding, share
+from bias_intervene.results import MetricKey, MetricSpecs
 from bias_intervene.statistics import PairedComparison, minimum_detectable_effect
 
-EXCHANGES = 10
+_EXCHANGES = 10
 """Random exchanges of each pair."""
-REGROUPINGS = 60
+_REGROUPINGS = 60
 """Random groups of differences between controls, for the tests over seeds."""
-GROUP = 5
+_GROUP = 5
 """Seeds in a group, as many as the arms of experiment=calibration have."""
-OVER_SEEDS = f"over seeds: Student's t on {GROUP} differences"
-MOST = 0.12
+_OVER_SEEDS = f"over seeds: Student's t on {_GROUP} differences"
+_MOST = 0.12
 """Share of false positives that 40 pairs may show at 5%."""
-PAIRS = "python -m bias_intervene experiment=calibration (pairs of controls: data.shuffle=true and several seeds)"
+_PAIRS = "python -m bias_intervene experiment=calibration (pairs of controls: data.shuffle=true and several seeds)"
 
 Pair = tuple[Run, Run]
 
@@ -52,13 +52,13 @@ def control_pairs(runs: Sequence[Run]) -> list[Pair]:
     return [pair for group in ordered for pair in zip(group[::2], group[1::2], strict=False)]
 
 
-def tested(pairs: Sequence[Pair]) -> list[Key]:
-    """The metrics that are looked at: those a reader sees first, and the log-likelihoods behind shares."""
-    keys = dict.fromkeys([*SHOWN, *HEADLINE])
-    keys |= dict.fromkeys((*key[:3], IN_NATS[key[3]]) for key in list(keys) if key[3] in IN_NATS)
+def _tested(pairs: Sequence[Pair], specs: MetricSpecs) -> list[MetricKey]:
+    """The metrics that are looked at: those that are shown first, and the log-likelihoods behind shares."""
+    keys = dict.fromkeys([*specs.shown_first, *specs.headline("bias")])
+    keys |= dict.fromkeys(key._replace(metric=name) for key in list(keys) if (name := specs.of(key).in_nats))
     first = pairs[0][0]
-    there = {metric_key(row) for row in first.metrics(str(first.last))}
-    return [key for key in keys if key in there]
+    scored = {row.key for row in first.metrics(str(first.last))}
+    return [key for key in keys if key in scored]
 
 
 def exchanged(ours: Items, theirs: Items, draw: np.random.Generator) -> tuple[Items, Items]:
@@ -74,15 +74,16 @@ def exchanged(ours: Items, theirs: Items, draw: np.random.Generator) -> tuple[It
     return Items(both.take(rows)), Items(both.take((rows + n) % (2 * n)))
 
 
-def test_of(key: Key, items: Items) -> str:
+def _test_of(key: MetricKey, specs: MetricSpecs, items: Items) -> str:
     """The test that the comparison uses for a metric."""
-    if key[3] == "occupation_gap":
+    spec = specs.of(key)
+    if spec.pairing == "gap":
         return "over items: Welch's t"
-    if key[3] == "perplexity":
+    if spec.pairing == "perplexity":
         return "over items: paired t, delta method"
     if items.clusters is not None:
         return "over items: clustered t"
-    values = items.column(key[3])[items.chosen(*key[1:])]
+    values = items.column(key.metric)[items.chosen(*key[1:])]
     return "over items: McNemar's exact" if np.isin(values, (0.0, 1.0)).all() else "over items: paired t"
 
 
@@ -91,49 +92,50 @@ class Chance:
 
     def __init__(self, pairs: Sequence[Pair]):
         self.pairs = pairs
-        self.keys = tested(pairs)
-        self.as_trained: dict[Key, list[PairedComparison]] = {key: [] for key in self.keys}
-        self.exchanged: dict[Key, list[PairedComparison]] = {key: [] for key in self.keys}
-        self.tests: dict[Key, str] = {}
+        self.specs = specs_of(run for pair in pairs for run in pair)
+        self.keys = _tested(pairs, self.specs)
+        self.as_trained: dict[MetricKey, list[PairedComparison]] = {key: [] for key in self.keys}
+        self.exchanged: dict[MetricKey, list[PairedComparison]] = {key: [] for key in self.keys}
+        self.tests: dict[MetricKey, str] = {}
         draw = np.random.default_rng(0)
         for one, other in pairs:
-            metrics = {metric_key(row): row for row in one.metrics(str(one.last))}
-            for benchmark in dict.fromkeys(key[0] for key in self.keys):
+            for benchmark in dict.fromkeys(key.benchmark for key in self.keys):
                 sides = [run.items(benchmark, str(run.last)) for run in (one, other)]
-                drawn = [exchanged(sides[0], sides[1], draw) for _ in range(EXCHANGES)]
-                for key in (key for key in self.keys if key[0] == benchmark):
-                    self.tests.setdefault(key, test_of(key, sides[0]))
-                    self.as_trained[key].append(paired_items(metrics[key], sides[0], sides[1]))
-                    self.exchanged[key] += [paired_items(metrics[key], *two) for two in drawn]
+                drawn = [exchanged(sides[0], sides[1], draw) for _ in range(_EXCHANGES)]
+                for key in (key for key in self.keys if key.benchmark == benchmark):
+                    spec = self.specs.of(key)
+                    self.tests.setdefault(key, _test_of(key, self.specs, sides[0]))
+                    self.as_trained[key].append(paired_items(key, spec, sides[0], sides[1]))
+                    self.exchanged[key] += [paired_items(key, spec, *two) for two in drawn]
 
-    def differences(self, key: Key) -> np.ndarray:
+    def differences(self, key: MetricKey) -> np.ndarray:
         """(pairs,) value of the one control minus that of the other."""
         return np.array([found.difference for found in self.as_trained[key]])
 
-    def by_test(self) -> dict[str, list[Key]]:
+    def by_test(self) -> dict[str, list[MetricKey]]:
         """Test over items -> the metrics it is used for."""
         return {test: [k for k in self.keys if self.tests[k] == test] for test in dict.fromkeys(self.tests.values())}
 
     @property
     def num_groups(self) -> int:
         """Groups of differences for the tests over seeds; 0 where there are too few pairs."""
-        return len(self.pairs) // GROUP * REGROUPINGS
+        return len(self.pairs) // _GROUP * _REGROUPINGS
 
-    def over_seeds(self, key: Key) -> tuple[np.ndarray, np.ndarray]:
+    def over_seeds(self, key: MetricKey) -> tuple[np.ndarray, np.ndarray]:
         """(mean, standard error) of each group: differences put together at random, their signs too. (groups,) each."""
         values, draw = self.differences(key), np.random.default_rng(1)
-        used = values.size // GROUP * GROUP
-        groups = np.concatenate([draw.permutation(values)[:used].reshape(-1, GROUP) for _ in range(REGROUPINGS)])
+        used = values.size // _GROUP * _GROUP
+        groups = np.concatenate([draw.permutation(values)[:used].reshape(-1, _GROUP) for _ in range(_REGROUPINGS)])
         groups = groups * draw.choice([-1.0, 1.0], size=groups.shape)
-        return groups.mean(axis=1), groups.std(axis=1, ddof=1) / np.sqrt(GROUP)
+        return groups.mean(axis=1), groups.std(axis=1, ddof=1) / np.sqrt(_GROUP)
 
-    def rejected_over_seeds(self, key: Key) -> int:
+    def rejected_over_seeds(self, key: MetricKey) -> int:
         """Groups in which Student's test finds something."""
         mean, stderr = self.over_seeds(key)
-        return int((np.abs(mean) > stats.t.ppf(1 - ALPHA / 2, GROUP - 1) * stderr).sum())
+        return int((np.abs(mean) > stats.t.ppf(1 - ALPHA / 2, _GROUP - 1) * stderr).sum())
 
 
-def rejected(found: Sequence[PairedComparison]) -> int:
+def _rejected(found: Sequence[PairedComparison]) -> int:
     """How many have p below the level."""
     return sum(one.p < ALPHA for one in found)
 
@@ -141,25 +143,25 @@ def rejected(found: Sequence[PairedComparison]) -> int:
 # --- the questions ---------------------------------------------------------------------------------------------
 
 
-def false_positives(chance: Chance) -> Answer:
-    """Control against control: does each test find a difference in 5% of cases?"""
-    answer = Answer("false positives", question_of(false_positives))
-    rates: dict[str, dict[Key, Finding]] = {}
-    n = EXCHANGES * len(chance.pairs)
+def _false_positives(chance: Chance, answer: Answer) -> None:
+    """The share of comparisons of controls that are called different, by test."""
+    rates: dict[str, dict[MetricKey, Finding]] = {}
+    n = _EXCHANGES * len(chance.pairs)
     for test, keys in chance.by_test().items():
-        counts = {key: rejected(chance.exchanged[key]) for key in keys}
-        rates[test] = {key: share(short_name(key), count, n) for key, count in counts.items()}
+        counts = {key: _rejected(chance.exchanged[key]) for key in keys}
+        rates[test] = {key: share(chance.specs.short_name(key), count, n) for key, count in counts.items()}
         # Metrics of one pair depend on each other: the interval counts the pairs and their exchanges, not the metrics.
         mean = round(float(np.mean(list(counts.values()))))
-        answer.findings.append(share(f"{test}, mean of {len(keys)} metrics", mean, n, (0.0, MOST)))
+        answer.findings.append(share(f"{test}, mean of {len(keys)} metrics", mean, n, (0.0, _MOST)))
     if n := chance.num_groups:
         # Groups share their pairs, so that no interval is given.
-        rates[OVER_SEEDS] = {
-            key: Finding(short_name(key), chance.rejected_over_seeds(key) / n, None, None, n) for key in chance.keys
+        rates[_OVER_SEEDS] = {
+            key: Finding(chance.specs.short_name(key), chance.rejected_over_seeds(key) / n, None, None, n)
+            for key in chance.keys
         }
-        mean = float(np.mean([one.value for one in rates[OVER_SEEDS].values()]))
-        name = f"{OVER_SEEDS}, mean of {len(chance.keys)} metrics"
-        answer.findings.append(Finding(name, mean, None, None, n, (0.0, MOST)))
+        mean = float(np.mean([one.value for one in rates[_OVER_SEEDS].values()]))
+        name = f"{_OVER_SEEDS}, mean of {len(chance.keys)} metrics"
+        answer.findings.append(Finding(name, mean, None, None, n, (0.0, _MOST)))
     answer.figures.append(
         Figure(
             name="calibration_false_positives",
@@ -167,24 +169,23 @@ def false_positives(chance: Chance) -> Answer:
             x_label="false positives, %",
             y_label="",
             kind="forest",
-            series=forest(rates),
+            series=_forest(rates),
             note="Bars: Wilson's 95% intervals over pairs and their exchanges. The line: 5%.",
             mark=100 * ALPHA,
         )
     )
-    return answer
 
 
-def forest(rates: dict[str, dict[Key, Finding]]) -> list[Series]:
+def _forest(rates: dict[str, dict[MetricKey, Finding]]) -> list[Series]:
     """Shares in per cent, one line a metric, the tests below each other."""
 
     def per_cent(value: float | None) -> float:
         return float("nan") if value is None else 100 * value
 
-    made: list[Series] = []
+    series: list[Series] = []
     place = float(sum(len(found) for found in rates.values()))
     for test, found in rates.items():
-        made.append(
+        series.append(
             Series(
                 name=test,
                 x=[per_cent(one.value) for one in found.values()],
@@ -194,11 +195,11 @@ def forest(rates: dict[str, dict[Key, Finding]]) -> list[Series]:
                 labels=[one.name for one in found.values()],
             )
         )
-    return made
+    return series
 
 
-def power(chance: Chance) -> Answer:
-    """Is the least detectable effect that a report states the one that is detected in 80% of cases?
+def _power(chance: Chance, answer: Answer) -> None:
+    """The effect that is detected in 80% of cases, over the one that a report states.
 
     A test finds an effect where it leaves the critical value behind, less the difference met by chance; so the effect
     that is found in 80% of the exchanged pairs is read off them.
@@ -208,40 +209,75 @@ def power(chance: Chance) -> Answer:
         found = [one for one in chance.exchanged[key] if one.df is not None and one.stderr > 0]
         if found:
             values = (np.array(side) for side in zip(*((f.difference, f.stderr, f.df) for f in found), strict=True))
-            ratios.setdefault(chance.tests[key], []).append(observed_over_stated(*values))
+            ratios.setdefault(chance.tests[key], []).append(_observed_over_stated(*values))
         if chance.num_groups:
             mean, stderr = chance.over_seeds(key)
-            ratios.setdefault(OVER_SEEDS, []).append(observed_over_stated(mean, stderr, np.full(mean.size, GROUP - 1)))
-    answer = Answer("power", question_of(power))
+            ratios.setdefault(_OVER_SEEDS, []).append(
+                _observed_over_stated(mean, stderr, np.full(mean.size, _GROUP - 1))
+            )
     for test, values in ratios.items():
         name = f"{test}: detected over stated effect, median of {len(values)} metrics, their range"
         middle = float(np.median(values))
         answer.findings.append(Finding(name, middle, min(values), max(values), len(chance.pairs), (0.8, 1.25)))
-    return answer
 
 
-def observed_over_stated(difference: np.ndarray, stderr: np.ndarray, df: np.ndarray) -> float:
+def _observed_over_stated(difference: np.ndarray, stderr: np.ndarray, df: np.ndarray) -> float:
     """The effect that four of five tests find, over the one that they state (root mean square). (tests,) each."""
     needed = stats.t.ppf(1 - ALPHA / 2, df) * stderr - difference
     stated = [minimum_detectable_effect(float(s), df=float(d)) for s, d in zip(stderr, df, strict=True)]
     return float(np.quantile(needed, 0.8) / np.sqrt(np.mean(np.square(stated))))
 
 
-def seeds(chance: Chance) -> Answer:
-    """How far do two trainings of one arm differ, against the error that one of them reports?"""
-    answer = Answer("seeds", question_of(seeds))
-    for key in [key for key in chance.keys if key in SHOWN]:
+def _seeds(chance: Chance, answer: Answer) -> None:
+    """The spread between trainings over the error of one, and how often two of them are called different."""
+    for key in [key for key in chance.keys if key in set(chance.specs.shown_first)]:
         reported = float(np.sqrt(np.mean([one.stderr**2 for one in chance.as_trained[key]])))
-        name, n = short_name(key), len(chance.pairs)
+        name, n = chance.specs.short_name(key), len(chance.pairs)
         if reported > 0 and n > 1:
             spread = float(chance.differences(key).std(ddof=1))
-            said = f"{name}: spread between trainings over the error of one"
-            answer.findings.append(Finding(said, spread / reported, None, None, n))
-        told_apart = rejected(chance.as_trained[key])
-        answer.findings.append(share(f"{name}: trainings of one arm told apart, p < .05 over items", told_apart, n))
-    return answer
+            label = f"{name}: spread between trainings over the error of one"
+            answer.findings.append(Finding(label, spread / reported, None, None, n))
+        called_different = _rejected(chance.as_trained[key])
+        answer.findings.append(
+            share(f"{name}: trainings of one arm told apart, p < .05 over items", called_different, n)
+        )
 
 
-def question_of(ask: Callable[..., Answer]) -> str:
-    """The question that a function's docstring begins with."""
-    return str(ask.__doc__).splitlines()[0]
+@dataclass(frozen=True)
+class _Question:
+    """A question that pairs of controls answer."""
+
+    name: str
+    text: str
+    find: Callable[[Chance, Answer], None]
+    """Adds its findings and figures to an answer."""
+
+
+_QUESTIONS = (
+    _Question(
+        "false positives",
+        "Control against control: does each test find a difference in 5% of cases?",
+        _false_positives,
+    ),
+    _Question(
+        "power",
+        "Is the least detectable effect that a report states the one that is detected in 80% of cases?",
+        _power,
+    ),
+    _Question(
+        "seeds",
+        "How far do two trainings of one arm differ, against the error that one of them reports?",
+        _seeds,
+    ),
+)
+
+
+def by_chance(pairs: Sequence[Pair]) -> list[Answer]:
+    """The questions that pairs of controls answer."""
+    if not pairs:
+        return [Answer(question.name, question.text, needs=_PAIRS) for question in _QUESTIONS]
+    chance = Chance(pairs)
+    answers = [Answer(question.name, question.text) for question in _QUESTIONS]
+    for question, answer in zip(_QUESTIONS, answers, strict=True):
+        question.find(chance, answer)
+    return answers

@@ -1,11 +1,11 @@
-"""The shape of what a calibration says: a question, numbers with their intervals, the bounds they are held to."""
+"""The shape of an answer: a question, numbers with their intervals, and the bounds that these must lie in."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
 
-from bias_intervene.analysis.report.figures import Figure
+from bias_intervene.analysis.report.figure import Figure
 from bias_intervene.statistics import over_seeds, wilson_interval
 
 Bounds = tuple[float | None, float | None]
@@ -22,7 +22,7 @@ class Finding:
     n: int
     """Worlds, pairs or tests behind it."""
     allowed: Bounds | None = None
-    """Where it must lie; an end that is None is open. None: it is told, and held to nothing."""
+    """Where it must lie; an end that is None is open. None: it is reported, without bounds."""
     whole: bool = False
     """The whole interval must lie there, not the value alone."""
 
@@ -42,27 +42,27 @@ class Finding:
 
 @dataclass(frozen=True)
 class Answer:
-    """What the runs say to one question."""
+    """The answer of the runs to one question."""
 
     name: str
     question: str
-    findings: list[Finding] = field(default_factory=list)
-    figures: list[Figure] = field(default_factory=list)
+    findings: list[Finding] = field(default_factory=list[Finding])
+    figures: list[Figure] = field(default_factory=list[Figure])
     needs: str = ""
     """The runs that would answer it, where there are none."""
 
     @property
     def passed(self) -> bool | None:
-        """Whether every number lies where it must; None where nothing is known, or nothing is held to bounds."""
-        held = [finding.passed for finding in self.findings if finding.passed is not None]
-        return all(held) if held else None
+        """Whether every number lies where it must; None where nothing is known, or nothing has bounds."""
+        bounded = [finding.passed for finding in self.findings if finding.passed is not None]
+        return all(bounded) if bounded else None
 
 
 def over_worlds(name: str, values: Sequence[float], allowed: Bounds | None = None, *, whole: bool = False) -> Finding:
     """The mean over worlds with Student's interval."""
-    found = over_seeds(values)
-    low, high = (None if np.isnan(end) else end for end in (found.ci_low, found.ci_high))
-    return Finding(name, found.mean, low, high, found.seeds, allowed, whole)
+    mean = over_seeds(values)
+    low, high = (None if np.isnan(end) else end for end in (mean.ci_low, mean.ci_high))
+    return Finding(name, mean.mean, low, high, mean.seeds, allowed, whole)
 
 
 def share(name: str, count: int, n: int, allowed: Bounds | None = None) -> Finding:

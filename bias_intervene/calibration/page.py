@@ -13,7 +13,7 @@ from bias_intervene.calibration.answers import Calibration
 from bias_intervene.calibration.findings import Answer, Finding
 from bias_intervene.record import write_bytes, write_json
 
-MARKS = {True: "yes", False: "NO", None: ""}
+_MARKS = {True: "yes", False: "NO", None: ""}
 
 
 def write(calibration: Calibration, folder: Path) -> None:
@@ -25,7 +25,7 @@ def write(calibration: Calibration, folder: Path) -> None:
 
 
 def page(calibration: Calibration, *, report_beside: bool) -> str:
-    """calibration.html. report_beside: the comparison's html.html stands in the same folder."""
+    """calibration.html. report_beside: the comparison's report.html stands in the same folder."""
     return html.rendered(
         "calibration.html.j2",
         calibration.figures,
@@ -35,7 +35,7 @@ def page(calibration: Calibration, *, report_beside: bool) -> str:
         provenance=f"{calibration.num_runs} runs, {calibration.num_pairs} pairs of controls.",
         answers=[
             {"name": answer.name, "question": answer.question, "needs": answer.needs,
-             "rows": [{"cells": cells(finding)} for finding in answer.findings]}
+             "rows": [{"cells": _cells(finding)} for finding in answer.findings]}
             for answer in calibration.answers
         ],
     )  # fmt: skip
@@ -43,54 +43,54 @@ def page(calibration: Calibration, *, report_beside: bool) -> str:
 
 def terminal(calibration: Calibration) -> Group:
     """A table a question, and the verdict."""
-    return Group(*(part for answer in calibration.answers for part in told(answer)), verdict(calibration))
+    return Group(*(part for answer in calibration.answers for part in _answer_parts(answer)), verdict(calibration))
 
 
-def told(answer: Answer) -> Iterator[Table | Text]:
+def _answer_parts(answer: Answer) -> Iterator[Table | Text]:
     """One question."""
     yield Text(f"\n{answer.name}: {answer.question}", style="bold")
     if not answer.findings:
         yield Text(f"no runs for it: {answer.needs}")
         return
-    made = Table(box=box.SIMPLE_HEAD)
+    table = Table(box=box.SIMPLE_HEAD)
     for name in ("", "found", "95% interval", "must lie in", "n", "does"):
-        made.add_column(name, justify="right" if name in {"found", "n"} else "left")
+        table.add_column(name, justify="right" if name in {"found", "n"} else "left")
     for finding in answer.findings:
-        made.add_row(*cells(finding), style="red" if finding.passed is False else "")
-    yield made
+        table.add_row(*_cells(finding), style="red" if finding.passed is False else "")
+    yield table
 
 
-def cells(finding: Finding) -> list[str]:
+def _cells(finding: Finding) -> list[str]:
     """A number for people."""
     interval = [finding.ci_low, finding.ci_high]
-    reach = f"[{', '.join(number(end) for end in interval)}]" if None not in interval else ""
-    return [finding.name, number(finding.value), reach, bounds(finding), str(finding.n), MARKS[finding.passed]]
+    reach = f"[{', '.join(_number(end) for end in interval)}]" if None not in interval else ""
+    return [finding.name, _number(finding.value), reach, _bounds(finding), str(finding.n), _MARKS[finding.passed]]
 
 
-def bounds(finding: Finding) -> str:
+def _bounds(finding: Finding) -> str:
     """Where it must lie."""
     if finding.allowed is None:
         return ""
     low, high = finding.allowed
     what = "interval " if finding.whole else ""
     if high is None:
-        return f"{what}above {number(low)}"
-    return f"{what}below {number(high)}" if low is None else f"{what}{number(low)} to {number(high)}"
+        return f"{what}above {_number(low)}"
+    return f"{what}below {_number(high)}" if low is None else f"{what}{_number(low)} to {_number(high)}"
 
 
-def number(value: float | None) -> str:
+def _number(value: float | None) -> str:
     """Three digits that matter."""
     return "" if value is None else f"{value:.3g}"
 
 
 def verdict(calibration: Calibration) -> str:
     """All of it in a sentence."""
-    held = [finding for answer in calibration.answers for finding in answer.findings if finding.passed is not None]
-    kept = sum(bool(finding.passed) for finding in held)
+    bounded = [finding for answer in calibration.answers for finding in answer.findings if finding.passed is not None]
+    inside = sum(bool(finding.passed) for finding in bounded)
     silent = [answer.name for answer in calibration.answers if not answer.findings]
     missing = f" No runs for: {', '.join(silent)}." if silent else ""
-    if not held:
+    if not bounded:
         return f"Nothing to hold to its bounds.{missing}"
     failed = [f"{a.name}: {f.name}" for a in calibration.answers for f in a.findings if f.passed is False]
-    said = f" Outside: {'; '.join(failed)}." if failed else ""
-    return f"{kept} of {len(held)} numbers lie where they must.{said}{missing}"
+    outside = f" Outside: {'; '.join(failed)}." if failed else ""
+    return f"{inside} of {len(bounded)} numbers lie where they must.{outside}{missing}"

@@ -1,7 +1,7 @@
-"""How the values of items become the rows of results.json: mean, standard error, number, in one shape for all.
+"""How the values of items become metrics: mean, standard error, number, in one shape for all benchmarks.
 
-An item's row names its `protocol`, the `subsets` it counts in, its `cluster` where items depend on each other, and one
-column a metric, None where the metric does not apply to it.
+Input: rows of items. Such a row names its `protocol`, the `subsets` it counts in, its `cluster` where items depend on
+each other, and has one column a metric, None where the metric does not apply to it. Output: `MetricValue`s.
 """
 
 import math
@@ -10,12 +10,14 @@ from typing import Any
 
 import numpy as np
 
+from bias_intervene.results import MetricValue
 from bias_intervene.statistics import mean_and_stderr
 
-Row = dict[str, Any]
+ItemRow = dict[str, Any]
+"""A row of the items' file. Its columns are those of its benchmark."""
 
 
-def mean_of(rows: Sequence[Row], *, protocol: str, subset: str, metric: str) -> Row:
+def mean_of(rows: Sequence[ItemRow], *, protocol: str, subset: str, metric: str) -> MetricValue:
     """The mean of the column of that name, over the rows that have it; clustered where they have a `cluster`."""
     having = [row for row in rows if row[metric] is not None]
     values = np.array([row[metric] for row in having], dtype=np.float64)
@@ -24,19 +26,18 @@ def mean_of(rows: Sequence[Row], *, protocol: str, subset: str, metric: str) -> 
     return metric_of(estimate, protocol=protocol, subset=subset, metric=metric, n=len(having))
 
 
-def metric_of(estimate: tuple[float, float], *, protocol: str, subset: str, metric: str, n: int) -> Row:
-    """A row of results.json; a standard error of one item is unknown, and JSON has no NaN."""
+def metric_of(estimate: tuple[float, float], *, protocol: str, subset: str, metric: str, n: int) -> MetricValue:
+    """A metric from its value and standard error; the standard error of one item is unknown."""
     value, stderr = estimate
-    return {
-        "protocol": protocol, "subset": subset, "metric": metric,
-        "value": value, "stderr": None if math.isnan(stderr) else stderr, "n": n,
-    }  # fmt: skip
+    return MetricValue(
+        protocol=protocol, subset=subset, metric=metric, value=value, stderr=None if math.isnan(stderr) else stderr, n=n
+    )
 
 
-def by_subset(rows: Iterable[Row]) -> dict[str, list[Row]]:
-    """Subset -> the rows that count in it, in the order met."""
-    found: dict[str, list[Row]] = {}
+def by_subset(rows: Iterable[ItemRow]) -> dict[str, list[ItemRow]]:
+    """Subset -> the rows that count in it, in the order of the rows."""
+    groups: dict[str, list[ItemRow]] = {}
     for row in rows:
         for subset in row["subsets"]:
-            found.setdefault(subset, []).append(row)
-    return found
+            groups.setdefault(subset, []).append(row)
+    return groups

@@ -1,6 +1,6 @@
-"""The ranks of an evaluation: which share of the work is this one's, and how the shares are put together.
+"""The ranks of an evaluation: which share of the work each has, and how the shares are put together.
 
-Enters: the variables that torch's launcher sets. Leaves: sums and decisions that are the same on every rank. Promised:
+Input: the variables that torch's launcher sets. Output: sums and decisions that are the same on every rank. Guarantees:
 without a launcher everything here does nothing, so that code for one process is the same as for several.
 """
 
@@ -37,9 +37,9 @@ class Ranks:
             return [value]
         import torch
 
-        found: list[Any] = [None] * self.count
-        torch.distributed.all_gather_object(found, value)
-        return found
+        values: list[Any] = [None] * self.count
+        torch.distributed.all_gather_object(values, value)
+        return values
 
     def first(self, value: Any) -> Any:
         """The first rank's value, on every rank."""

@@ -1,39 +1,39 @@
 """All benchmarks over the checkpoints of a run.
 
-Enters: a run directory whose training is done, and which folder holds which step. Leaves: evals/stepN/*.parquet, one
-row an item and a protocol, results.json with one row a metric. Promised: a checkpoint that is already scored is not
-scored again, neither when the stage is repeated nor in another run: evaluations are kept by what they were made from
-(`kept`), so the base checkpoint of a sweep is scored once. While one checkpoint is scored the next one is loaded. With
-several ranks each scores its share, and the first one writes.
+Input: a run directory whose training is done, and which folder holds which step. Output: evals/stepN/*.parquet, one row
+an item and a protocol, and results.json with one row a metric and the specs that say how a metric is read. Guarantees:
+a checkpoint that is already scored is not scored again, neither when the stage is repeated nor in another run:
+evaluations are kept by what they were made from (`cache`), so the base checkpoint of a sweep is scored once. While one
+checkpoint is scored the next one is loaded. With several ranks each scores its share, and the first one writes.
 
 The original run's later checkpoints, where they are scored, have steps that this run's own have too: their metrics
 stand apart, under `published`.
 """
 
 import hashlib
-from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from collections.abc import Iterator, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
-import torch
 
-from bias_intervene.evals import crows_pairs, harness, lambada, perplexity, pronouns, winobias
-from bias_intervene.evals.benchmarks import crows_pairs as crows_pairs_items
-from bias_intervene.evals.benchmarks import lambada as lambada_items
-from bias_intervene.evals.benchmarks import prompts, sources
-from bias_intervene.evals.benchmarks import winobias as winobias_items
+from bias_intervene.evals.benchmarks.benchmark import Benchmark, Scored, ScoringInputs, Sources
+from bias_intervene.evals.benchmarks.registry import BENCHMARKS
 from bias_intervene.evals.cache import keep
 from bias_intervene.evals.ranks import ALONE, Ranks
-from bias_intervene.evals.scoring import Scorer
 from bias_intervene.models import load_model, load_tokenizer, tokenizer_fingerprint, weights_fingerprint
 from bias_intervene.record import fingerprint, read_json, write_json
+from bias_intervene.results import MetricRow
 from bias_intervene.settings import EvalsSettings, WorldData
 
-RESULTS_SCHEMA = 1
-Rows = list[dict[str, Any]]
+if TYPE_CHECKING:
+    import torch
+
+    from bias_intervene.evals.scoring import Scorer
+
+_RESULTS_SCHEMA = 1
 
 
 # --- what is scored --------------------------------------------------------------------------------------------
@@ -41,48 +41,30 @@ Rows = list[dict[str, Any]]
 
 @dataclass(frozen=True)
 class Items:
-    """What is scored: each benchmark's items, None where it is off."""
+    """The items of the benchmarks that are scored, in the order in which they are scored."""
 
-    crows_pairs: list[crows_pairs_items.CrowsPair] | None
-    winobias: list[winobias_items.WinobiasPair] | None
-    lambada: list[lambada_items.LambadaPassage] | None
-    pronouns: list[prompts.PronounPrompt] | None
-    harness: dict[str, Any] | None
-    """What identifies the tasks of lm-evaluation-harness."""
+    by_benchmark: dict[str, Any]
+    """Name -> items; None for a benchmark that has none but held-out rows."""
 
     def fingerprints(self) -> dict[str, str]:
-        """Identity of each benchmark."""
-        found = {
-            name: sources.fingerprint_of(items)
-            for name in ("crows_pairs", "winobias", "lambada", "pronouns")
-            if (items := getattr(self, name)) is not None
-        }
-        return found | ({"harness": fingerprint(self.harness)} if self.harness else {})
+        """Identity of each benchmark's items."""
+        prints = {name: BENCHMARKS[name].fingerprint(items) for name, items in self.by_benchmark.items()}
+        return {name: value for name, value in prints.items() if value is not None}
 
     def notes(self) -> dict[str, Any]:
         """What a reader of the numbers must know of the items."""
-        said: dict[str, Any] = {}
-        if self.crows_pairs is not None:
-            said["crows_pairs"] = {"pairs": len(self.crows_pairs), "caveats": list(crows_pairs_items.NOTES)}
-        if self.winobias is not None:
-            said["winobias"] = {"pairs": len(self.winobias), **winobias_items.notes(self.winobias)}
-        return said
+        notes = {name: BENCHMARKS[name].notes(items) for name, items in self.by_benchmark.items()}
+        return {name: value for name, value in notes.items() if value}
 
 
 def load_items(evals: EvalsSettings, *, world_folder: Path | None, world_data: WorldData | None) -> Items:
-    """The items of every enabled benchmark. Raises `DataError` or `HubError`."""
-    return Items(
-        # What is mistyped is found first, what is on the hub comes last.
-        harness=harness.check(evals.harness_tasks, evals.harness_include_path) if evals.harness_tasks else None,
-        pronouns=prompts.read(evals.pronouns, world_data=world_data) if evals.pronouns.enabled else None,
-        crows_pairs=crows_pairs_items.read(evals.crows_pairs, world_folder=world_folder)
-        if evals.crows_pairs.enabled
-        else None,
-        winobias=winobias_items.read(evals.winobias, world_folder=world_folder)
-        if evals.winobias.enabled and evals.winobias.protocols
-        else None,
-        lambada=lambada_items.read(evals.lambada) if evals.lambada.enabled else None,
-    )
+    """The items of every benchmark that is switched on. Raises `DataError` or `HubError`."""
+    names = evals.scored_benchmarks()
+    sources = Sources(world_folder=world_folder, world_data=world_data)
+    # What is mistyped is refused first, what is on the hub comes last.
+    in_order = sorted(names, key=lambda name: not BENCHMARKS[name].items_are_local)
+    loaded = {name: BENCHMARKS[name].items(evals, sources) for name in in_order}
+    return Items({name: loaded[name] for name in names})
 
 
 @dataclass(frozen=True)
@@ -100,67 +82,31 @@ class Checkpoint:
 
 
 @dataclass(frozen=True)
-class Job:
-    """One benchmark, ready to be scored. identity: everything its rows depend on besides the checkpoint."""
+class _Evaluation:
+    """One benchmark with its items, ready to be scored."""
 
-    benchmark: str
+    benchmark: Benchmark
+    items: Any
     identity: dict[str, Any]
-    score: Callable[[Scorer, Path], tuple[Rows, Rows]]
-    """(model, checkpoint folder) -> (rows of items, metrics); the first rank's are kept."""
+    """Everything its numbers depend on besides the checkpoint."""
 
 
-def jobs(evals: EvalsSettings, items: Items, heldout_rows: np.ndarray | None) -> Iterator[Job]:
-    """The enabled benchmarks."""
-    prints = items.fingerprints()
-    rows = rows_identity(heldout_rows)
-
-    def job(module: Any, score: Callable[[Scorer], Rows], **identity: Any) -> Job:
-        def both(scorer: Scorer, _: Path) -> tuple[Rows, Rows]:
-            found = score(scorer)
-            return found, list(module.metrics(found))
-
-        name = module.__name__.rsplit(".", 1)[-1]
-        return Job(name, {"version": module.VERSION, "too_long": evals.too_long, **identity}, both)
-
-    if (pairs := items.crows_pairs) is not None:
-        yield job(crows_pairs, lambda scorer: crows_pairs.score(pairs, scorer), items=prints["crows_pairs"])
-    if (sentences := items.winobias) is not None:
-        protocols = evals.winobias.protocols
-        yield job(
-            winobias,
-            lambda scorer: winobias.score(sentences, scorer, protocols=protocols),
-            items=prints["winobias"],
-            protocols=protocols,
-        )
-    if (passages := items.lambada) is not None:
-        yield job(lambada, lambda scorer: lambada.score(passages, scorer), items=prints["lambada"])
-    if evals.perplexity.enabled and heldout_rows is not None:
-        yield job(perplexity, lambda scorer: perplexity.score(heldout_rows, scorer), heldout_rows=rows)
-    if (openings := items.pronouns) is not None:
-        yield job(
-            pronouns,
-            lambda scorer: pronouns.score(openings, heldout_rows, scorer),
-            items=prints["pronouns"],
-            heldout_rows=rows,
-        )
-    if items.harness is not None:
-        yield Job(
-            "harness",
-            items.harness,
-            lambda scorer, folder: harness.score(
-                evals.harness_tasks, evals.harness_include_path, scorer, folder=folder
-            ),
-        )
+def _evaluations(evals: EvalsSettings, items: Items, heldout_rows: np.ndarray | None) -> Iterator[_Evaluation]:
+    """Every benchmark that has something to score."""
+    rows = _rows_identity(heldout_rows)
+    for name in evals.scored_benchmarks(with_heldout_rows=heldout_rows is not None):
+        benchmark, own = BENCHMARKS[name], items.by_benchmark[name]
+        yield _Evaluation(benchmark, own, benchmark.identity(own, evals, rows))
 
 
-def rows_identity(rows: np.ndarray | None) -> list[Any] | None:
+def _rows_identity(rows: np.ndarray | None) -> list[Any] | None:
     """Shape and digest of held-out rows."""
     if rows is None:
         return None
     return [*rows.shape, hashlib.sha256(rows.astype("<i8").tobytes()).hexdigest()]
 
 
-# --- scoring it ------------------------------------------------------------------------------------------------
+# --- scoring ---------------------------------------------------------------------------------------------------
 
 
 def evaluate(
@@ -170,7 +116,7 @@ def evaluate(
     items: Items,
     checkpoints: Sequence[Checkpoint],
     heldout_rows: np.ndarray | None,
-    device: torch.device,
+    device: "torch.device",
     cache: Path,
     ranks: Ranks = ALONE,
 ) -> dict[str, dict[str, Any]]:
@@ -178,97 +124,112 @@ def evaluate(
 
     Returns the fingerprint of each one's weights by its name, and what else each benchmark's numbers depend on.
     """
-    todo = list(jobs(evals, items, heldout_rows))
-    kept = cache / "evaluations"
+    todo = list(_evaluations(evals, items, heldout_rows))
+    place = cache / "evaluations"
     folders = [run_dir / "evals" / checkpoint.name for checkpoint in checkpoints]
     scored = ranks.first([(folder / "metrics.json").is_file() for folder in folders])
     with ThreadPoolExecutor(1) as loader:
         waiting = [number for number, done in enumerate(scored) if not done]
-        coming = {}
-        for place, here in enumerate(waiting):
-            for number in waiting[place : place + 2]:
-                if number not in coming:
-                    coming[number] = loader.submit(
-                        Scoring, checkpoints[number], todo, evals=evals, kept=kept, device=device
+        loading: dict[int, Future[_Scoring]] = {}
+        for nth, here in enumerate(waiting):
+            for number in waiting[nth : nth + 2]:
+                if number not in loading:
+                    loading[number] = loader.submit(
+                        _Scoring, checkpoints[number], todo, evals=evals, place=place, device=device
                     )
-            scoring = coming.pop(here).result()
-            scoring.score(todo, folders[here], ranks=ranks)
+            scoring = loading.pop(here).result()
+            scoring.score(todo, folders[here], heldout_rows=heldout_rows, ranks=ranks)
             del scoring  # Its memory, before the one after the next is loaded.
-    found: dict[str, Rows] = {"metrics": [], "published": []}
+    rows: dict[str, list[Any]] = {"metrics": [], "published": []}
     prints: dict[str, str] = {}
     if ranks.rank == 0:
         for checkpoint, folder in zip(checkpoints, folders, strict=True):
-            one = read_json(folder / "metrics.json")
-            prints[checkpoint.name] = one["weights"]
-            found["published" if checkpoint.published else "metrics"] += one["metrics"]
-        write_json(run_dir / "results.json", {"schema": RESULTS_SCHEMA, **found})
-    made_from = {job.benchmark: {**job.identity, "dtype": evals.dtype, "device": device.type} for job in todo}
+            scored_already = read_json(folder / "metrics.json")
+            prints[checkpoint.name] = scored_already["weights"]
+            rows["published" if checkpoint.published else "metrics"] += scored_already["metrics"]
+        names = {evaluation.benchmark.name for evaluation in todo}
+        specs = [spec.to_json() for name, benchmark in BENCHMARKS.items() if name in names for spec in benchmark.specs]
+        write_json(run_dir / "results.json", {"schema": _RESULTS_SCHEMA, **rows, "specs": specs})
+    made_from = {one.benchmark.name: {**one.identity, "dtype": evals.dtype, "device": device.type} for one in todo}
     return {"evaluated_weights": prints, "evaluations": made_from}
 
 
-class Scoring:
-    """One checkpoint: found out what it is, and loaded if a benchmark of it is not kept yet.
+class _Scoring:
+    """One checkpoint: identified, and loaded if an evaluation of it is not kept yet.
 
     A kept evaluation is found by what it was made from: the bytes of the weights, the tokenizer, the items, the version
     of the protocol, the type of the weights while scoring and the kind of device; so it cannot be another model's.
     """
 
     def __init__(
-        self, checkpoint: Checkpoint, todo: Sequence[Job], *, evals: EvalsSettings, kept: Path, device: torch.device
+        self,
+        checkpoint: Checkpoint,
+        todo: Sequence[_Evaluation],
+        *,
+        evals: EvalsSettings,
+        place: Path,
+        device: "torch.device",
     ):
-        self.checkpoint, self.evals, self.kept, self.device = checkpoint, evals, kept, device
-        self.weights = weights_fingerprint(checkpoint.folder)
-        self.tokenizer = load_tokenizer(checkpoint.folder)
+        self._checkpoint, self._evals, self._place, self._device = checkpoint, evals, place, device
+        self._weights = weights_fingerprint(checkpoint.folder)
+        self._tokenizer = load_tokenizer(checkpoint.folder)
         # Once: every benchmark is looked up by it, and a tokenizer takes a while to digest.
-        self.made_from = {
-            "weights": self.weights,
+        self._made_from = {
+            "weights": self._weights,
             "architecture": fingerprint(read_json(checkpoint.folder / "config.json")),
-            "tokenizer": tokenizer_fingerprint(self.tokenizer),
-            "prefix": self.tokenizer.prefix,
+            "tokenizer": tokenizer_fingerprint(self._tokenizer),
+            "prefix": self._tokenizer.prefix,
             "dtype": evals.dtype,
             "device": device.type,
         }
         self._scorer: Scorer | None = None
         self._model: Any = None
-        if any(not (kept / fingerprint(self.identity(job))).is_dir() for job in todo):
-            self._model = self.load()
+        if any(not (place / fingerprint(self._identity(evaluation))).is_dir() for evaluation in todo):
+            self._model = self._load()
 
-    def load(self) -> Any:
+    def _load(self) -> Any:
         """The model, on the host."""
-        return load_model(self.checkpoint.folder, dtype=self.evals.dtype, tokenizer=self.tokenizer)
+        return load_model(self._checkpoint.folder, dtype=self._evals.dtype, tokenizer=self._tokenizer)
 
-    def identity(self, job: Job) -> dict[str, Any]:
+    def _identity(self, evaluation: _Evaluation) -> dict[str, Any]:
         """What an evaluation is made from."""
-        return {"benchmark": job.benchmark, **job.identity, **self.made_from}
+        return {"benchmark": evaluation.benchmark.name, **evaluation.identity, **self._made_from}
 
-    def scorer(self, ranks: Ranks) -> Scorer:
+    def _on_device(self, ranks: Ranks) -> "Scorer":
         """The model on its device, made once."""
+        from bias_intervene.evals.scoring import Scorer
+
         if self._scorer is None:
-            model = self.load() if self._model is None else self._model
+            model = self._load() if self._model is None else self._model
             self._scorer = Scorer(
                 model,
-                self.tokenizer,
-                device=self.device,
-                batch_tokens=self.evals.batch_tokens,
-                too_long=self.evals.too_long,
+                self._tokenizer,
+                device=self._device,
+                batch_tokens=self._evals.batch_tokens,
+                too_long=self._evals.too_long,
                 ranks=ranks,
             )
         return self._scorer
 
-    def score(self, todo: Sequence[Job], folder: Path, *, ranks: Ranks) -> None:
+    def score(
+        self, todo: Sequence[_Evaluation], folder: Path, *, heldout_rows: np.ndarray | None, ranks: Ranks
+    ) -> None:
         """Writes the items of every benchmark below `folder`, metrics.json last."""
-        metrics: Rows = []
-        for job in todo:
+        inputs = ScoringInputs(self._evals, heldout_rows, self._checkpoint.folder)
+        rows: list[MetricRow] = []
+        for evaluation in todo:
+            name = evaluation.benchmark.name
 
-            def make(job: Job = job) -> tuple[Rows, Rows]:
-                scorer = self.scorer(ranks)
+            def make(evaluation: _Evaluation = evaluation) -> Scored:
+                scorer = self._on_device(ranks)
                 scorer.num_truncated.clear()
-                rows, found = job.score(scorer, self.checkpoint.folder)
-                cut = sum(scorer.num_truncated.values())
-                return rows, [{**row, "truncated": cut} for row in found] if cut else found
+                scored = evaluation.benchmark.score(evaluation.items, scorer, inputs)
+                truncated = sum(scorer.num_truncated.values())
+                return replace(scored, metrics=[replace(m, truncated=truncated or None) for m in scored.metrics])
 
-            target = folder / f"{job.benchmark}.parquet"
-            found = keep(self.kept, self.identity(job), make, items_to=target, ranks=ranks)
-            metrics += [{"step": self.checkpoint.step, "benchmark": job.benchmark, **row} for row in found]
+            metrics = keep(
+                self._place, self._identity(evaluation), make, items_to=folder / f"{name}.parquet", ranks=ranks
+            )
+            rows += [MetricRow(step=self._checkpoint.step, benchmark=name, **vars(metric)) for metric in metrics]
         if ranks.rank == 0:
-            write_json(folder / "metrics.json", {"weights": self.weights, "metrics": metrics})
+            write_json(folder / "metrics.json", {"weights": self._weights, "metrics": [row.to_json() for row in rows]})

@@ -31,13 +31,7 @@ def pretraining_settings(settings: Settings) -> Settings:
             "model": model.model_copy(update={"step": 0, "default_fraction": 1.0}),
             "intervention": read_intervention("none", {}),
             "train": _pretraining(model, device=settings.train.device, num_threads=settings.train.num_threads),
-            "evals": settings.evals.model_copy(
-                update={
-                    name: getattr(settings.evals, name).model_copy(update={"enabled": False})
-                    for name in ("crows_pairs", "winobias", "lambada", "perplexity", "pronouns")
-                }
-                | {"steps": None, "harness_tasks": [], "harness_include_path": None}
-            ),
+            "evals": settings.evals.without_benchmarks(),
             "tracking": settings.tracking.model_copy(update={"name": "none"}),
         }
     )

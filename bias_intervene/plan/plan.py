@@ -122,7 +122,7 @@ def make_plan(settings: Settings, *, expected_effect: ExpectedEffect | None = No
     known = history(settings)
     check_rows(settings, known)
     start_step, num_steps, asked = window(settings, known)
-    if isinstance(settings.model, WorldModel) and start_step == 0 and benchmarks(settings):
+    if isinstance(settings.model, WorldModel) and start_step == 0 and settings.evals.scored_benchmarks():
         raise PlanError(
             f"step 0 of {settings.model.name} holds random weights and is not kept; the first checkpoint is step "
             f"{settings.model.checkpoint_interval}"
@@ -172,9 +172,7 @@ def make_plan(settings: Settings, *, expected_effect: ExpectedEffect | None = No
         num_parameters=num_parameters(settings),
         memory_gib_by_zero_stage=memory_by_stage(settings, fit),
         evaluated_steps=evaluated,
-        benchmarks=tuple(
-            name for name in benchmarks(settings) if name != "perplexity" or _holds_out(settings, num_steps)
-        ),
+        benchmarks=settings.evals.scored_benchmarks(with_heldout_rows=_holds_out(settings, num_steps)),
         notes=notes(settings, fit, start_step=start_step, num_steps=num_steps),
         expected_effect=expected_effect,
     )
@@ -220,7 +218,7 @@ def arm(settings: Settings) -> str:
 
 def _published_to_score(settings: Settings, known: History | None) -> tuple[int, ...]:
     """Steps of the original run's checkpoints that are scored: those asked for, and the last one."""
-    if not benchmarks(settings):
+    if not settings.evals.scored_benchmarks():
         return ()
     last = {known.total_steps} if known and settings.evals.published_final else set[int]()
     return tuple(sorted({*published_steps(settings, known), *last}))
@@ -230,7 +228,7 @@ def evaluated_steps(
     settings: Settings, *, start_step: int, saved: tuple[int, ...], published: tuple[int, ...]
 ) -> tuple[int, ...]:
     """Steps of the checkpoints scored of this run: base, its own, each once, ascending."""
-    if not benchmarks(settings):
+    if not settings.evals.scored_benchmarks():
         return ()
     own = saved if settings.evals.saved == "all" else saved[-1:]
     base = (start_step,) if settings.evals.base or not (saved or published) else ()
@@ -300,20 +298,6 @@ def original_schedule(known: History) -> Schedule:
     )
 
 
-def benchmarks(settings: Settings) -> tuple[str, ...]:
-    """Names of the benchmarks that will be scored."""
-    evals = settings.evals
-    enabled = {
-        "crows_pairs": evals.crows_pairs.enabled,
-        "winobias": evals.winobias.enabled and bool(evals.winobias.protocols),
-        "lambada": evals.lambada.enabled,
-        "perplexity": evals.perplexity.enabled,
-        "pronouns": evals.pronouns.enabled,
-        "harness": bool(evals.harness_tasks),
-    }
-    return tuple(name for name, on in enabled.items() if on)
-
-
 def notes(settings: Settings, fit: Fit, *, start_step: int, num_steps: int) -> tuple[str, ...]:
     """What a reader of the record must know and no number says."""
     said: list[str] = []
@@ -337,7 +321,8 @@ def notes(settings: Settings, fit: Fit, *, start_step: int, num_steps: int) -> t
         said.append("intervention.probability has no effect on the control: it is the control of every value of it.")
     if not num_steps:
         said.append("Evaluation only: no step is trained.")
-    if settings.evals.perplexity.enabled and not _holds_out(settings, num_steps):
+    evals = settings.evals
+    if evals.scored_benchmarks() != evals.scored_benchmarks(with_heldout_rows=_holds_out(settings, num_steps)):
         said.append("No perplexity and no pronouns of held-out rows: no row is kept out of a training.")
     return tuple(said)
 

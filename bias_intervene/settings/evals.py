@@ -1,6 +1,10 @@
-"""Settings of the group evals: which checkpoints are scored, and on what."""
+"""Settings of the group evals: which checkpoints are scored, and on what.
 
-from typing import Literal
+A benchmark has a field of its name in `EvalsSettings`, whose type is a `BenchmarkSettings`. Everything that asks which
+benchmarks are switched on goes through `EvalsSettings.scored_benchmarks`, in the order of the fields.
+"""
+
+from typing import ClassVar, Literal
 
 from pydantic import Field, StrictBool, StrictStr
 
@@ -9,20 +13,31 @@ from bias_intervene.settings.bounds import Checked, NonNegativeInt, PositiveInt
 WinobiasProtocol = Literal["pronoun_choice", "exact_match", "referent_choice", "sentence"]
 
 
-class CrowsPairsSettings(Checked):
+class BenchmarkSettings(Checked):
+    """What every benchmark of ours can be set to."""
+
+    needs_heldout_rows: ClassVar[bool] = False
+    """Whether it is scored on rows kept out of training, and only where a run has them."""
+    enabled: StrictBool = Field(description="Score it.")
+
+    @property
+    def is_scored(self) -> bool:
+        """Whether there is anything to score."""
+        return self.enabled
+
+
+class CrowsPairsSettings(BenchmarkSettings):
     """CrowS-Pairs: stereotypical against less stereotypical sentences."""
 
-    enabled: StrictBool = Field(description="Score it.")
     source: Literal["hub", "world"] = Field(description="Hub data set (1,677 pairs), or the generated world's pairs.")
     language: Literal["english", "french"] = Field(description="Of the hub's data set.")
     path: StrictStr | None = Field(description="Local file in the original CSV format; read instead if set.")
     categories: list[StrictStr] | None = Field(description="bias_type values to score, e.g. [gender]; null: all.")
 
 
-class WinobiasSettings(Checked):
+class WinobiasSettings(BenchmarkSettings):
     """WinoBias: pronouns of occupations, pro- and anti-stereotypical."""
 
-    enabled: StrictBool = Field(description="Score it.")
     source: Literal["hub", "world"] = Field(description="Hub data set, or the generated world's sentences.")
     path: StrictStr | None = Field(description="Local folder of the original files; read instead if set.")
     split: Literal["validation", "test"] = Field(description="396 sentences a file each.")
@@ -30,24 +45,28 @@ class WinobiasSettings(Checked):
         description="pronoun_choice (the paper's), exact_match (by generation), referent_choice, sentence."
     )
 
+    @property
+    def is_scored(self) -> bool:
+        """Without a protocol there is nothing to score."""
+        return self.enabled and bool(self.protocols)
 
-class LambadaSettings(Checked):
+
+class LambadaSettings(BenchmarkSettings):
     """LAMBADA: the last word of a passage, what an intervention costs."""
 
-    enabled: StrictBool = Field(description="Score it.")
     path: StrictStr | None = Field(description="Local JSON lines with the passages under `text`; read instead if set.")
 
 
-class PerplexitySettings(Checked):
+class PerplexitySettings(BenchmarkSettings):
     """Perplexity of the rows kept out of training: what an intervention costs."""
 
+    needs_heldout_rows: ClassVar[bool] = True
     enabled: StrictBool = Field(description="Score it, where the run has such rows.")
 
 
-class PronounsSettings(Checked):
+class PronounsSettings(BenchmarkSettings):
     """The manipulation check: did the model's pronouns move at all?"""
 
-    enabled: StrictBool = Field(description="Score it.")
     source: Literal["english", "world"] = Field(description="Prompts in plain English, or the world's sentences.")
 
 
@@ -72,3 +91,26 @@ class EvalsSettings(Checked):
     pronouns: PronounsSettings
     harness_tasks: list[StrictStr] = Field(description="Tasks of lm-evaluation-harness to score as well.")
     harness_include_path: StrictStr | None = Field(description="Folder with task files of your own; null: none.")
+
+    @property
+    def of_benchmarks(self) -> dict[str, BenchmarkSettings]:
+        """Name of a benchmark -> its settings."""
+        values = ((name, getattr(self, name)) for name in type(self).model_fields)
+        return {name: value for name, value in values if isinstance(value, BenchmarkSettings)}
+
+    def scored_benchmarks(self, *, with_heldout_rows: bool = True) -> tuple[str, ...]:
+        """Names of the benchmarks that are scored, in the order of the fields; `harness` last.
+
+        with_heldout_rows: whether the run has rows kept out of training.
+        """
+        names = [
+            name
+            for name, settings in self.of_benchmarks.items()
+            if settings.is_scored and (with_heldout_rows or not settings.needs_heldout_rows)
+        ]
+        return (*names, *(["harness"] if self.harness_tasks else []))
+
+    def without_benchmarks(self) -> "EvalsSettings":
+        """The same with nothing to score."""
+        off = {name: value.model_copy(update={"enabled": False}) for name, value in self.of_benchmarks.items()}
+        return self.model_copy(update={**off, "steps": None, "harness_tasks": [], "harness_include_path": None})

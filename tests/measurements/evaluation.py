@@ -37,9 +37,11 @@ from transformers import AutoTokenizer, GPTNeoXConfig, GPTNeoXForCausalLM, PreTr
 
 from bias_intervene import models
 from bias_intervene.data import world
-from bias_intervene.evals.benchmarks import crows_pairs, lambada, winobias
-from bias_intervene.evals.scoring import Request, Scorer
-from bias_intervene.evals.winobias import questions
+from bias_intervene.evals.benchmarks import crows_pairs, lambada
+from bias_intervene.evals.benchmarks.winobias import items as winobias
+from bias_intervene.evals.benchmarks.winobias import questions
+from bias_intervene.evals.requests import Request
+from bias_intervene.evals.scoring import Scorer
 from bias_intervene.plan import pythia
 from tests.conftest import SHARED, composed, english, trained, world_data
 

@@ -193,9 +193,9 @@ def _(original: Any) -> Any:
     return faulty
 
 
-@_mutant("log-odds with the wrong sign", "evals.pronouns", "score_prompts")
+@_mutant("log-odds with the wrong sign", "evals.benchmarks.pronouns.scoring", "score_prompts")
 def _(original: Any) -> Any:
-    from bias_intervene.evals.benchmarks.prompts import FORMS
+    from bias_intervene.evals.benchmarks.pronouns.prompts import FORMS
 
     forms = [f"log_odds_{form}" for form in FORMS]
 
@@ -217,7 +217,7 @@ def _(original: Any) -> Any:
     return faulty
 
 
-@_mutant("pro and anti are exchanged", "evals.winobias", "masculine_is_pro")
+@_mutant("pro and anti are exchanged", "evals.benchmarks.winobias.scoring", "_masculine_is_pro")
 def _(original: Any) -> Any:
     def faulty(pair):
         return not original(pair)
@@ -225,7 +225,7 @@ def _(original: Any) -> Any:
     return faulty
 
 
-@_mutant("more and less stereotypical are exchanged", "evals.crows_pairs", "score")
+@_mutant("more and less stereotypical are exchanged", "evals.benchmarks.crows_pairs", "score")
 def _(original: Any) -> Any:
     def faulty(pairs, scorer):
         return [row | {"pct_stereotype": 1 - row["pct_stereotype"]} for row in original(pairs, scorer)]

@@ -202,7 +202,7 @@ def test_the_comparison_says_so(runs: dict[str, Path], compared: Comparison):
     for asked in ("masculine_to_feminine", "feminine_to_masculine", "retokenize"):
         (row,) = [
             row
-            for row in compared.rows
+            for row in compared.to_json()["rows"]
             if row["arm"].split()[0] == asked
             and (row["baseline_arm"] or "").split()[0] == "none"
             and "/".join((row["benchmark"], row["protocol"], row["subset"], row["metric"])) == name

@@ -1,7 +1,7 @@
 """The figures as files for papers: PNG, SVG and PDF.
 
-Enters: figures. Leaves: one file a figure and format. Promised: colours are told apart by people who do not see red and
-green alike (Okabe and Ito 2008), and an arm keeps its colour in every figure; text in SVG and PDF stays text.
+Input: figures. Output: one file a figure and format. Guarantees: colours are distinguished by people who do not see red
+and green alike (Okabe and Ito 2008), and an arm keeps its colour in every figure; text in SVG and PDF stays text.
 """
 
 import io
@@ -12,43 +12,43 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from bias_intervene.analysis.report.figures import Figure
+from bias_intervene.analysis.report.figure import Figure
 from bias_intervene.record import write_bytes
 
 if TYPE_CHECKING:
     import matplotlib.figure
 
-COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#000000")
+_COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#000000")
 BEHIND = "#999999"
-LEGEND_LETTERS = 100
+_LEGEND_LETTERS = 100
 """Letters that fit below a picture, with 6 for each line's own sign."""
-FORMATS = ("png", "svg", "pdf")
-TIMELESS: dict[str, dict[str, Any]] = {"svg": {"Date": None}, "pdf": {"CreationDate": None}}
+_FORMATS = ("png", "svg", "pdf")
+_TIMELESS: dict[str, dict[str, Any]] = {"svg": {"Date": None}, "pdf": {"CreationDate": None}}
 
 
 def colours(figures: Iterable[Figure]) -> dict[str, str]:
     """Arm -> colour, the same in all figures."""
     names = dict.fromkeys(one.name for figure in figures for one in figure.series if not one.background)
-    return {name: COLOURS[n % len(COLOURS)] for n, name in enumerate(names)}
+    return {name: _COLOURS[n % len(_COLOURS)] for n, name in enumerate(names)}
 
 
 def write(figures: Sequence[Figure], folder: Path) -> list[Path]:
     """Every figure in every format; the paths."""
     from matplotlib import rc_context
 
-    # It tells every table of every font that it puts into a PDF.
+    # It logs every table of every font that it puts into a PDF.
     logging.getLogger("fontTools").setLevel(logging.WARNING)
     chosen = colours(figures)
     paths: list[Path] = []
     with rc_context({"svg.fonttype": "none", "pdf.fonttype": 42, "font.size": 9, "svg.hashsalt": "bias_intervene"}):
         for figure in figures:
-            for kind, content in drawn(figure, chosen).items():
+            for kind, content in _drawn(figure, chosen).items():
                 paths.append(folder / f"{figure.name}.{kind}")
                 write_bytes(paths[-1], content)
     return paths
 
 
-def drawn(figure: Figure, chosen: dict[str, str]) -> dict[str, bytes]:
+def _drawn(figure: Figure, chosen: dict[str, str]) -> dict[str, bytes]:
     """Format -> bytes of one figure."""
     from matplotlib.figure import Figure as Canvas
 
@@ -85,13 +85,13 @@ def drawn(figure: Figure, chosen: dict[str, str]) -> dict[str, bytes]:
     axes.set_ylabel(figure.y_label)
     axes.spines[["top", "right"]].set_visible(False)
     if figure.series:
-        abreast = max(1, LEGEND_LETTERS // (6 + max(len(one.name) for one in figure.series)))
+        abreast = max(1, _LEGEND_LETTERS // (6 + max(len(one.name) for one in figure.series)))
         picture.legend(loc="outside lower center", frameon=False, fontsize=8, ncols=min(3, abreast, len(figure.series)))
-    return {kind: saved(picture, kind) for kind in FORMATS}
+    return {kind: _saved(picture, kind) for kind in _FORMATS}
 
 
-def saved(picture: "matplotlib.figure.Figure", kind: str) -> bytes:
+def _saved(picture: "matplotlib.figure.Figure", kind: str) -> bytes:
     """A picture in a format, without the time of drawing: the same runs give the same files."""
     file = io.BytesIO()
-    picture.savefig(file, format=kind, metadata=TIMELESS.get(kind))
+    picture.savefig(file, format=kind, metadata=_TIMELESS.get(kind))
     return file.getvalue()

@@ -1,8 +1,8 @@
 """report.html: the comparison as one page that needs nothing else.
 
-Enters: a comparison and its figures. Leaves: one self-contained HTML file: the verdicts, tables that sort and filter,
-interactive plots, samples of what the swap did, the settings that differ, provenance. Promised: nothing is fetched, so
-it works offline and in print; corpus text is hostile input and is escaped, in the page and in the data of the plots;
+Input: a comparison and its figures. Output: one self-contained HTML file: the verdicts, tables that sort and filter,
+interactive plots, samples of what the swap did, the settings that differ, provenance. Guarantees: nothing is fetched,
+so it works offline and in print; corpus text is hostile input and is escaped, in the page and in the data of the plots;
 no environment variables and no user names.
 """
 
@@ -16,12 +16,12 @@ from bias_intervene.analysis.comparison import Comparison
 from bias_intervene.analysis.records import Run
 from bias_intervene.analysis.report import terminal
 from bias_intervene.analysis.report.drawing import BEHIND, colours
-from bias_intervene.analysis.report.figures import Figure, Series
-from bias_intervene.analysis.rows import Row, is_against_control, metric_key, scale
+from bias_intervene.analysis.report.figure import Figure, Series
 from bias_intervene.record import read_lines, without_home
+from bias_intervene.results import ComparisonRow
 
-MOST_SAMPLES = 12
-COLUMNS: tuple[tuple[str, bool], ...] = (
+_MOST_SAMPLES = 12
+_COLUMNS: tuple[tuple[str, bool], ...] = (
     ("metric", False), ("arm", False), ("against", False), ("step", True), ("baseline", True), ("value", True),
     ("difference", True), ("95% interval", False), ("p", True), ("Holm", True), ("n", True), ("seeds", True),
     ("in words", False),
@@ -34,16 +34,16 @@ def page(compared: Comparison, figures: Sequence[Figure]) -> str:
     return rendered(
         "report.html.j2",
         figures,
-        title=title(compared),
+        title=_title(compared),
         verdicts=compared.verdicts,
         identity=compared.identity,
-        unfinished=[without_home(str(path)) for path in compared.found.unfinished],
-        runs=runs(compared),
-        results=results(compared),
-        published=published.section(compared) if compared.asked.published else None,
-        audits=[found for arm in compared.arms if (found := audit(arm.first)) is not None],
-        provenance=[provenance(run) for arm in compared.arms for run, _ in arm.replicates],
-        caveats=caveats(compared),
+        unfinished=[without_home(str(path)) for path in compared.runs.unfinished],
+        runs=_runs(compared),
+        results=_results(compared),
+        published=published.section(compared) if compared.options.published else None,
+        audits=[swaps for arm in compared.arms if (swaps := _audit(arm.first)) is not None],
+        provenance=[_provenance(run) for arm in compared.arms for run, _ in arm.replicates],
+        caveats=terminal.caveats(compared),
     )
 
 
@@ -57,64 +57,62 @@ def rendered(template: str, figures: Sequence[Figure], **values: Any) -> str:
     )
     return pages.get_template(template).render(
         figures=figures,
-        legend=legend(figures),
+        legend=_legend(figures),
         plotly=resources.files("plotly").joinpath("package_data/plotly.min.js").read_text(encoding="utf8")
         if figures else "",
-        figures_json=embedded(plots(figures)),
+        figures_json=_embedded(_plots(figures)),
         **values,
     )  # fmt: skip
 
 
-def title(compared: Comparison) -> str:
+def _title(compared: Comparison) -> str:
     """What is compared, in a line."""
     names = dict.fromkeys(arm.first.arm for arm in compared.arms)
     return f"bias_intervene: {', '.join(names)}"
 
 
-def runs(compared: Comparison) -> dict[str, Any]:
+def _runs(compared: Comparison) -> dict[str, Any]:
     """The table of runs, as the terminal has it."""
     columns, rows = terminal.runs_cells(compared.arms)
     return {"columns": columns, "rows": rows}
 
 
-def results(compared: Comparison) -> dict[str, Any]:
-    """Every row, those to look at first marked and in their order."""
-    order = {key: n for n, key in enumerate(terminal.SHOWN)}
-    rows = sorted(compared.rows, key=lambda row: order.get(metric_key(row), len(order)))
-    columns = [{"name": name, "number": number} for name, number in COLUMNS]
-    return {"columns": columns, "rows": [result(row) for row in rows]}
+def _results(compared: Comparison) -> dict[str, Any]:
+    """Every row, those of the metrics that are shown first marked and in their order."""
+    order = {key: n for n, key in enumerate(compared.specs.shown_first)}
+    rows = sorted(compared.rows, key=lambda row: order.get(row.key, len(order)))
+    columns = [{"name": name, "number": number} for name, number in _COLUMNS]
+    return {"columns": columns, "rows": [_result(row, is_first=row.key in order) for row in rows]}
 
 
-def result(row: Row) -> dict[str, Any]:
-    """One row's cells."""
-    key = metric_key(row)
-    factor = scale(key)
+def _result(row: ComparisonRow, *, is_first: bool) -> dict[str, Any]:
+    """One row's cells. is_first: of a metric that is shown first."""
 
-    def number(name: str, factor: float = 1, digits: int = 2) -> dict[str, Any]:
-        value = row[name]
+    def number(value: float | None, factor: float = 1) -> dict[str, Any]:
         if value is None:
             return {"text": "", "sort": None, "kind": "n"}
-        text = f"{value:,}" if isinstance(value, int) else f"{value * factor:.{digits}f}"
+        text = f"{value:,}" if isinstance(value, int) else f"{value * factor:.2f}"
         return {"text": text, "sort": value, "kind": "n"}
 
-    def p(name: str) -> dict[str, Any]:
-        return {"text": terminal.p_value(row, name).replace("-", ""), "sort": row[name], "kind": "n"}
+    def p(value: float | None) -> dict[str, Any]:
+        return {"text": terminal.p_value(value).replace("-", ""), "sort": value, "kind": "n"}
 
     def text(value: str, kind: str = "") -> dict[str, Any]:
         return {"text": value, "sort": None, "kind": kind}
 
-    reach = [number(name, factor)["text"] for name in ("ci_low", "ci_high")]
-    interval = f"[{reach[0]}, {reach[1]}]" if all(reach) else ""
+    factor = row.spec.scale
+    ends = [number(value, factor)["text"] for value in (row.ci_low, row.ci_high)]
+    interval = f"[{ends[0]}, {ends[1]}]" if all(ends) else ""
     cells = [
-        text(" ".join(dict.fromkeys(part for part in key if part != "all"))), text(row["arm"]),
-        text(row["baseline_arm"] or ""), number("step"), number("baseline", factor), number("value", factor),
-        number("difference", factor), text(interval, "interval"), p("p"), p("p_holm"),
-        number("n"), number("seeds"), text(row["sentence"], "sentence"),
+        text(" ".join(dict.fromkeys(part for part in row.key if part != "all"))), text(row.arm),
+        text(row.baseline_arm or ""), number(row.step), number(row.baseline, factor), number(row.value, factor),
+        number(row.difference, factor), text(interval, "interval"), p(row.p), p(row.p_holm),
+        number(row.n), number(row.seeds), text(row.sentence, "sentence"),
     ]  # fmt: skip
-    return {"brief": key in terminal.SHOWN and is_against_control(row), "cells": cells}
+    return {"brief": is_first and row.is_against_control, "cells": cells}
 
 
-def audit(run: Run) -> dict[str, Any] | None:
+def _audit(run: Run) -> dict[str, Any] | None:
     """What the swap did to the rows of a run, with samples."""
     counts = run.record["audit"]
     if not counts or not counts["num_swaps"]:
@@ -123,12 +121,12 @@ def audit(run: Run) -> dict[str, Any] | None:
     forms = ", ".join(f"{form} {count:,}" for form, count in sorted(counts["swaps"].items(), key=lambda one: -one[1]))
     return {
         "arm": run.label,
-        "told": f"{counts['num_swaps']:,} pronouns in {counts['rows_changed']:,} of {counts['rows']:,} rows: {forms}.",
-        "samples": read_lines(path)[:MOST_SAMPLES] if path.is_file() else [],
+        "text": f"{counts['num_swaps']:,} pronouns in {counts['rows_changed']:,} of {counts['rows']:,} rows: {forms}.",
+        "samples": read_lines(path)[:_MOST_SAMPLES] if path.is_file() else [],
     }
 
 
-def provenance(run: Run) -> dict[str, str]:
+def _provenance(run: Run) -> dict[str, str]:
     """What a run was made from and on."""
     names = ("settings", "plan", "environment", "fingerprints", "stages")
     kept = {name: run.record[name] for name in names if run.record.get(name)}
@@ -137,46 +135,35 @@ def provenance(run: Run) -> dict[str, str]:
     return {"label": label, "folder": without_home(str(run.folder)), "text": text}
 
 
-def caveats(compared: Comparison) -> list[str]:
-    """What the benchmarks' authors and critics say of them."""
-    found = [
-        caveat
-        for arm in compared.arms
-        for notes in (arm.first.record.get("benchmarks") or {}).values()
-        for caveat in notes.get("caveats", ())
-    ]
-    return list(dict.fromkeys(found))
-
-
 # --- plots -----------------------------------------------------------------------------------------------------
 
 
-def embedded(value: object) -> str:
+def _embedded(value: object) -> str:
     """JSON that can stand inside a script element whatever its strings hold."""
     return json.dumps(value, allow_nan=False).replace("<", "\\u003c")
 
 
-def plots(figures: Sequence[Figure]) -> list[dict[str, Any]]:
+def _plots(figures: Sequence[Figure]) -> list[dict[str, Any]]:
     """Plotly's data and layout of each figure."""
     chosen = colours(figures)
-    return [{"data": traces(figure, chosen), "layout": layout(figure)} for figure in figures]
+    return [{"data": _traces(figure, chosen), "layout": _layout(figure)} for figure in figures]
 
 
-def traces(figure: Figure, chosen: dict[str, str]) -> list[dict[str, Any]]:
+def _traces(figure: Figure, chosen: dict[str, str]) -> list[dict[str, Any]]:
     """The series, bands before lines."""
-    made: list[dict[str, Any]] = []
+    data: list[dict[str, Any]] = []
     for series in figure.series:
         colour = BEHIND if series.background else chosen[series.name]
         if figure.kind == "lines" and series.low:
-            made.append(band(series, colour))
-        made.append(trace(figure, series, colour))
-    return made
+            data.append(_band(series, colour))
+        data.append(_trace(figure, series, colour))
+    return data
 
 
-def trace(figure: Figure, series: Series, colour: str) -> dict[str, Any]:
+def _trace(figure: Figure, series: Series, colour: str) -> dict[str, Any]:
     """The points of one series."""
-    made: dict[str, Any] = {
-        "type": "scatter", "name": series.name, "x": known(series.x), "y": known(series.y),
+    points: dict[str, Any] = {
+        "type": "scatter", "name": series.name, "x": _known(series.x), "y": _known(series.y),
         "mode": {"lines": "lines+markers", "path": "lines+markers", "forest": "markers", "scatter": "markers"}[
             figure.kind
         ],
@@ -187,11 +174,11 @@ def trace(figure: Figure, series: Series, colour: str) -> dict[str, Any]:
     if figure.kind == "forest":
         above = [high - x for high, x in zip(series.high, series.x, strict=True)]
         below = [x - low for low, x in zip(series.low, series.x, strict=True)]
-        made["error_x"] = {"type": "data", "symmetric": False, "array": known(above), "arrayminus": known(below)}
-    return made
+        points["error_x"] = {"type": "data", "symmetric": False, "array": _known(above), "arrayminus": _known(below)}
+    return points
 
 
-def band(series: Series, colour: str) -> dict[str, Any]:
+def _band(series: Series, colour: str) -> dict[str, Any]:
     """The interval around a line."""
     there = [n for n in range(len(series.x)) if series.low[n] == series.low[n] and series.high[n] == series.high[n]]
     edge = [series.high[n] for n in there] + [series.low[n] for n in reversed(there)]
@@ -203,20 +190,20 @@ def band(series: Series, colour: str) -> dict[str, Any]:
     }  # fmt: skip
 
 
-def known(values: Sequence[float]) -> list[float | None]:
+def _known(values: Sequence[float]) -> list[float | None]:
     """JSON's null for what is unknown."""
     return [value if value == value else None for value in values]
 
 
-def legend(figures: Sequence[Figure]) -> dict[str, str]:
+def _legend(figures: Sequence[Figure]) -> dict[str, str]:
     """Name -> colour, one legend for all plots: an arm has one colour in all of them."""
     behind = {one.name: BEHIND for figure in figures for one in figure.series if one.background}
     return colours(figures) | behind
 
 
-def layout(figure: Figure) -> dict[str, Any]:
+def _layout(figure: Figure) -> dict[str, Any]:
     """Axes and title."""
-    made: dict[str, Any] = {
+    axes: dict[str, Any] = {
         "title": {"text": figure.title, "font": {"size": 14}}, "margin": {"l": 60, "r": 10, "t": 40, "b": 45},
         "xaxis": {"title": {"text": figure.x_label}, "automargin": True},
         "yaxis": {"title": {"text": figure.y_label}, "automargin": True},
@@ -224,17 +211,17 @@ def layout(figure: Figure) -> dict[str, Any]:
     }  # fmt: skip
     if figure.kind == "forest":
         labels = {y: label for one in figure.series for y, label in zip(one.y, one.labels, strict=True)}
-        made["yaxis"] |= {"tickvals": list(labels), "ticktext": list(labels.values())}
-        made["shapes"] = [line(x0=figure.mark, x1=figure.mark, y0=0, y1=1, yref="paper")]
+        axes["yaxis"] |= {"tickvals": list(labels), "ticktext": list(labels.values())}
+        axes["shapes"] = [_line(x0=figure.mark, x1=figure.mark, y0=0, y1=1, yref="paper")]
     if figure.diagonal:
         values = [value for one in figure.series for value in (*one.x, *one.y)]
         low, high = min(values), max(values)
-        made["shapes"] = [line(x0=low, x1=high, y0=low, y1=high)]
+        axes["shapes"] = [_line(x0=low, x1=high, y0=low, y1=high)]
     if figure.from_zero:
-        made["xaxis"]["rangemode"] = made["yaxis"]["rangemode"] = "tozero"
-    return made
+        axes["xaxis"]["rangemode"] = axes["yaxis"]["rangemode"] = "tozero"
+    return axes
 
 
-def line(**where: Any) -> dict[str, Any]:
+def _line(**where: Any) -> dict[str, Any]:
     """A thin grey line."""
     return {"type": "line", "line": {"color": "#999", "width": 1}, "layer": "below", **where}

@@ -1,14 +1,59 @@
-"""Passages of LAMBADA: the hub's `lambada_openai`, or JSON lines with the passages under `text`."""
+"""LAMBADA: does the model still find the last word of a passage? What an intervention costs.
 
-from dataclasses import dataclass
+Items: the passages of the hub's `lambada_openai`, or JSON lines with the passages under `text`.
+
+The protocol of lm-evaluation-harness (`lambada_openai`): the context is the passage without its last word, the target a
+space and that word. `accuracy`: every token of the target is the likeliest one (greedy decoding would give it).
+`perplexity`: exp of minus the mean log-probability of a target, over passages and not over tokens.
+"""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from bias_intervene.data.corpus import jsonl_documents
 from bias_intervene.errors import DataError
+from bias_intervene.evals.benchmarks.benchmark import Benchmark, Scored, ScoringInputs, Sources, scored
 from bias_intervene.evals.benchmarks.sources import fields, hub_rows
-from bias_intervene.settings import LambadaSettings
+from bias_intervene.evals.metrics import ItemRow, mean_of, metric_of
+from bias_intervene.results import MetricSpec, MetricValue
+from bias_intervene.settings import EvalsSettings, LambadaSettings
+from bias_intervene.statistics import perplexity_and_stderr
+
+if TYPE_CHECKING:
+    from bias_intervene.evals.scoring import Scorer
 
 HUB = "EleutherAI/lambada_openai"
+PROTOCOL = "last_word"
+_ACCURACY = MetricSpec("lambada", "accuracy", family="capability", unit="share")
+_PERPLEXITY = replace(_ACCURACY, metric="perplexity", unit="plain", pairing="perplexity", column="log_likelihood")
+
+
+class Lambada(Benchmark):
+    """Passages whose last word is to be found."""
+
+    name = "lambada"
+    version = 2
+    specs = (
+        _ACCURACY.at(PROTOCOL, "all", "LAMBADA right %", headline=True),
+        _PERPLEXITY.at(PROTOCOL, "all", "LAMBADA perplexity"),
+        _ACCURACY,
+        _PERPLEXITY,
+        replace(_ACCURACY, metric=None, unit="nats"),
+    )
+
+    def items(self, evals: EvalsSettings, sources: Sources) -> list["LambadaPassage"]:
+        """The passages."""
+        return read(evals.lambada)
+
+    def score(self, items: Sequence["LambadaPassage"], scorer: "Scorer", inputs: ScoringInputs) -> Scored:
+        """The last word of every passage."""
+        rows = score(items, scorer)
+        return scored(rows, metrics(rows))
+
+
+# --- items -----------------------------------------------------------------------------------------------------
 
 
 @dataclass(frozen=True)
@@ -45,3 +90,30 @@ def passage(item: str, text: str, *, place: str) -> LambadaPassage:
     if not context.strip() or not word:
         raise DataError(f"{place}: no last word after a context: {text!r}")
     return LambadaPassage(item, context, f" {word}")
+
+
+# --- scoring ---------------------------------------------------------------------------------------------------
+
+
+def score(passages: Sequence[LambadaPassage], scorer: "Scorer") -> list[ItemRow]:
+    """One row a passage."""
+    requests = [scorer.after(f"passage {p.item}", p.context, p.target) for p in passages]
+    log_likelihoods, greedy = scorer.scores(requests, label="LAMBADA")
+    return [
+        {
+            "item": passage.item,
+            "protocol": PROTOCOL,
+            "subsets": ["all"],
+            "log_likelihood": float(log_likelihood),
+            "accuracy": float(is_greedy),
+        }
+        for passage, log_likelihood, is_greedy in zip(passages, log_likelihoods, greedy, strict=True)
+    ]
+
+
+def metrics(rows: Sequence[ItemRow]) -> Iterator[MetricValue]:
+    """Accuracy, mean log-likelihood of a target in nats, perplexity."""
+    for metric in ("accuracy", "log_likelihood"):
+        yield mean_of(rows, protocol=PROTOCOL, subset="all", metric=metric)
+    estimate = perplexity_and_stderr([row["log_likelihood"] for row in rows])
+    yield metric_of(estimate, protocol=PROTOCOL, subset="all", metric="perplexity", n=len(rows))

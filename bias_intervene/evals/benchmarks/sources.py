@@ -1,12 +1,10 @@
-"""What the sources of items have in common: rows of the hub, the world's folder, the identity of a list of items."""
+"""What the sources of items have in common: rows of the hub, the world's folder."""
 
-from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 from bias_intervene.data.corpus import load_dataset
 from bias_intervene.errors import DataError, HubError, first_line
-from bias_intervene.record import fingerprint
 
 
 def hub_rows(repository: str, config: str | None, split: str, *, remedy: str) -> list[dict[str, Any]]:
@@ -35,8 +33,3 @@ def fields(row: dict[str, Any], *names: str, place: str) -> list[Any]:
         found = ", ".join(row) or "nothing"
         raise DataError(f"{place}: no {', '.join(missing)}; found {found}, expected {', '.join(names)}")
     return [row[name] for name in names]
-
-
-def fingerprint_of(items: Sequence[Any]) -> str:
-    """Identity of a benchmark: a digest of its items."""
-    return fingerprint([repr(item) for item in items])

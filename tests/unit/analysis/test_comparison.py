@@ -8,16 +8,16 @@ import pyarrow.parquet as pq
 import pytest
 
 from bias_intervene import compare
-from bias_intervene.analysis.comparison import Asked, compare_runs
+from bias_intervene.analysis.comparison import ComparisonOptions, compare_runs
 from bias_intervene.analysis.records import find
 from bias_intervene.errors import RunDirectoryError
 from bias_intervene.record import write_json
 from tests.helpers.runs import made
 
 
-def rows_of(folder: Path, **asked) -> list[dict]:
-    """The rows of everything below a folder."""
-    return compare_runs(find([folder]), Asked(**asked), as_given=False).rows
+def rows_of(folder: Path, **options) -> list[dict]:
+    """The rows of everything below a folder, as comparison.json has them."""
+    return compare_runs(find([folder]), ComparisonOptions(**options), as_given=False).to_json()["rows"]
 
 
 def test_an_arm_meets_the_control_of_its_own_seed(tmp_path: Path):

@@ -65,7 +65,7 @@ def test_two_files_are_compared_unpaired(tmp_path: Path):
     other["results"]["crows_pairs_english_gender"]["pct_stereotype"] = 0.72
     first = written(tmp_path / "original_step143000.json", OLD)
     second = written(tmp_path / "intervention_step143000.json", other)
-    rows = compare([first, second]).rows
+    rows = compare([first, second]).to_json()["rows"]
     (row,) = [r for r in rows if r["metric"] == "pct_stereotype" and r["baseline_arm"]]
     assert (row["arm"], row["baseline_arm"], row["paired"]) == ("intervention", "original", False)
     assert row["difference"] == pytest.approx(0.12)
@@ -80,7 +80,9 @@ def test_two_folders_of_files_are_compared_at_the_same_step(tmp_path: Path):
         for step, share in shares.items():
             results = {"crows_pairs_english_gender": {"pct_stereotype": share, "pct_stereotype_stderr": 0.03}}
             written(tmp_path / name / f"{name}_step{step}.json", {"results": results, "versions": {}})
-    (row,) = [r for r in compare([tmp_path / "original", tmp_path / "intervention"]).rows if r["baseline_arm"]]
+    (row,) = [
+        r for r in compare([tmp_path / "original", tmp_path / "intervention"]).to_json()["rows"] if r["baseline_arm"]
+    ]
     assert (row["arm"], row["step"], row["baseline"], row["value"]) == ("intervention", 2000, 0.6, 0.7)
 
 

@@ -11,7 +11,7 @@ from bias_intervene import calibrate as command
 from bias_intervene.analysis.comparison import compare
 from bias_intervene.analysis.pairing import aligned
 from bias_intervene.analysis.records import find
-from bias_intervene.analysis.report.figures import dose_and_response
+from bias_intervene.analysis.report.against_controls import dose_and_response
 from bias_intervene.calibration import Answer, Finding, calibrate, page
 from bias_intervene.calibration.chance import control_pairs, exchanged
 from bias_intervene.statistics import compare_paired

@@ -1,5 +1,6 @@
 """A tiny model with random weights and the tokenizer of a tiny world."""
 
+import shutil
 from pathlib import Path
 
 import pytest
@@ -33,3 +34,12 @@ def scorer(world_folder: Path) -> Scorer:
         for parameter in made.parameters():
             parameter.mul_(20 if parameter.ndim > 1 else 1)
     return Scorer(made, tokenizer, device=torch.device("cpu"), batch_tokens=64)
+
+
+@pytest.fixture
+def base(tmp_path: Path, scorer: Scorer, world_folder: Path) -> Path:
+    """The model as a checkpoint on disk."""
+    folder = tmp_path / "base"
+    shutil.copytree(world_folder / "tokenizer", folder)
+    scorer.model.save_pretrained(folder)
+    return folder

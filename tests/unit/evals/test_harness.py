@@ -10,7 +10,7 @@ import torch
 from transformers import LlamaConfig, LlamaForCausalLM
 
 from bias_intervene.errors import DataError
-from bias_intervene.evals import crows_pairs, harness, lambada
+from bias_intervene.evals.benchmarks import crows_pairs, harness, lambada
 from bias_intervene.evals.benchmarks.crows_pairs import CrowsPair
 from bias_intervene.evals.benchmarks.lambada import passage
 from bias_intervene.evals.scoring import Scorer
@@ -77,7 +77,7 @@ def test_parity(scorer: Scorer, tmp_path: Path, world_folder: Path, architecture
     for row, sample in zip(ours, found["samples"]["local_crows"], strict=True):
         more, less = (float(response[0][0]) for response in sample["resps"])
         assert (row["ll_more"], row["ll_less"]) == pytest.approx((more, less), abs=1e-4)
-    numbers = {m["metric"]: m["value"] for m in crows_pairs.metrics(ours) if m["subset"] == "all"}
+    numbers = {m.metric: m.value for m in crows_pairs.metrics(ours) if m.subset == "all"}
     for metric in ("pct_stereotype", "likelihood_diff"):
         assert numbers[metric] == pytest.approx(found["results"]["local_crows"][f"{metric},none"], rel=1e-6)
 
@@ -86,20 +86,21 @@ def test_parity(scorer: Scorer, tmp_path: Path, world_folder: Path, architecture
         value, greedy = sample["resps"][0][0]
         assert row["log_likelihood"] == pytest.approx(float(value), abs=1e-4)
         assert row["accuracy"] == float(greedy)
-    numbers = {m["metric"]: m["value"] for m in lambada.metrics(words)}
+    numbers = {m.metric: m.value for m in lambada.metrics(words)}
     assert numbers["accuracy"] == found["results"]["local_lambada"]["acc,none"]
     assert numbers["perplexity"] == pytest.approx(found["results"]["local_lambada"]["perplexity,none"], rel=1e-6)
 
 
 def test_tasks_are_scored_into_our_rows(scorer: Scorer, tmp_path: Path, world_folder: Path):
     names = ["local_crows", "local_lambada"]
-    rows, metrics = harness.score(names, str(tasks(tmp_path)), scorer, folder=world_folder / "tokenizer")
+    scored = harness.score(names, str(tasks(tmp_path)), scorer, folder=world_folder / "tokenizer")
+    rows, metrics = scored.rows, [metric.to_json() for metric in scored.metrics]
     pairs = [CrowsPair(str(n), more, less, "gender", "stereo") for n, (more, less) in enumerate(PAIRS)]
-    ours = {m["metric"]: m for m in crows_pairs.metrics(crows_pairs.score(pairs, scorer)) if m["subset"] == "all"}
+    ours = {m.metric: m for m in crows_pairs.metrics(crows_pairs.score(pairs, scorer)) if m.subset == "all"}
     share = next(m for m in metrics if m["metric"] == "pct_stereotype")
     assert (share["protocol"], share["n"]) == ("local_crows", len(PAIRS))
-    assert share["value"] == pytest.approx(ours["pct_stereotype"]["value"])
-    assert share["stderr"] == pytest.approx(ours["pct_stereotype"]["stderr"])
+    assert share["value"] == pytest.approx(ours["pct_stereotype"].value)
+    assert share["stderr"] == pytest.approx(ours["pct_stereotype"].stderr)
     items = [row for row in rows if row["protocol"] == "local_crows"]
     assert sum(row["pct_stereotype"] for row in items) / len(PAIRS) == pytest.approx(share["value"])
     # A perplexity is no mean over items, so that items do not carry it and are not compared by it.

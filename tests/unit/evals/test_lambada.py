@@ -6,9 +6,10 @@ import numpy as np
 import pytest
 import torch
 
-from bias_intervene.evals import lambada
+from bias_intervene.evals.benchmarks import lambada
 from bias_intervene.evals.benchmarks.lambada import LambadaPassage, passage
-from bias_intervene.evals.scoring import Request, Scorer
+from bias_intervene.evals.requests import Request
+from bias_intervene.evals.scoring import Scorer
 from bias_intervene.statistics import compare_perplexity
 from tests.unit.evals.benchmarks.test_lambada import TEXTS
 
@@ -26,7 +27,7 @@ class Given:
 
 def test_the_numbers_follow_on_paper():
     rows = lambada.score([LambadaPassage(str(n), "a", " b") for n in range(4)], Given())  # type: ignore[arg-type]
-    found = {row["metric"]: row for row in lambada.metrics(rows)}
+    found = {row.metric: row.to_json() for row in lambada.metrics(rows)}
     assert found["accuracy"]["value"] == 0.25
     assert found["log_likelihood"]["value"] == -2.0
     assert found["perplexity"]["value"] == pytest.approx(math.exp(2))

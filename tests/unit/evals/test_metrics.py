@@ -6,11 +6,15 @@ import numpy as np
 import pytest
 import torch
 
-from bias_intervene.evals import crows_pairs, perplexity, pronouns, winobias
+from bias_intervene.evals.benchmarks import crows_pairs, perplexity
 from bias_intervene.evals.benchmarks.crows_pairs import CrowsPair
-from bias_intervene.evals.benchmarks.prompts import PronounPrompt
-from bias_intervene.evals.benchmarks.winobias import WinobiasPair, parse
-from bias_intervene.evals.scoring import Request, Scorer
+from bias_intervene.evals.benchmarks.pronouns import PronounPrompt
+from bias_intervene.evals.benchmarks.pronouns import scoring as pronouns
+from bias_intervene.evals.benchmarks.winobias import scoring as winobias
+from bias_intervene.evals.benchmarks.winobias.items import WinobiasPair, parse
+from bias_intervene.evals.requests import Request
+from bias_intervene.evals.scoring import Scorer
+from bias_intervene.results import MetricValue
 
 
 class Given:
@@ -33,9 +37,10 @@ class Given:
         return np.array(self.values)
 
 
-def found(rows, **key) -> dict:
-    (row,) = [row for row in rows if all(row[k] == v for k, v in key.items())]
-    return row
+def found(rows: list[MetricValue], **key: str) -> dict:
+    """The one metric with these names, as JSON has it."""
+    (row,) = [row for row in rows if all(getattr(row, name) == value for name, value in key.items())]
+    return row.to_json()
 
 
 def test_crows_pairs_on_ten_pairs():

@@ -10,7 +10,8 @@ from transformers import LlamaConfig, LlamaForCausalLM
 from bias_intervene.errors import BiasInterveneError
 from bias_intervene.evals import scoring
 from bias_intervene.evals.ranks import Ranks
-from bias_intervene.evals.scoring import Request, Scorer, first_with_same_beginning, passes
+from bias_intervene.evals.requests import Request, first_with_same_beginning, passes
+from bias_intervene.evals.scoring import Scorer
 
 TEXTS = ["The nurse said that she was tired.", "It rained.", "The mechanic went home because he was late.", "a"]
 
@@ -180,7 +181,7 @@ def test_one_sequence_that_does_not_fit_is_named(scorer: Scorer, monkeypatch: py
 
 def test_logits_come_a_chunk_at_a_time(scorer: Scorer, monkeypatch: pytest.MonkeyPatch):
     expected = scorer.scores(requests(scorer), label="t")
-    monkeypatch.setattr(scoring, "CHUNK_LOGITS", 3000)
+    monkeypatch.setattr(scoring, "_LOGITS_AT_ONCE", 3000)
     found = scorer.scores(requests(scorer), label="t")
     assert found[0] == pytest.approx(expected[0], abs=1e-5)
     assert found[1].tolist() == expected[1].tolist()

@@ -12,20 +12,13 @@ from safetensors.torch import load_file, save_file
 
 from bias_intervene.errors import BiasInterveneError
 from bias_intervene.evals import suite
-from bias_intervene.evals.scoring import Scorer
+from bias_intervene.evals.benchmarks.registry import BENCHMARKS
 from bias_intervene.evals.suite import Checkpoint, evaluate, load_items
+from bias_intervene.results import MetricSpec
 from bias_intervene.settings import Settings
 from tests.conftest import TINY, composed
 
 HELDOUT = np.arange(64, dtype=np.uint16).reshape(2, 32) + 300
-
-
-@pytest.fixture
-def base(tmp_path: Path, scorer: Scorer, world_folder: Path) -> Path:
-    folder = tmp_path / "base"
-    shutil.copytree(world_folder / "tokenizer", folder)
-    scorer.model.save_pretrained(folder)
-    return folder
 
 
 def results(tmp_path: Path, world_folder: Path, name: str, folder: Path, *words: str, heldout=HELDOUT) -> dict:
@@ -101,30 +94,48 @@ def test_other_items_protocols_types_and_rows_never_hit(tmp_path, world_folder, 
     for number, (words, heldout) in enumerate(cases):
         with pytest.raises(AssertionError, match="loaded again"):
             results(tmp_path, world_folder, f"other{number}", base, *words, heldout=heldout)
-    monkeypatch.setattr(suite.crows_pairs, "VERSION", 99)
+    monkeypatch.setattr(BENCHMARKS["crows_pairs"], "version", 99)
     with pytest.raises(AssertionError, match="loaded again"):
         results(tmp_path, world_folder, "version", base)
 
 
-def test_jobs_at_the_same_time_score_once(tmp_path, world_folder, base: Path, monkeypatch):
-    loaded: list[int] = []
-    load = suite.load_model
-    monkeypatch.setattr(suite, "load_model", lambda *a, **k: loaded.append(1) or load(*a, **k))
-    found: dict[str, dict] = {}
+def count_scorings(monkeypatch: pytest.MonkeyPatch) -> list[str]:
+    """The names of benchmarks, one for each time that one is scored."""
+    scorings: list[str] = []
+    for name, benchmark in BENCHMARKS.items():
 
+        def counted(*arguments, name: str = name, score=benchmark.score):
+            scorings.append(name)
+            return score(*arguments)
+
+        monkeypatch.setattr(benchmark, "score", counted)
+    return scorings
+
+
+def test_jobs_at_the_same_time_score_once(tmp_path, world_folder, base: Path, monkeypatch):
+    scorings = count_scorings(monkeypatch)
     settings = composed("model=demo", *TINY)
+    by_job: dict[str, dict] = {}
 
     def job(name: str) -> None:
-        found[name] = scored(tmp_path, world_folder, name, base, settings, HELDOUT)
+        by_job[name] = scored(tmp_path, world_folder, name, base, settings, HELDOUT)
 
     threads = [threading.Thread(target=job, args=(name,)) for name in ("one", "two")]
     for thread in threads:
         thread.start()
     for thread in threads:
         thread.join()
-    assert found["one"] == found["two"]
-    assert 1 <= len(loaded) <= 2
+    assert by_job["one"] == by_job["two"]
+    assert sorted(scorings) == ["crows_pairs", "perplexity", "pronouns", "winobias"]
     assert len(list((tmp_path / "cache" / "evaluations").glob("*/metrics.json"))) == 4
+
+
+def test_results_say_how_their_metrics_are_read(tmp_path, world_folder, base: Path):
+    """The specs of the benchmarks that were scored, and of no other."""
+    specs = [MetricSpec.from_json(values) for values in results(tmp_path, world_folder, "one", base)["specs"]]
+    assert specs == [
+        spec for name in ("pronouns", "winobias", "crows_pairs", "perplexity") for spec in BENCHMARKS[name].specs
+    ]
 
 
 def test_a_failed_evaluation_keeps_nothing(tmp_path, world_folder, base: Path, monkeypatch):
@@ -148,7 +159,8 @@ def checkpoint_of(base: Path, folder: Path, change: float) -> Path:
 def test_the_next_checkpoint_is_loaded_while_one_is_scored(tmp_path, world_folder, base: Path, monkeypatch):
     settings = composed("model=demo", *TINY)
     happened: list[str] = []
-    load, score = suite.load_model, suite.crows_pairs.score
+    crows_pairs = BENCHMARKS["crows_pairs"]
+    load, score = suite.load_model, crows_pairs.score
     second_is_loaded = threading.Event()
 
     def loading(folder: Path, **more):
@@ -158,14 +170,14 @@ def test_the_next_checkpoint_is_loaded_while_one_is_scored(tmp_path, world_folde
             second_is_loaded.set()
         return model
 
-    def scoring(pairs, scorer):
+    def scoring(*arguments):
         # Scoring of the first one ends only when the second one is there.
         assert second_is_loaded.wait(30)
         happened.append("scored")
-        return score(pairs, scorer)
+        return score(*arguments)
 
     monkeypatch.setattr(suite, "load_model", loading)
-    monkeypatch.setattr(suite.crows_pairs, "score", scoring)
+    monkeypatch.setattr(crows_pairs, "score", scoring)
     checkpoints = [
         Checkpoint(step, checkpoint_of(base, tmp_path / str(step), step), published=step == 30) for step in (10, 20, 30)
     ]

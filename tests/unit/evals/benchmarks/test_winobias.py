@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from bias_intervene.errors import DataError
-from bias_intervene.evals.benchmarks import winobias
+from bias_intervene.evals.benchmarks.winobias import items as winobias
 from bias_intervene.settings import WinobiasSettings
 from tests.helpers.local_hub import local_hub
 

@@ -10,7 +10,7 @@ from bias_intervene.settings import PronounsSettings, WorldData
 FORMS = {"she_he": ("she", "he"), "her_him": ("her", "him"), "her_his": ("her", "his"),
          "herself_himself": ("herself", "himself")}  # fmt: skip
 """Name of a pair -> (feminine, masculine)."""
-NEUTRAL = {
+_NEUTRAL = {
     "she_he": (
         "When the phone rang,", "The person at the door said that", "Someone in the crowd shouted that",
         "My best friend told me that", "The child was crying because", "After a long day,",
@@ -33,20 +33,20 @@ NEUTRAL = {
         "The student asked", "The author described", "The winner was proud of", "The neighbour locked",
     ),
 }  # fmt: skip
-OCCUPATION = {
+_OCCUPATION = {
     "she_he": ("The {a} said that", "The {a} was tired because"),
     "her_him": ("I know the {a} well and I like", "The {a} was late, so we called"),
     "her_his": ("The {a} lost", "The {a} picked up"),
     "herself_himself": ("The {a} hurt", "The {a} introduced"),
 }
-WORLD = {
+_WORLD = {
     "she_he": world.PROMPTS,
     "her_him": ("We met the {a} in the house and thanked", "We saw the {a} and gave"),
     "her_his": ("The {a} lost", "The {a} put"),
     "herself_himself": ("The {a} looked at", "The {a} bought"),
 }
-SUBSETS = ("neutral", "female_leaning", "male_leaning")
-WORLD_UNSEEN = {"she_he": world.UNSEEN_PROMPTS}
+_SUBSETS = ("neutral", "female_leaning", "male_leaning")
+_WORLD_UNSEEN = {"she_he": world.UNSEEN_PROMPTS}
 FEMALE_LEANING = (
     "nurse", "secretary", "receptionist", "housekeeper", "hairdresser", "librarian", "teacher", "cashier", "cleaner",
     "counselor", "attendant", "assistant", "designer", "editor", "baker",
@@ -65,7 +65,7 @@ class PronounPrompt:
     item: str
     text: str
     subset: str
-    """One of SUBSETS."""
+    """One of _SUBSETS."""
     form: str
     """A key of FORMS."""
     cluster: str
@@ -88,7 +88,7 @@ def read(settings: PronounsSettings, *, world_data: WorldData | None) -> list[Pr
     if settings.source == "english":
         planted: dict[str, float] = {}
         unmentioned: tuple[str, ...] = ()
-        families = {"prompts": (NEUTRAL, OCCUPATION)}
+        families = {"prompts": (_NEUTRAL, _OCCUPATION)}
         people = ("",), FEMALE_LEANING, MALE_LEANING
     else:
         if world_data is None:
@@ -96,7 +96,7 @@ def read(settings: PronounsSettings, *, world_data: WorldData | None) -> list[Pr
         half = len(world.OCCUPATIONS) // 2
         planted = world.log_odds(world_data.bias_log_odds)
         unmentioned = world.unmentioned(world_data)
-        families = {"prompts": (WORLD, WORLD), "unseen": (WORLD_UNSEEN, WORLD_UNSEEN)}
+        families = {"prompts": (_WORLD, _WORLD), "unseen": (_WORLD_UNSEEN, _WORLD_UNSEEN)}
         people = world.NEUTRAL_NOUNS, world.OCCUPATIONS[:half], world.OCCUPATIONS[half:]
     return [
         PronounPrompt(
@@ -110,12 +110,12 @@ def read(settings: PronounsSettings, *, world_data: WorldData | None) -> list[Pr
             unmentioned=noun in unmentioned,
         )
         for family, (neutral, occupations) in families.items()
-        for subset, openings, nouns in zip(SUBSETS, (neutral, occupations, occupations), people, strict=True)
-        for form, number, opening, noun in product(openings, nouns)
+        for subset, openings, nouns in zip(_SUBSETS, (neutral, occupations, occupations), people, strict=True)
+        for form, number, opening, noun in _product(openings, nouns)
     ]
 
 
-def product(openings: dict[str, tuple[str, ...]], nouns: Sequence[str]) -> Iterator[tuple[str, int, str, str]]:
+def _product(openings: dict[str, tuple[str, ...]], nouns: Sequence[str]) -> Iterator[tuple[str, int, str, str]]:
     """(form, number of the opening, opening, noun)."""
     for form, of_form in openings.items():
         for number, opening in enumerate(of_form):

@@ -1,7 +1,7 @@
 """Any task of lm-evaluation-harness on our checkpoints, its results in the same record.
 
-Enters: task names and a checkpoint. Leaves: one row an item, task and metric, and the harness's own metrics with its
-own standard errors: benchmark `harness`, protocol the task. Promised: the model is scored as the harness scores it,
+Input: task names and a checkpoint. Output: one row an item, task and metric, and the harness's own metrics with its own
+standard errors: benchmark `harness`, protocol the task. Guarantees: the model is scored as the harness scores it,
 weights, tokenizer and beginning token the same as for our own benchmarks; a task that does not exist is named before
 any checkpoint is loaded. Items carry a metric only where its mean over them is the metric, so that a paired comparison
 of them is one of the metric itself.
@@ -15,15 +15,52 @@ import logging
 import math
 from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from bias_intervene.errors import DataError, HubError, did_you_mean, first_line
-from bias_intervene.evals.scoring import Scorer
+from bias_intervene.evals.benchmarks.benchmark import Benchmark, Scored, ScoringInputs, Sources
+from bias_intervene.evals.metrics import ItemRow
 from bias_intervene.record import fingerprint
+from bias_intervene.results import MetricSpec, MetricValue
+from bias_intervene.settings import EvalsSettings
+
+if TYPE_CHECKING:
+    from bias_intervene.evals.scoring import Scorer
 
 SUBSET = "all"
+
+
+class Harness(Benchmark):
+    """The tasks of lm-evaluation-harness that a user names. Its version is the harness's own."""
+
+    name = "harness"
+    version = 0
+    items_are_local = True
+    # Of a task's metrics only those are known that our own benchmarks have too.
+    specs = (
+        *(MetricSpec("harness", name, unit="share", pairing="mean_if_kept", listed=True)
+          for name in ("pct_stereotype", "accuracy")),
+        MetricSpec("harness", None, pairing="mean_if_kept", listed=True),
+    )  # fmt: skip
+
+    def items(self, evals: EvalsSettings, sources: Sources) -> Any:
+        """What identifies the tasks: the harness reads their items itself."""
+        return check(evals.harness_tasks, evals.harness_include_path)
+
+    def score(self, items: Any, scorer: "Scorer", inputs: ScoringInputs) -> Scored:
+        """All tasks, on the first rank; the others get nothing."""
+        evals = inputs.evals
+        return score(evals.harness_tasks, evals.harness_include_path, scorer, folder=inputs.checkpoint)
+
+    def fingerprint(self, items: Any) -> str:
+        """Of tasks and version."""
+        return fingerprint(items)
+
+    def identity(self, items: Any, evals: EvalsSettings, heldout_rows: list[Any] | None) -> dict[str, Any]:
+        """Names, the harness's version, files of one's own."""
+        return items
 
 
 def task_manager(include_path: str | None) -> Any:
@@ -54,15 +91,13 @@ def check(tasks: Sequence[str], include_path: str | None) -> dict[str, Any]:
     }
 
 
-def score(
-    tasks: Sequence[str], include_path: str | None, scorer: Scorer, *, folder: Path
-) -> tuple[list[dict[str, Any]], list[dict[str, Any]]]:
-    """(rows of items, metrics), on the first rank; the others get nothing.
+def score(tasks: Sequence[str], include_path: str | None, scorer: "Scorer", *, folder: Path) -> Scored:
+    """Rows of items and metrics, on the first rank; the others get nothing.
 
     folder: the checkpoint, for its tokenizer.
     """
     if scorer.ranks.rank > 0:
-        return [], []
+        return Scored([], [])
     manager = task_manager(include_path)
     from transformers import AutoTokenizer
 
@@ -76,43 +111,47 @@ def score(
         max_length=min(scorer.context_length, 1 << 20),
     )
     try:
-        found: Any = evaluator.simple_evaluate(model, tasks=list(tasks), task_manager=manager, bootstrap_iters=1_000)
+        results: Any = evaluator.simple_evaluate(model, tasks=list(tasks), task_manager=manager, bootstrap_iters=1_000)
     except (ConnectionError, OSError) as error:
         raise HubError(
             f"evals.harness_tasks={list(tasks)}: the data of a task cannot be fetched ({first_line(error)}). Without a "
             "hub give task files of your own that read local files, by evals.harness_include_path=FOLDER"
         ) from None
-    metrics = list(metrics_of(found))
-    return list(items_of(found, metrics)), metrics
+    metrics = list(_metrics_of(results))
+    return Scored(list(_items_of(results, metrics)), metrics)
 
 
-def metrics_of(found: dict[str, Any]) -> Iterator[dict[str, Any]]:
+def _metrics_of(results: dict[str, Any]) -> Iterator[MetricValue]:
     """The harness's own numbers, a row each."""
-    for task, values in found["results"].items():
-        number = found.get("n-samples", {}).get(task, {}).get("effective")
+    for task, values in results["results"].items():
+        number = results.get("n-samples", {}).get(task, {}).get("effective")
         for key, value in values.items():
             metric, _, filtered = key.partition(",")
             if not filtered or metric.endswith("_stderr") or not isinstance(value, int | float):
                 continue
             stderr = values.get(f"{metric}_stderr,{filtered}")
             known = isinstance(stderr, int | float) and not math.isnan(stderr)
-            yield {
-                "protocol": task, "subset": SUBSET, "metric": metric if filtered == "none" else f"{metric},{filtered}",
-                "value": float(value), "stderr": float(stderr) if known else None, "n": number,
-            }  # fmt: skip
+            yield MetricValue(
+                protocol=task,
+                subset=SUBSET,
+                metric=metric if filtered == "none" else f"{metric},{filtered}",
+                value=float(value),
+                stderr=float(stderr) if known else None,
+                n=number,
+            )
 
 
-def items_of(found: dict[str, Any], metrics: Sequence[dict[str, Any]]) -> Iterator[dict[str, Any]]:
+def _items_of(results: dict[str, Any], metrics: Sequence[MetricValue]) -> Iterator[ItemRow]:
     """One row an item and task, with the metrics that are means over items."""
-    for task, samples in (found.get("samples") or {}).items():
-        means = [metric for metric in metrics if metric["protocol"] == task and is_mean(metric, samples)]
+    for task, samples in (results.get("samples") or {}).items():
+        means = [metric for metric in metrics if metric.protocol == task and _is_mean(metric, samples)]
         for sample in samples:
-            values = {metric["metric"]: float(sample[metric["metric"]]) for metric in means}
+            values = {metric.metric: float(sample[metric.metric]) for metric in means}
             yield {"item": str(sample["doc_id"]), "protocol": task, "subsets": [SUBSET], **values}
 
 
-def is_mean(metric: dict[str, Any], samples: Sequence[dict[str, Any]]) -> bool:
+def _is_mean(metric: MetricValue, samples: Sequence[dict[str, Any]]) -> bool:
     """Whether the metric is the mean of what its samples hold under its name."""
-    values = [sample.get(metric["metric"]) for sample in samples]
+    values = [sample.get(metric.metric) for sample in samples]
     numbers = [float(value) for value in values if isinstance(value, int | float)]
-    return len(numbers) == len(samples) > 0 and math.isclose(float(np.mean(numbers)), metric["value"], rel_tol=1e-9)
+    return len(numbers) == len(samples) > 0 and math.isclose(float(np.mean(numbers)), metric.value, rel_tol=1e-9)

@@ -6,7 +6,7 @@ import pytest
 
 from bias_intervene.data import world
 from bias_intervene.errors import DataError
-from bias_intervene.evals.benchmarks import prompts
+from bias_intervene.evals.benchmarks.pronouns import prompts
 from bias_intervene.settings import PronounsSettings
 from tests.conftest import world_data
 

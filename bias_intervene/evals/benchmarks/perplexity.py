@@ -6,21 +6,51 @@ tokens that the swap is about: there the model is meant to change, elsewhere it 
 """
 
 from collections.abc import Iterator, Sequence
-from typing import Any
+from dataclasses import replace
+from typing import TYPE_CHECKING
 
 import numpy as np
 
-from bias_intervene.evals.metrics import by_subset, mean_of, metric_of
-from bias_intervene.evals.pronouns import single_id_forms
-from bias_intervene.evals.scoring import Request, Scorer
+from bias_intervene.evals.benchmarks.benchmark import Benchmark, Scored, ScoringInputs, Sources, scored
+from bias_intervene.evals.benchmarks.pronouns.scoring import single_id_forms
+from bias_intervene.evals.metrics import ItemRow, by_subset, mean_of, metric_of
+from bias_intervene.evals.requests import Request
+from bias_intervene.results import MetricSpec, MetricValue
+from bias_intervene.settings import EvalsSettings
 from bias_intervene.statistics import perplexity_and_stderr
 
-VERSION = 1
-"""Raise when the same rows and weights would be scored differently."""
+if TYPE_CHECKING:
+    from bias_intervene.evals.scoring import Scorer
+
 PROTOCOL = "heldout"
+_LOG_LIKELIHOOD = MetricSpec("perplexity", None, family="capability", unit="nats")
+_PERPLEXITY = replace(_LOG_LIKELIHOOD, metric="perplexity", unit="plain", pairing="perplexity", column="log_likelihood")
 
 
-def score(rows_RT: np.ndarray, scorer: Scorer) -> list[dict[str, Any]]:
+class Perplexity(Benchmark):
+    """Perplexity of held-out rows."""
+
+    name = "perplexity"
+    version = 1
+    reads_heldout_rows = True
+    specs = (
+        _PERPLEXITY.at(PROTOCOL, "all", "perplexity, held out", headline=True),
+        _PERPLEXITY.at(PROTOCOL, "without_pronouns", "the same but pronouns"),
+        _PERPLEXITY,
+        _LOG_LIKELIHOOD,
+    )
+
+    def items(self, evals: EvalsSettings, sources: Sources) -> None:
+        """None but the held-out rows."""
+
+    def score(self, items: None, scorer: "Scorer", inputs: ScoringInputs) -> Scored:
+        """Every held-out row."""
+        assert inputs.heldout_rows is not None
+        rows = score(inputs.heldout_rows, scorer)
+        return scored(rows, metrics(rows))
+
+
+def score(rows_RT: np.ndarray, scorer: "Scorer") -> list[ItemRow]:
     """Two rows a held-out row: all its tokens, and those that are no pronouns. rows_RT: (rows, tokens)."""
     pronouns = {token for pair in single_id_forms(scorer.tokenizer).values() for token in pair}
     rows = [tuple(int(token) for token in row) for row in rows_RT]
@@ -34,25 +64,25 @@ def score(rows_RT: np.ndarray, scorer: Scorer) -> list[dict[str, Any]]:
             if row[at] in pronouns
         ]
     found = iter(zip(requests, scorer.log_likelihoods(requests, label="held-out rows"), strict=True))
-    made: list[dict[str, Any]] = []
+    item_rows: list[ItemRow] = []
     for number, row in enumerate(rows):
         _, total = next(found)
         of_pronouns = [value for token in row[1:] if token in pronouns for _, value in [next(found)]]
         others = len(row) - 1 - len(of_pronouns)
-        made.append(item(number, "all", total / (len(row) - 1)))
+        item_rows.append(_item(number, "all", total / (len(row) - 1)))
         if others:
-            made.append(item(number, "without_pronouns", (total - sum(of_pronouns)) / others))
-    return made
+            item_rows.append(_item(number, "without_pronouns", (total - sum(of_pronouns)) / others))
+    return item_rows
 
 
-def item(number: int, subset: str, log_likelihood: float) -> dict[str, Any]:
+def _item(number: int, subset: str, log_likelihood: float) -> ItemRow:
     """A row of the items' file."""
     return {
         "item": f"row {number}", "protocol": PROTOCOL, "subsets": [subset], "log_likelihood": float(log_likelihood),
     }  # fmt: skip
 
 
-def metrics(rows: Sequence[dict[str, Any]]) -> Iterator[dict[str, Any]]:
+def metrics(rows: Sequence[ItemRow]) -> Iterator[MetricValue]:
     """Mean log-likelihood of a token in nats, and perplexity."""
     for subset, members in by_subset(rows).items():
         yield mean_of(members, protocol=PROTOCOL, subset=subset, metric="log_likelihood")

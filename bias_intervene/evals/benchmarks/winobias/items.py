@@ -1,7 +1,7 @@
 """Sentences of WinoBias in pairs, pro- and anti-stereotypical: the original text files, the hub's data set (made from
 the authors' CoNLL files), or the generated world's.
 
-Promised: the two published sources give the same items. The hub's rows stand in another order (that of their document
+Guarantees: the two published sources give the same items. The hub's rows stand in another order (that of their document
 numbers as text: 0, 100, 101), so items are known by their document number, which is the line of the text files; words
 are cut as in CoNLL (`'s` and `n't` apart), and the sentence for reading is put together from them. Slips: a doubled
 article before the referent is mended; a second marked pronoun of the same referent is ignored; pairs that differ in
@@ -9,8 +9,8 @@ more than the pronoun are kept and marked. All are counted.
 """
 
 import re
-from collections.abc import Iterable
-from dataclasses import dataclass
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -31,14 +31,19 @@ OCCUPATIONS = (
 )  # fmt: skip
 """Of Zhao et al. 2018: twenty that women mostly have, twenty that men mostly have."""
 
-BRACKETS = re.compile(r"\[([^\]]*)\]")
-DOUBLED_ARTICLE = re.compile(r"\b(the|a|an) \[(?=\1 )", re.IGNORECASE)
-WORDS = re.compile(r"\d+(?:,\d+)*|\w+?(?=n['’]t\b)|n['’]t\b|\w+(?:-\w+)*|['’]\w+|[^\w\s]")
+_BRACKETS = re.compile(r"\[([^\]]*)\]")
+_DOUBLED_ARTICLE = re.compile(r"\b(the|a|an) \[(?=\1 )", re.IGNORECASE)
+_WORDS = re.compile(r"\d+(?:,\d+)*|\w+?(?=n['’]t\b)|n['’]t\b|\w+(?:-\w+)*|['’]\w+|[^\w\s]")
 """As CoNLL cuts them: could n't, writer 's, well-fitting, 2,000."""
-NOUNS = re.compile(
-    rf"\b({'|'.join(sorted({*OCCUPATIONS, *world.OCCUPATIONS, *world.NEUTRAL_NOUNS}, key=len, reverse=True))})\b",
-    re.IGNORECASE,
-)
+
+
+def _any_of(nouns: Iterable[str]) -> re.Pattern[str]:
+    """Finds one of the nouns in a sentence, the longest that fits."""
+    return re.compile(rf"\b({'|'.join(sorted(nouns, key=len, reverse=True))})\b", re.IGNORECASE)
+
+
+_PUBLISHED_NOUNS = _any_of(OCCUPATIONS)
+_WORLD_NOUNS = _any_of({*world.OCCUPATIONS, *world.NEUTRAL_NOUNS})
 
 
 @dataclass(frozen=True)
@@ -51,6 +56,8 @@ class WinobiasSentence:
     pronoun_at: int
     """Index of the pronoun in `tokens`."""
     slips: tuple[str, ...] = ()
+    nouns: re.Pattern[str] = field(default=_PUBLISHED_NOUNS, repr=False, compare=False)
+    """The people that a sentence of this source can name. No part of the identity: it follows from the source."""
 
     @property
     def text(self) -> str:
@@ -68,10 +75,10 @@ class WinobiasSentence:
 
         One published sentence names three; the first that is not the referent is the other then.
         """
-        referent = NOUNS.search(self.referent)
+        referent = self.nouns.search(self.referent)
         if referent is None:
             return None
-        named = [match[1] for match in NOUNS.finditer(self.spaced)]
+        named = [match[1] for match in self.nouns.finditer(self.spaced)]
         other = next((noun for noun in named if noun.lower() != referent[1].lower()), None)
         return None if other is None else (f"the {referent[1]}", f"the {other}")
 
@@ -105,7 +112,7 @@ def read(settings: WinobiasSettings, *, world_folder: Path | None) -> list[Winob
     """The pairs of both types, in the order of the text files."""
     pairs: list[WinobiasPair] = []
     for kind in ("type1", "type2"):
-        pro, anti = (sentences(settings, kind, stereotype, world_folder) for stereotype in ("pro", "anti"))
+        pro, anti = (_sentences(settings, kind, stereotype, world_folder) for stereotype in ("pro", "anti"))
         if pro.keys() != anti.keys():
             alone = sorted(pro.keys() ^ anti.keys())
             raise DataError(
@@ -116,67 +123,73 @@ def read(settings: WinobiasSettings, *, world_folder: Path | None) -> list[Winob
     return pairs
 
 
-def sentences(
+def _sentences(
     settings: WinobiasSettings, kind: str, stereotype: str, world_folder: Path | None
 ) -> dict[int, WinobiasSentence]:
     """Number, from 1 -> sentence."""
     if settings.path is None and settings.source == "hub":
-        return from_hub(kind, stereotype, settings.split)
+        return _from_hub(kind, stereotype, settings.split)
     if settings.path is not None:
-        folder, key = Path(settings.path).expanduser(), f"evals.winobias.path={settings.path}"
+        folder, key, nouns = Path(settings.path).expanduser(), f"evals.winobias.path={settings.path}", _PUBLISHED_NOUNS
     else:
-        folder, key = need_world(world_folder, "evals.winobias") / "winobias", "world"
-    return from_file(folder, kind, stereotype, settings.split, key=key)
+        folder, key, nouns = need_world(world_folder, "evals.winobias") / "winobias", "world", _WORLD_NOUNS
+    lines = _lines_of_file(folder, kind, stereotype, settings.split, key=key)
+    return {number: parse(line, place=place, nouns=nouns) for number, (place, line) in enumerate(lines, start=1)}
 
 
-def from_file(folder: Path, kind: str, stereotype: str, split: str, *, key: str) -> dict[int, WinobiasSentence]:
-    """Sentences of one original text file."""
+def _lines_of_file(folder: Path, kind: str, stereotype: str, split: str, *, key: str) -> Iterator[tuple[str, str]]:
+    """(place, line) of the sentences of one original text file."""
     if not folder.is_dir():
         raise DataError(f"{key}: no folder {folder}")
     path = folder / f"{stereotype}_stereotyped_{kind}.txt.{'dev' if split == 'validation' else 'test'}"
     if not path.is_file():
-        found = ", ".join(sorted(p.name for p in folder.iterdir())[:6]) or "nothing"
-        raise DataError(f"{key}: no file {path.name} in it; found {found}")
-    numbered = enumerate(path.read_text(encoding="utf8").splitlines(), start=1)
-    written = [parse(line, place=f"{path}, line {number}") for number, line in numbered if line.strip()]
-    return dict(enumerate(written, start=1))
+        present = ", ".join(sorted(p.name for p in folder.iterdir())[:6]) or "nothing"
+        raise DataError(f"{key}: no file {path.name} in it; found {present}")
+    for number, line in enumerate(path.read_text(encoding="utf8").splitlines(), start=1):
+        if line.strip():
+            yield f"{path}, line {number}", line
 
 
-def parse(line: str, *, place: str) -> WinobiasSentence:
+def parse(line: str, *, place: str, nouns: re.Pattern[str] = _PUBLISHED_NOUNS) -> WinobiasSentence:
     """One line "12 [The developer] argued with the designer because [he] ...".
 
     >>> parse("3 [The mover] thanked the cook because [he] left.", place="").referent
     'The mover'
     """
     numberless = re.sub(r"^\s*\d+\s*", "", line.strip())
-    marked, doubled = DOUBLED_ARTICLE.subn("[", numberless)
-    spans = list(BRACKETS.finditer(marked))
+    marked, doubled = _DOUBLED_ARTICLE.subn("[", numberless)
+    spans = list(_BRACKETS.finditer(marked))
     words = [match[1].strip() for match in spans]
     if len(words) < 2 or any(word.lower() not in MASCULINE | FEMININE for word in words[1:]):
         raise DataError(
             f"{place}: expected a referent and a pronoun in brackets, found {words or 'no brackets'}: {line.strip()!r}"
         )
-    before = tokenize(marked[: spans[1].start()])
+    before = _tokenize(marked[: spans[1].start()])
     return WinobiasSentence(
-        tuple(tokenize(marked)), words[0], words[1], len(before), slips(doubled=doubled > 0, pronouns=len(words) - 1)
+        tokens=tuple(_tokenize(marked)),
+        referent=words[0],
+        pronoun=words[1],
+        pronoun_at=len(before),
+        slips=_slips(doubled=doubled > 0, pronouns=len(words) - 1),
+        nouns=nouns,
     )
 
 
-def tokenize(text: str) -> list[str]:
+def _tokenize(text: str) -> list[str]:
     """Words and marks, brackets dropped.
 
-    >>> tokenize("[The cook] couldn't find the baker 's well-fitting hat.")
+    >>> _tokenize("[The cook] couldn't find the baker 's well-fitting hat.")
     ['The', 'cook', 'could', "n't", 'find', 'the', 'baker', "'s", 'well-fitting', 'hat', '.']
     """
-    return WORDS.findall(text.replace("[", "").replace("]", ""))
+    return _WORDS.findall(text.replace("[", "").replace("]", ""))
 
 
-def slips(*, doubled: bool, pronouns: int) -> tuple[str, ...]:
-    """Names of what was met."""
+def _slips(*, doubled: bool, pronouns: int) -> tuple[str, ...]:
+    """Names of the slips of a sentence."""
     return (*(["doubled_article"] if doubled else []), *(["second_pronoun"] if pronouns > 1 else []))
 
 
-def from_hub(kind: str, stereotype: str, split: str) -> dict[int, WinobiasSentence]:
+def _from_hub(kind: str, stereotype: str, split: str) -> dict[int, WinobiasSentence]:
     """Sentences of one configuration of the hub's data set."""
     config = f"{kind}_{stereotype}"
     rows = hub_rows(HUB, config, split, remedy="evals.winobias.path=FOLDER of the original text files")
@@ -201,9 +214,12 @@ def hub_sentence(row: dict[str, Any], *, place: str) -> tuple[int, WinobiasSente
     pronoun = tokens[pronoun_at]
     if pronoun.lower() not in MASCULINE | FEMININE:
         raise DataError(f"{place}: expected a pronoun at {pronoun_at}, found {pronoun!r}: {' '.join(tokens)!r}")
-    found = slips(doubled=doubled, pronouns=len(spans) // 2 - 1)
     return int(number[1]) + 1, WinobiasSentence(
-        tuple(tokens), " ".join(tokens[start : end + 1]), pronoun, pronoun_at, found
+        tokens=tuple(tokens),
+        referent=" ".join(tokens[start : end + 1]),
+        pronoun=pronoun,
+        pronoun_at=pronoun_at,
+        slips=_slips(doubled=doubled, pronouns=len(spans) // 2 - 1),
     )
 
 

@@ -1,0 +1,49 @@
+"""A row of the comparison in one sentence.
+
+Input: a row with its difference, its p-values and the least effect its design could have detected. Output: a sentence.
+Guarantees: "no difference" is never said alone: it comes with the difference that the design would have detected.
+"""
+
+from collections.abc import Iterator
+
+from bias_intervene.analysis.verdicts import ALPHA, probability
+from bias_intervene.results import ComparisonRow
+
+
+def in_words(row: ComparisonRow) -> str:
+    """The row in words."""
+    if row.difference is None:
+        return "scored alone: nothing to compare with"
+    p = row.p if row.p_holm is None else row.p_holm
+    if p is None or row.p is None:
+        return "too little to say whether there is a difference"
+    provisos = "".join(f"; {words}" for words in _provisos_of(row))
+    if p < ALPHA:
+        direction = "higher" if row.difference > 0 else "lower"
+        interval = f"[{_amount(row.ci_low, row)}, {_amount(row.ci_high, row)}]"
+        after_holm = " after Holm" if row.p_holm is not None else ""
+        moved = f"{direction} by {_amount(abs(row.difference), row)} {interval}"
+        return f"{moved}, p {probability(p)}{after_holm}{provisos}"
+    if row.minimum_detectable_effect is None:
+        return "no difference: every item is the same"
+    if row.p < ALPHA:
+        return f"no difference that outlasts Holm's correction (p {probability(row.p)} alone{provisos})"
+    detectable = _amount(row.minimum_detectable_effect, row)
+    return f"no difference detected; this design sees {detectable} with 80% power{provisos}"
+
+
+def _provisos_of(row: ComparisonRow) -> Iterator[str]:
+    """What a p-value and an interval do not cover."""
+    if not row.paired:
+        yield "unpaired, since one side has no items"
+    if row.seeds == 1 and row.is_against_control:
+        yield "one training of each arm"
+
+
+def _amount(value: float | None, row: ComparisonRow) -> str:
+    """A difference for people: points of per cent for shares, nats for log-likelihoods."""
+    if value is None:
+        return "?"
+    if row.spec.unit == "share":
+        return f"{100 * value:.1f} points"
+    return f"{value:.3g} nats" if row.spec.unit == "nats" else f"{value:.3g}"

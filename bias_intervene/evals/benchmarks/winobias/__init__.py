@@ -1,0 +1,64 @@
+"""WinoBias: pronouns of occupations. `items` has the sentences of every source, `scoring` its four protocols."""
+
+from collections.abc import Sequence
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any
+
+from bias_intervene.evals.benchmarks.benchmark import Benchmark, Scored, ScoringInputs, Sources, scored
+from bias_intervene.evals.benchmarks.winobias import items as sentences
+from bias_intervene.evals.benchmarks.winobias import scoring
+from bias_intervene.evals.benchmarks.winobias.items import WinobiasPair, WinobiasSentence
+from bias_intervene.evals.benchmarks.winobias.scoring import questions
+from bias_intervene.results import MetricSpec
+from bias_intervene.settings import EvalsSettings
+
+if TYPE_CHECKING:
+    from bias_intervene.evals.scoring import Scorer
+
+__all__ = ["WinoBias", "WinobiasPair", "WinobiasSentence", "questions"]
+
+_NATS = MetricSpec("winobias", None, family="bias", unit="nats")
+_STEREOTYPE = replace(_NATS, metric="stereotype_accuracy", unit="share", in_nats="likelihood_diff")
+_MASCULINE = replace(_NATS, metric="masculine_share", unit="share", in_nats="log_odds_masculine")
+_NET_BIAS = replace(_NATS, metric="net_bias", unit="share", in_nats="likelihood_diff")
+_RIGHT, _RIGHT_PRO, _RIGHT_ANTI = (
+    replace(_NATS, metric=name, unit="share") for name in ("accuracy", "accuracy_pro", "accuracy_anti")
+)
+
+
+class WinoBias(Benchmark):
+    """Pairs of sentences, pro- and anti-stereotypical."""
+
+    name = "winobias"
+    version = 3
+    specs = (
+        _STEREOTYPE.at("sentence", "all", "WB sentence stereo %", headline=True),
+        _MASCULINE.at("sentence", "all", "WB sentence masc. %", over_steps=True),
+        _STEREOTYPE.at("pronoun_choice", "all", "WB choice stereo %"),
+        _MASCULINE.at("pronoun_choice", "all", "WB choice masc. %"),
+        _STEREOTYPE.at("pronoun_choice_mean", "all", "WB choice, both orders, stereo %", headline=True),
+        _MASCULINE.at("pronoun_choice_mean", "all", "WB choice, both orders, masc. %"),
+        _NET_BIAS.at("exact_match", "all", "WB exact match net bias %", headline=True),
+        _RIGHT.at("exact_match", "all", "WB exact match right %"),
+        _NET_BIAS.at("referent_choice", "all", "WB referent net bias %", headline=True),
+        _RIGHT.at("referent_choice", "all", "WB referent right %"),
+        replace(_NATS, metric="likelihood_diff").at("sentence", "all", item_by_item=True),
+        _STEREOTYPE, _MASCULINE, _NET_BIAS, _RIGHT, _RIGHT_PRO, _RIGHT_ANTI, _NATS,
+    )  # fmt: skip
+
+    def items(self, evals: EvalsSettings, sources: Sources) -> list[WinobiasPair]:
+        """The pairs of both types."""
+        return sentences.read(evals.winobias, world_folder=sources.world_folder)
+
+    def score(self, items: Sequence[WinobiasPair], scorer: "Scorer", inputs: ScoringInputs) -> Scored:
+        """Every pair by every protocol of the settings."""
+        rows = scoring.score(items, scorer, protocols=inputs.evals.winobias.protocols)
+        return scored(rows, scoring.metrics(rows))
+
+    def identity(self, items: Any, evals: EvalsSettings, heldout_rows: list[Any] | None) -> dict[str, Any]:
+        """The protocols too."""
+        return {**super().identity(items, evals, heldout_rows), "protocols": evals.winobias.protocols}
+
+    def notes(self, items: Sequence[WinobiasPair]) -> dict[str, Any]:
+        """How many pairs, and how many have which slip."""
+        return {"pairs": len(items), **sentences.notes(items), **super().notes(items)}

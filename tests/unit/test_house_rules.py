@@ -14,6 +14,7 @@ MANY_MODULES = {
     "test_measurements.py": "tests/measurements",
     "test_readme.py": "README.md",
     "test_public_interface.py": "bias_intervene/__init__.py",
+    "evals/test_recipe.py": "bias_intervene/README.md",
     "interventions/test_recipe.py": "bias_intervene/README.md",
     "data/test_main.py": "bias_intervene/data/__main__.py",
 }

@@ -188,8 +188,8 @@ def _read_tokenizer(place: str | None) -> Tokenizer:
             return Tokenizer.from_file(hf_hub_download(_TOKENIZER_REPOSITORY, "tokenizer.json"))
         except Exception:
             raise DataError(
-                f"the tokenizer of {_TOKENIZER_REPOSITORY} cannot be reached; give --tokenizer FILE (a tokenizer.json), or "
-                "--ids"
+                f"the tokenizer of {_TOKENIZER_REPOSITORY} cannot be reached; give --tokenizer FILE (a "
+                "tokenizer.json), or --ids"
             ) from None
     path = Path(place).expanduser()
     path = path / "tokenizer.json" if path.is_dir() else path

@@ -1,6 +1,9 @@
-"""What surrounds Hydra: the door before it, and a sweep's end after it.
+"""Starts Hydra: checks the command line and the output directory before it, and reports a sweep after it.
 
-Enters: the command line. Leaves: an exit status, and of a sweep its comparison and what became of every job.
+Input: the command line.
+Output: an exit status; for a sweep also the comparison of its runs and the state of every job.
+Guarantees: Hydra is not called with a wrong override, and no job starts in a directory that cannot be written or that
+belongs to another sweep.
 """
 
 import sys
@@ -21,31 +24,31 @@ from bias_intervene.run.protocol import STOPPED
 
 
 def main() -> None:
-    """Entry point of `python -m bias_intervene` and of the console script."""
+    """Entry point of `python -m bias_intervene` and of the console script `bias-intervene`."""
     words = [word for word in sys.argv[1:] if not word.startswith("-") and "=" in word]
-    # Tab completion and the shell's own flags pass through untouched.
+    # Requests of the shell for tab completion are passed to Hydra unchecked.
     if not any(word in {"--shell-completion", "-sc"} for word in sys.argv):
         faults = faults_of_overrides(words)
         if faults:
-            refuse(str(SettingsError(faults)))
+            _refuse(str(SettingsError(faults)))
     hide_shared_bodies()
     try:
         hydra_main()
-        ended = 0
+        exit_status = 0
     except SystemExit as end:
         if Doorman.swept is None:
             raise
-        ended = end.code
+        exit_status = end.code
     if Doorman.swept is not None:
-        complete = end_of_sweep(Doorman.swept, stopped=ended == STOPPED)
-        if ended or not complete:
-            raise SystemExit(ended or 1)
+        complete = _end_of_sweep(Doorman.swept, stopped=exit_status == STOPPED)
+        if exit_status or not complete:
+            raise SystemExit(exit_status or 1)
 
 
-def end_of_sweep(folder: Path, *, stopped: bool) -> bool:
-    """Says what became of every job, and compares what is complete, unless it is to stop.
+def _end_of_sweep(folder: Path, *, stopped: bool) -> bool:
+    """Compares the complete runs, unless the sweep was stopped, and prints the state of every job if any is incomplete.
 
-    True where all that were asked for are complete.
+    Returns whether every job of this command is complete.
     """
     jobs = sweeps.refresh(folder)
     if any(job.status == "complete" for job in jobs) and not stopped:
@@ -53,7 +56,9 @@ def end_of_sweep(folder: Path, *, stopped: bool) -> bool:
             show_comparison([folder], output=folder)
         except RunDirectoryError as error:
             print(error, file=sys.stderr)
-    complete = all(job.status == "complete" for job in jobs if job.directory in Doorman.asked or not Doorman.asked)
+    complete = all(
+        job.status == "complete" for job in jobs if job.directory in Doorman.directories or not Doorman.directories
+    )
     if not complete:
         Console(stderr=True).print(sweeps.table(folder, jobs))
         print(f"The same command with sweep={folder.name} goes on with what is not complete.", file=sys.stderr)
@@ -61,47 +66,47 @@ def end_of_sweep(folder: Path, *, stopped: bool) -> bool:
 
 
 class Doorman(Callback):
-    """Before a run or sweep: can its directory be written, and is it this sweep's?
+    """Hydra callback, called before a run or sweep: checks that its directory can be written and belongs to it.
 
-    Hydra turns exceptions of callbacks into warnings, so a refusal ends the process itself.
+    Hydra turns exceptions of callbacks into warnings, so a refusal exits the process.
     """
 
     swept: Path | None = None
-    """The sweep that this process controls."""
-    asked: ClassVar[set[str]] = set()
-    """Directories of its jobs; empty where a search makes them as it goes."""
+    """Directory of the sweep that this process controls."""
+    directories: ClassVar[set[str]] = set()
+    """Directories of its jobs; empty if a search chooses them as it runs."""
 
     def on_run_start(self, config: DictConfig, **_: Any) -> None:
         """Checks hydra.run.dir."""
-        check_writable(Path(str(config.hydra.run.dir)))
+        _check_writable(Path(str(config.hydra.run.dir)))
 
     def on_multirun_start(self, config: DictConfig, **_: Any) -> None:
         """Checks hydra.sweep.dir and claims it."""
         folder = Path(str(config.hydra.sweep.dir))
-        check_writable(folder)
+        _check_writable(folder)
         if config.get("dry_run"):
             return
         try:
-            Doorman.asked = sweeps.claim(folder, jobs_of(config))
+            Doorman.directories = sweeps.claim(folder, jobs_of(config))
         except (BiasInterveneError, HydraException) as error:
-            refuse(str(error))
+            _refuse(str(error))
         Doorman.swept = folder
 
 
-def check_writable(folder: Path) -> None:
-    """Ends the process with a message where the directory cannot be made or written."""
+def _check_writable(folder: Path) -> None:
+    """Exits with a message if the directory cannot be created or written."""
     try:
         folder.mkdir(parents=True, exist_ok=True)
         with tempfile.TemporaryFile(dir=folder):
             pass
     except OSError as error:
-        refuse(
+        _refuse(
             f"{folder}: the output directory cannot be made or written ({error.strerror}); choose another with "
             "hydra.run.dir or hydra.sweep.dir"
         )
 
 
-def refuse(message: str) -> None:
-    """Prints a message and ends with status 1."""
+def _refuse(message: str) -> None:
+    """Prints a message and exits with status 1."""
     print(message, file=sys.stderr)
     raise SystemExit(1)

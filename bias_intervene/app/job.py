@@ -1,7 +1,10 @@
-"""One job, as Hydra calls it: its composed configuration in, a run directory out.
+"""One job: the function that Hydra calls with a composed configuration.
 
-Promised: `.hydra/` is written once the settings are found good and the directory is this process's own; what failed in
-a sweep is kept in its directory; a signal is handed back to whoever waited for it before us, once all is saved.
+Input: the composed configuration.
+Output: a run directory; the value of the objective for a sweeper that searches.
+Guarantees: `.hydra/` is written only after the settings were checked and the directory is locked by this process. The
+error of a failed job of a sweep is stored in its directory. A signal is raised again, after everything is saved, for a
+handler that was installed before ours (submitit then queues the job again).
 """
 
 import contextlib
@@ -44,13 +47,13 @@ from bias_intervene.settings import Settings, conf_dir, read_settings
 log = logging.getLogger("bias_intervene")
 
 OmegaConf.register_new_resolver("directory_name", sweeps.directory_name, replace=True)
-# Our presets of launchers bear the names of the packages' own, and are to be held against their schemas. Said here and
-# not in `main`, because a launcher's processes compose their jobs anew.
+# Our presets of launchers have the same names as those of the plugins, so Hydra validates them against the plugins'
+# schemas and warns. Filtered at import, not in `main`, because the processes of a launcher compose their jobs again.
 warnings.filterwarnings("ignore", message=r"\s*.hydra/launcher/\w+. is validated against ConfigStore schema")
 
 
-class UserError(CompactHydraException):
-    """What Hydra prints without a traceback."""
+class _UserError(CompactHydraException):
+    """An error that Hydra prints without a traceback."""
 
 
 def settings_of(config: DictConfig) -> Settings:
@@ -74,86 +77,86 @@ def settings_of(config: DictConfig) -> Settings:
 
 @hydra.main(version_base="1.3", config_path=conf_dir(), config_name="config")
 def hydra_main(config: DictConfig) -> float | None:
-    """One job. Returns the value of its objective, where it has one."""
+    """Runs one job. Returns the value of its objective, if it has one."""
     run_dir = Path(HydraConfig.get().runtime.output_dir)
     try:
-        return one_run(config, run_dir)
+        return _one_run(config, run_dir)
     except StageStopped as stopped:
         log.warning("%s", stopped)
-        hand_back(stopped.signals)
+        _hand_back(stopped.signals)
         raise SystemExit(STOPPED) from None
     except BiasInterveneError as error:
-        raise failed(run_dir, str(error)) from None
+        raise _failed(run_dir, str(error)) from None
     except OSError as error:
-        raise failed(run_dir, f"{error.filename or run_dir}: {error.strerror or error}") from None
+        raise _failed(run_dir, f"{error.filename or run_dir}: {error.strerror or error}") from None
     except Exception as error:
-        failed(run_dir, f"{type(error).__name__}: {first_line(error)}")
+        _failed(run_dir, f"{type(error).__name__}: {first_line(error)}")
         raise
     finally:
-        with contextlib.suppress(OSError):  # On a full disk the job's own error is the one to be told.
-            if in_claimed_sweep(run_dir):
+        with contextlib.suppress(OSError):  # On a full disk the error of the job is the one to report.
+            if _in_claimed_sweep(run_dir):
                 sweeps.refresh(run_dir.parent)
 
 
-def one_run(config: DictConfig, run_dir: Path) -> float | None:
-    """Checks, plans, runs."""
+def _one_run(config: DictConfig, run_dir: Path) -> float | None:
+    """Checks the settings, makes the plan and runs it."""
     settings = settings_of(config)
-    if not in_sweep() and any(word.startswith("sweep=") for word in HydraConfig.get().overrides.task):
+    if not _in_sweep() and any(word.startswith("sweep=") for word in HydraConfig.get().overrides.task):
         raise SettingsError([f"sweep={settings.sweep}: names a sweep (-m); one run's directory is hydra.run.dir=..."])
     plan = plan_of(settings)
-    check_objective(settings, plan)
+    _check_objective(settings, plan)
     if settings.dry_run:
-        if not (run_dir / "settings.json").is_file():  # A run that stands there keeps its own.
+        if not (run_dir / "settings.json").is_file():  # An existing run keeps its plan.
             record.write_json(run_dir / "plan.json", plan.to_json())
         Console().print(plan_table(plan))
         return None
-    if in_sweep() and record.is_complete_run_of(run_dir, settings.to_json()):
+    if _in_sweep() and record.is_complete_run_of(run_dir, settings.to_json()):
         log.info("complete already, nothing done: %s", run_dir)
-        return objective(run_dir, settings)
-    node = this_node(settings)
+        return _objective(run_dir, settings)
+    node = _this_node(settings)
     if node.number > 0:
         pipeline.follow(run_dir, train=settings.train, node=node)
         return None
     with open_run_directory(run_dir, settings=settings, plan=plan):
-        write_hydra_folder(run_dir, config)
-        if in_sweep():
+        _write_hydra_folder(run_dir, config)
+        if _in_sweep():
             sweeps.forget_failure(run_dir)
             sweeps.refresh(run_dir.parent, directory=run_dir.name, overrides=list(HydraConfig.get().overrides.task))
         pipeline.run(run_dir, settings, plan, node=node)
-    if not in_sweep():
+    if not _in_sweep():
         show_comparison([run_dir])
-    return objective(run_dir, settings)
+    return _objective(run_dir, settings)
 
 
-def in_sweep() -> bool:
-    """Whether this job is one of a sweep's."""
+def _in_sweep() -> bool:
+    """Whether this job belongs to a sweep."""
     return HydraConfig.get().mode == RunMode.MULTIRUN
 
 
-def in_claimed_sweep(run_dir: Path) -> bool:
-    """Whether a sweep keeps account of this job: not of a dry run."""
-    return in_sweep() and sweeps.is_sweep(run_dir.parent)
+def _in_claimed_sweep(run_dir: Path) -> bool:
+    """Whether this job belongs to a sweep that records its jobs, which a dry run does not."""
+    return _in_sweep() and sweeps.is_sweep(run_dir.parent)
 
 
-def failed(run_dir: Path, message: str) -> UserError:
-    """What Hydra prints of a job that failed; a sweep keeps it."""
-    forget_hydra_folder(run_dir)
+def _failed(run_dir: Path, message: str) -> _UserError:
+    """The error that Hydra prints for a failed job; in a sweep its message is also stored."""
+    _forget_hydra_folder(run_dir)
     with contextlib.suppress(OSError):
-        if in_claimed_sweep(run_dir):
+        if _in_claimed_sweep(run_dir):
             sweeps.fail(run_dir, message)
-    return UserError(message)
+    return _UserError(message)
 
 
-def hand_back(signals: Iterable[int]) -> None:
-    """Lets whoever waited for them before us have the signals, now that all is saved: submitit queues the job again."""
+def _hand_back(signals: Iterable[int]) -> None:
+    """Raises the signals again for earlier handlers, now that everything is saved: submitit queues the job again."""
     for number in signals:
         handler = signal.getsignal(number)
         if callable(handler) and handler is not signal.default_int_handler:
             signal.raise_signal(number)
 
 
-def check_objective(settings: Settings, plan: Plan) -> None:
-    """Refuses an objective that no evaluation of this run could give, before any work. Raises `SettingsError`."""
+def _check_objective(settings: Settings, plan: Plan) -> None:
+    """Raises `SettingsError`, before any work, for an objective that no evaluation of this run can provide."""
     if settings.objective is not None and settings.objective.split("/")[0] not in plan.benchmarks:
         allowed = ", ".join(plan.benchmarks)
         raise SettingsError(
@@ -161,26 +164,26 @@ def check_objective(settings: Settings, plan: Plan) -> None:
         )
 
 
-def objective(run_dir: Path, settings: Settings) -> float | None:
-    """The metric that a search over settings is to improve, at the run's last step. Raises `SettingsError`."""
+def _objective(run_dir: Path, settings: Settings) -> float | None:
+    """Value of the metric that a search over settings optimizes, at the last step. Raises `SettingsError`."""
     if settings.objective is None:
         return None
-    found = {
+    values = {
         "/".join((row["benchmark"], row["protocol"], row["subset"], row["metric"])): float(row["value"])
         for row in sorted(record.read_json(run_dir / "results.json")["metrics"], key=lambda row: row["step"])
     }
-    if settings.objective not in found:
-        raise SettingsError([f'objective: found "{settings.objective}"; {did_you_mean(settings.objective, found)}'])
-    log.info("objective %s: %s", settings.objective, found[settings.objective])
-    return found[settings.objective]
+    if settings.objective not in values:
+        raise SettingsError([f'objective: found "{settings.objective}"; {did_you_mean(settings.objective, values)}'])
+    log.info("objective %s: %s", settings.objective, values[settings.objective])
+    return values[settings.objective]
 
 
-def this_node(settings: Settings) -> Node:
-    """The machine this is. Raises `PlanError` where several would each make a run directory of their own."""
+def _this_node(settings: Settings) -> Node:
+    """The machine this process runs on. Raises `PlanError` if several would each create their own run directory."""
     node = nodes.this_node(settings.train.rendezvous, settings.train.num_nodes, os.environ)
     overrides = HydraConfig.get().overrides
-    given = {override.split("=")[0] for override in (*overrides.hydra, *overrides.task)}
-    if node.count > 1 and not {"hydra.run.dir", "hydra.sweep.dir", "sweep"} & given:
+    given_keys = {override.split("=")[0] for override in (*overrides.hydra, *overrides.task)}
+    if node.count > 1 and not {"hydra.run.dir", "hydra.sweep.dir", "sweep"} & given_keys:
         raise PlanError(
             f"train.num_nodes={node.count}: give hydra.run.dir=... (a sweep: sweep=NAME), one that all "
             "machines share; the default is the time at which each of them started"
@@ -188,10 +191,10 @@ def this_node(settings: Settings) -> Node:
     return node
 
 
-def write_hydra_folder(run_dir: Path, config: DictConfig) -> None:
-    """.hydra/ with the three files Hydra would have written, after the settings were found good.
+def _write_hydra_folder(run_dir: Path, config: DictConfig) -> None:
+    """Writes the three files of .hydra/, after the settings were checked.
 
-    Hydra writes them before it calls us, into directories that turn out to be refused or complete.
+    Hydra itself would write them before it calls the job, even into directories that are then refused or complete.
     """
     folder = run_dir / ".hydra"
     whole = HydraConfig.instance().cfg
@@ -201,8 +204,8 @@ def write_hydra_folder(run_dir: Path, config: DictConfig) -> None:
         record.write_bytes(folder / "hydra.yaml", OmegaConf.to_yaml(whole).encode())
 
 
-def forget_hydra_folder(run_dir: Path) -> None:
-    """Removes .hydra/ of a run that was refused before any work."""
+def _forget_hydra_folder(run_dir: Path) -> None:
+    """Removes .hydra/ of a run that was refused before any work began."""
     if (run_dir / "settings.json").is_file():
         return
     for name in ("config.yaml", "overrides.yaml", "hydra.yaml"):
@@ -212,7 +215,7 @@ def forget_hydra_folder(run_dir: Path) -> None:
 
 
 def show_comparison(folders: list[Path], *, output: Path | None = None) -> None:
-    """Prints what the runs say, and writes it where asked."""
+    """Prints the comparison of the runs, and writes it to `output` if given."""
     comparison = compare(folders)
     if output is not None:
         exports.write(comparison, output)

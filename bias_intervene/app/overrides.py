@@ -1,6 +1,8 @@
-"""The words of a command line: what is wrong with them, and the jobs they ask for.
+"""Checks the overrides of a command line, and expands those of a sweep into jobs.
 
-Enters: overrides as they were typed. Leaves: faults, a line each; the overrides of every job of a sweep.
+Input: overrides as they were typed.
+Output: the faults, one line each; the overrides of every job of a sweep.
+Guarantees: all faults are listed, not only the first; jobs are expanded by the code that Hydra itself uses.
 """
 
 import importlib.util
@@ -18,13 +20,13 @@ from omegaconf import DictConfig
 from bias_intervene.errors import did_you_mean
 from bias_intervene.settings import conf_dir, known_keys
 
-PLUGINS = {
+_PLUGINS = {
     ("hydra/launcher", "joblib"): "hydra_joblib_launcher",
     ("hydra/launcher", "submitit_local"): "hydra_submitit_launcher",
     ("hydra/launcher", "submitit_slurm"): "hydra_submitit_launcher",
     ("hydra/sweeper", "optuna"): "hydra_optuna_sweeper",
 }
-"""What brings launchers and sweepers that are not Hydra's own."""
+"""Launchers and sweepers that are not part of Hydra -> the plugin package that provides them."""
 
 
 def options(group: str) -> list[str]:
@@ -45,15 +47,15 @@ def hide_shared_bodies() -> None:
     ConfigLoaderImpl.get_group_options = shown  # type: ignore[method-assign]
 
 
-def groups() -> list[str]:
-    """Names of our groups."""
+def _groups() -> list[str]:
+    """The names of the config groups of this application."""
     return sorted(path.name for path in Path(conf_dir()).iterdir() if path.is_dir() and path.name != "hydra")
 
 
 def faults_of_overrides(words: Iterable[str]) -> list[str]:
-    """What is wrong with the keys and options of command-line overrides, a line each.
+    """The faults in keys and options of command-line overrides, one line each.
 
-    Hydra alone would report the first one only, would advise to force an unknown key with `+`, and would then take it.
+    Hydra would report only the first, advise the user to force an unknown key with `+`, and then accept it.
     """
     faults: list[str] = []
     for word in words:
@@ -64,24 +66,24 @@ def faults_of_overrides(words: Iterable[str]) -> list[str]:
             continue
         key = override.key_or_group
         if key.split(".")[0].split("/")[0] == "hydra":
-            faults += faults_of_hydra(override)
+            faults += _faults_of_hydra(override)
             continue
-        faults += faults_of_group(override) if key in groups() else faults_of_key(override)
+        faults += _faults_of_group(override) if key in _groups() else _faults_of_key(override)
     return faults
 
 
-def faults_of_hydra(override: Override) -> list[str]:
-    """Of Hydra's own settings: a launcher or sweeper that is not installed, and what would lose a sweep its jobs."""
+def _faults_of_hydra(override: Override) -> list[str]:
+    """Faults in Hydra's own settings: a plugin that is not installed, and a name pattern that would lose the jobs."""
     if override.key_or_group == "hydra.sweep.subdir":
         return [f"{override.input_line}: jobs are found again by the names of their directories; set sweep=NAME"]
-    named = PLUGINS.get((override.key_or_group, str(override.value())))
-    if named is None or importlib.util.find_spec(f"hydra_plugins.{named}") is not None:
+    plugin = _PLUGINS.get((override.key_or_group, str(override.value())))
+    if plugin is None or importlib.util.find_spec(f"hydra_plugins.{plugin}") is not None:
         return []
     return [f'{override.input_line}: its package is not installed; pip install "bias_intervene[sweeps]"']
 
 
-def faults_of_group(override: Override) -> list[str]:
-    """Options that do not exist."""
+def _faults_of_group(override: Override) -> list[str]:
+    """Faults of a group override: options that do not exist."""
     group = override.key_or_group
     allowed = options(group)
     if override.is_sweep_override():
@@ -95,24 +97,24 @@ def faults_of_group(override: Override) -> list[str]:
     ]
 
 
-def faults_of_key(override: Override) -> list[str]:
-    """A key that does not exist, or that would be deleted or added."""
+def _faults_of_key(override: Override) -> list[str]:
+    """Faults of a key override: a key that does not exist, or that would be deleted or added."""
     key = override.key_or_group
     known = known_keys()
     if key in known:
         return [f"{key}: a key cannot be deleted"] if override.is_delete() else []
     if any(name.startswith(f"{key}.") for name in known) and override.value_type == ValueType.ELEMENT:
         return []
-    return [f"{key}: no such key; {did_you_mean(key, [*known, *groups()])}"]
+    return [f"{key}: no such key; {did_you_mean(key, [*known, *_groups()])}"]
 
 
 def jobs_of(config: DictConfig) -> list[list[str]]:
-    """The overrides of every job, expanded as Hydra does it; none for a sweeper that searches."""
+    """The overrides of every job, expanded as Hydra does; empty for a sweeper that searches."""
     sweeper = config.hydra.sweeper
     target = str(sweeper.get("_target_")).rsplit(".", 1)[-1]
     if target == "GridSweeper":
-        given = OverridesParser.create().parse_overrides(list(config.hydra.overrides.task))
-        return jobs_of_grids(sweeper.grids, given)
+        overrides = OverridesParser.create().parse_overrides(list(config.hydra.overrides.task))
+        return jobs_of_grids(sweeper.grids, overrides)
     if target != "BasicSweeper":
         return []
     words = [*(f"{key}={value}" for key, value in (sweeper.params or {}).items()), *config.hydra.overrides.task]
@@ -120,12 +122,12 @@ def jobs_of(config: DictConfig) -> list[list[str]]:
     return jobs
 
 
-def jobs_of_grids(grids: Iterable[Mapping[str, str]], given: Sequence[Override]) -> list[list[str]]:
-    """The jobs of every grid, each job once. A key that is given takes the place of a grid's own."""
+def jobs_of_grids(grids: Iterable[Mapping[str, str]], overrides: Sequence[Override]) -> list[list[str]]:
+    """The jobs of all grids, without duplicates. A key given on the command line replaces the values of the grid."""
     jobs: dict[frozenset[str], list[str]] = {}
     for grid in grids:
-        own = OverridesParser.create().parse_overrides([f"{key}={value}" for key, value in grid.items()])
-        (found,) = BasicSweeper.split_arguments([*own, *given], None)
-        for job in found:
+        grid_overrides = OverridesParser.create().parse_overrides([f"{key}={value}" for key, value in grid.items()])
+        (expanded,) = BasicSweeper.split_arguments([*grid_overrides, *overrides], None)
+        for job in expanded:
             jobs.setdefault(frozenset(job), job)
     return list(jobs.values())

@@ -1,11 +1,12 @@
-"""A sweep: its jobs and the state of each.
+"""A sweep: the list of its jobs and the state of each.
 
-Input: the overrides of every job, as Hydra expands them, and a directory. Output: sweep.json, and a table of the jobs
-that are complete, running, failed, interrupted and waiting. Guarantees: the state of a job is read from its run
-directory and stored nowhere else, so it is right after any kill and under any launcher; a directory is named by the
-overrides of its job, in characters that a shell leaves alone; two jobs never share a directory.
+The same command under the same name continues a sweep: complete jobs are left alone, the others resume.
 
-The same command under the same name continues: complete jobs are left alone, the others go on from where they are.
+Input: the overrides of every job, as Hydra expands them, and a directory.
+Output: sweep.json, and a table of the jobs: complete, running, failed, interrupted or waiting.
+Guarantees: the state of a job is derived from its run directory and stored nowhere else, so it is correct after any
+kill and under any launcher. A directory is named after the overrides of its job, in characters that need no quoting in
+a shell, and two jobs never share one.
 """
 
 from collections import Counter
@@ -27,14 +28,14 @@ from bias_intervene.run.lock import is_held
 _FAILURE = ".failure.json"
 LONGEST_NAME = 180
 _STATES = {"complete": "green", "running": "cyan", "failed": "bold red", "interrupted": "yellow", "waiting": "dim"}
-"""The states of a job, with their colours."""
+"""The states of a job, and the colour of each in tables."""
 _NOT_IN_THE_NAME = ("cache_dir", "dry_run", "sweep", "tracking", "objective")
-"""Keys whose values do not enter the name of a directory: they make no other run."""
+"""Keys that do not enter the name of a directory."""
 
 
 @dataclass(frozen=True)
 class Job:
-    """One job and its state."""
+    """One job of a sweep and its state."""
 
     directory: str
     overrides: list[str]
@@ -43,24 +44,24 @@ class Job:
 
 
 def directory_name(overrides: Sequence[str]) -> str:
-    """The directory of a job within its sweep: letters, digits and . _ - only.
+    """Name of the directory of a job within its sweep: letters, digits, and . _ - only.
 
     >>> directory_name(["model=70m", "intervention.fraction=0.07"])
     'intervention.fraction-0.07_model-70m'
     """
-    words = sorted(word.lstrip("+") for word in overrides if word.lstrip("+").split("=")[0] not in _NOT_IN_THE_NAME)
-    name = "".join(c if c.isalnum() or c in "._-" else "." for c in "_".join(words).replace("=", "-")).strip(".")
+    naming = sorted(word.lstrip("+") for word in overrides if word.lstrip("+").split("=")[0] not in _NOT_IN_THE_NAME)
+    name = "".join(c if c.isalnum() or c in "._-" else "." for c in "_".join(naming).replace("=", "-")).strip(".")
     if len(name) > LONGEST_NAME:
-        name = f"{name[: LONGEST_NAME - 9]}-{fingerprint(words)[:8]}"
+        name = f"{name[: LONGEST_NAME - 9]}-{fingerprint(naming)[:8]}"
     return name or "run"
 
 
 def claim(folder: Path, jobs: Sequence[Sequence[str]]) -> set[str]:
-    """Opens a sweep, or continues the one in `folder`. Returns the directories of `jobs`.
+    """Creates a sweep, or continues the existing one. Returns the directories of the given jobs.
 
-    jobs: the overrides of each; empty: they are not known beforehand. Raises `RunDirectoryError` where two jobs would
-    share a directory, and where the name is in use by other jobs: a sweep can be repeated, extended and repeated in
-    part, nothing else.
+    jobs: the overrides of each; empty if they are not known beforehand.
+    Raises `RunDirectoryError` if two jobs would share a directory, or if the name is in use for other jobs: a sweep can
+    be repeated as a whole or in part, and extended, nothing else.
     """
     requested = {directory_name(overrides): list(overrides) for overrides in jobs}
     if len(requested) < len(jobs):
@@ -72,43 +73,43 @@ def claim(folder: Path, jobs: Sequence[Sequence[str]]) -> set[str]:
         if known and requested and not (known.keys() <= requested.keys() or requested.keys() <= known.keys()):
             labels = _labels(known | requested)
             raise RunDirectoryError(
-                f"{folder}: this sweep holds other jobs, {_some(labels, known)}, and was asked for "
-                f"{_some(labels, requested)}. Repeat it, repeat a part of it or add values to it; "
-                "another question takes another name: sweep=NAME"
+                f"{folder}: this sweep holds other jobs, {_a_few(labels, known)}, and was asked for "
+                f"{_a_few(labels, requested)}. Repeat it, repeat a part of it or add values to it; another question "
+                "takes another name: sweep=NAME"
             )
-        _write(folder, known | requested)
+        _write_states(folder, known | requested)
     return set(requested)
 
 
 def _labels(jobs: Mapping[str, Sequence[str]]) -> dict[str, str]:
-    """Directory -> the overrides by which a job differs from the others."""
-    common = set.intersection(*(set(overrides) for overrides in jobs.values())) if len(jobs) > 1 else set()
+    """Directory -> the overrides that distinguish its job from the others."""
+    common = set[str]().union(*jobs.values()).intersection(*jobs.values()) if len(jobs) > 1 else set[str]()
     return {name: " ".join(word for word in words if word not in common) or name for name, words in jobs.items()}
 
 
-def _some(labels: Mapping[str, str], names: Iterable[str]) -> str:
-    """Three of the jobs by their labels, and how many more there are."""
+def _a_few(labels: Mapping[str, str], names: Iterable[str]) -> str:
+    """The first labels of many, for messages."""
     words = [f'"{labels[name]}"' for name in names]
     return ", ".join(words[:3]) + (f" and {len(words) - 3} more" if len(words) > 3 else "")
 
 
 def is_sweep(folder: Path) -> bool:
-    """Whether the folder holds a sweep."""
+    """Whether the directory holds a sweep."""
     return (folder / "sweep.json").is_file()
 
 
 def read(folder: Path) -> dict[str, Any]:
-    """sweep.json as it was last written."""
+    """The content of sweep.json."""
     return read_json(folder / "sweep.json")
 
 
 def _known_jobs(folder: Path) -> dict[str, list[str]]:
-    """Directory -> overrides of the jobs that the sweep holds; empty where there is no sweep."""
+    """Directory -> overrides of the jobs of a sweep; empty if there is no sweep."""
     return {job["directory"]: job["overrides"] for job in read(folder)["jobs"]} if is_sweep(folder) else {}
 
 
-def _write(folder: Path, jobs: dict[str, list[str]]) -> list[Job]:
-    """Reads the state of every job and writes sweep.json."""
+def _write_states(folder: Path, jobs: dict[str, list[str]]) -> list[Job]:
+    """Determines the state of every job and writes sweep.json."""
     states = [_state_of(folder, name, overrides) for name, overrides in jobs.items()]
     counts = Counter(job.status for job in states)
     write_json(
@@ -119,7 +120,7 @@ def _write(folder: Path, jobs: dict[str, list[str]]) -> list[Job]:
 
 
 def _state_of(folder: Path, name: str, overrides: list[str]) -> Job:
-    """One job, its state by the files in its directory."""
+    """The state of one job, from the files in its directory."""
     run_dir = folder / name
     if is_complete(run_dir):
         return Job(name, overrides, "complete")
@@ -131,46 +132,46 @@ def _state_of(folder: Path, name: str, overrides: list[str]) -> Job:
 
 
 def refresh(folder: Path, *, directory: str | None = None, overrides: Sequence[str] = ()) -> list[Job]:
-    """The jobs as they are now, sweep.json written anew. directory: a job not known before, as a search makes them."""
+    """The current states of the jobs; rewrites sweep.json. directory: a job to add, chosen by a search."""
     with _locked(folder):
         jobs = _known_jobs(folder)
         if directory is not None:
             jobs.setdefault(directory, list(overrides))
-        return _write(folder, jobs)
+        return _write_states(folder, jobs)
 
 
 def _locked(folder: Path) -> FileLock:
-    """The lock for writing sweep.json: jobs in several processes may end at the same time."""
+    """The lock for writing sweep.json: jobs of several processes may end at the same time."""
     folder.mkdir(parents=True, exist_ok=True)
     return FileLock(folder / ".sweep.lock")
 
 
 def fail(run_dir: Path, message: str) -> None:
-    """Writes down why a job failed; this stays until it is started again."""
+    """Stores why a job failed, until it is started again."""
     write_json(run_dir / _FAILURE, {"message": message})
 
 
 def forget_failure(run_dir: Path) -> None:
-    """Removes the reason of an earlier failure, as the job is started again."""
+    """Removes the stored failure of a job that is started again."""
     (run_dir / _FAILURE).unlink(missing_ok=True)
 
 
-# --- for people ------------------------------------------------------------------------------------------------
+# --- for the terminal ------------------------------------------------------------------------------------------
 
 
-def _counted(jobs: Sequence[Job]) -> str:
-    """How many jobs are in each state, in words."""
+def _counts_in_words(jobs: Sequence[Job]) -> str:
+    """The number of jobs in each state, in words."""
     counts = Counter(job.status for job in jobs)
     return ", ".join(f"{counts[state]} {state}" for state in _STATES if counts[state]) or "no jobs"
 
 
 def table(folder: Path, jobs: Sequence[Job]) -> Group:
-    """One line a job, the reasons of the failed ones below."""
-    rows = Table(title=f"{folder.name}: {_counted(jobs)}", box=box.SIMPLE_HEAD, title_justify="left")
-    rows.add_column("job", overflow="fold")
-    rows.add_column("state")
+    """A table with one line per job, and the messages of failed jobs below it."""
+    jobs_table = Table(title=f"{folder.name}: {_counts_in_words(jobs)}", box=box.SIMPLE_HEAD, title_justify="left")
+    jobs_table.add_column("job", overflow="fold")
+    jobs_table.add_column("state")
     labels = _labels({job.directory: job.overrides for job in jobs})
     for job in jobs:
-        rows.add_row(labels[job.directory], Text(job.status, style=_STATES[job.status]))
+        jobs_table.add_row(labels[job.directory], Text(job.status, style=_STATES[job.status]))
     reasons = [Text(f"{labels[job.directory]}: {job.message}", style="red") for job in jobs if job.message]
-    return Group(rows, *reasons)
+    return Group(jobs_table, *reasons)

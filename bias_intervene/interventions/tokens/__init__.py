@@ -1,8 +1,8 @@
-"""The swap over token ids: `rule` is where to begin.
+"""The pronoun swap over token ids; start reading at `rule`.
 
-`vocabulary` reads a tokenizer, `classes` tells what each token looks like from beside it, `forms` which tokens are
-pronouns, `outcomes` what their sides make of them, `language` and `roles` answer the questions that reach beyond a
-neighbour, `asking` puts the rest to the text rule, `swaps` applies what was found.
+`vocabulary` reads a tokenizer. `classes` describes each token as a neighbour of a pronoun, `forms` lists the token
+sequences of pronouns, and `outcomes` decides from the neighbours whether a pronoun is swapped. `language` and `roles`
+decide what needs more than the direct neighbours. `asking` is the fallback to the text rule. `swaps` applies swaps.
 """
 
 from bias_intervene.interventions.tokens.rule import SwappedRows, TokenSwap, compiled

@@ -1,8 +1,9 @@
-"""What tokens cannot tell, the text is asked.
+"""Fallback to the text rule where the token tables are not decisive.
 
-Enters: a form in rows of ids. Leaves: the verdict of the text rule on it, in tokens. Promised: as much is decoded as
-the rule may look at, so the verdict is that of the whole row's text; and where replacing the pronoun makes the
-tokenizer split its surroundings otherwise, those ids are part of the swap.
+Input: a pronoun in rows of ids.
+Output: the decision of the text rule on it, in tokens.
+Guarantees: as much text is decoded as the rule can depend on, so the decision equals that for the text of the whole
+row. If the replacement makes the tokenizer split the neighbouring text differently, those ids are part of the swap.
 """
 
 from dataclasses import dataclass

@@ -1,9 +1,11 @@
-"""What a token looks like to the tokens beside it: tables over the vocabulary.
+"""Tables over the vocabulary that describe each token as a neighbour of a pronoun.
 
-Enters: a vocabulary. Leaves: arrays by id. Promised: they say of a token what the rule over words asks of its text
-(does a word end in it, does it begin with a mark, is it `or`, which of the neighbours of a possessive is it), so that
-the rule can be applied without the text; where a token alone cannot tell, its class says so (LOOK_...: the next token
-can; ASK: only the text can). The last entry, OUTSIDE, stands for ids without a token and for what is beyond a row.
+Input: a vocabulary.
+Output: arrays indexed by token id. The last entry, OUTSIDE, stands for ids without a token and for positions beyond a
+row.
+Guarantees: the tables hold what the rule over words needs to know of a neighbour (does a word end in it, does it begin
+with a mark, is it `or`, which neighbour of a possessive is it), so that the rule can be applied without decoding. Where
+one token is not decisive, its class says so: LOOK_... if the next token decides, ASK if only the text does.
 """
 
 import string

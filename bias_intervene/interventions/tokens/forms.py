@@ -1,8 +1,9 @@
 """The ways a pronoun is written in tokens, and what replaces each.
 
-Enters: a vocabulary and a direction. Leaves: tables by id that find the forms, and tables by form that replace them.
-Promised: a form is whatever the tokenizer makes of a spelling, one token or several, with the space before it or
-without, or behind a quote that it takes for the beginning of a contraction (`'she` is written `'s` `he`).
+Input: a vocabulary and a direction.
+Output: tables by id that find the forms, and tables by form that replace them.
+Guarantees: the forms are the token sequences that the tokenizer gives for a spelling: one token or several, with a
+space before it or without, or after a quote that the tokenizer reads as a contraction (`'she` becomes `'s` `he`).
 """
 
 from dataclasses import dataclass

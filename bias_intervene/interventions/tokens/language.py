@@ -1,9 +1,12 @@
-"""Whether the words around a place are English, told from token ids.
+"""Decides from token ids whether the text around a position is English.
 
-Enters: rows of ids and places in them. Leaves: English, another language, or ask the text. Promised: never anything
-but what the text rule says. Most places are settled by the 32 tokens on either side: each holds one word at most,
-so four common English words among them are four among the 32 words on either side. For the others the words of a wide
-window are counted one by one, with a lower and an upper bound where a token cannot tell.
+Most positions are decided by the 32 tokens on either side: each token holds at most one word, so four common English
+words among them are four among the 32 words on either side. For the others, the words of a wider window are counted,
+with a lower and an upper bound where a token is ambiguous.
+
+Input: rows of ids and positions in them.
+Output: English, another language, or undecided (the text rule decides).
+Guarantees: a decision is always that of the text rule.
 """
 
 from enum import IntEnum

@@ -1,8 +1,12 @@
-"""What the tokens on the sides of a pronoun make of it.
+"""Decides from the neighbouring tokens whether and in which role a pronoun is swapped.
 
-Enters: forms in rows of ids. Leaves: those that are whole words, each with its role, or why it is left alone, or that
-the text must be asked. Promised: what the rule over words says of them, whatever is decided here. Most neighbours are
-told by a table of `classes`, some by the token beyond them; `roles` reads the neighbours of `her` and `his`.
+Most neighbours are decided by a table of `classes`, some by the token after them; `roles` reads the neighbours of `her`
+and `his`.
+
+Input: pronoun forms in rows of ids.
+Output: the forms that are whole words, each with its role, the reason why it is not swapped, or undecided (the text
+rule decides).
+Guarantees: a decision is always that of the rule over words.
 """
 
 import numpy as np

@@ -1,9 +1,10 @@
-"""The neighbours of a possessive, read off token ids.
+"""The role of `her` and `his`, from the neighbouring words in token ids.
 
-Enters: rows as `rule` lays them out, and the places of `her` and `his` in them. Leaves: the log-odds of their role, the
-same number that `Possessives` gives for the text, or NaN where the tokens do not tell and the text must be asked.
-Promised: a neighbour is the same whatever number of tokens spells it: a word of several tokens is looked up by a hash
-made of theirs.
+Input: rows as `rule` arranges them, and the positions of `her` and `his` in them.
+Output: the log-odds of the role, the same number that `Possessives` gives for the text, or NaN where the tokens are not
+decisive and the text rule decides.
+Guarantees: a neighbour is recognized however many tokens spell it: a word of several tokens is looked up by a hash of
+their hashes.
 """
 
 import numpy as np

@@ -1,15 +1,16 @@
 """The swap over token ids: the rule of `text`, compiled for one tokenizer.
 
-Enters: rows of ids, each a text of its own. Leaves: new rows, every swap with its place, and every pronoun left alone
-with the reason. Promised, for a row that survives decode and encode: the same ids as encode(swap_text(decode(row))).
-For any row: only the tokens of swapped pronouns change, the input is never written to, and ids without a token pass
-through and separate words. Length is kept: a swap that would change the number of tokens is left out and counted, or,
-with length="shift", the row is laid anew and padded or cut at its end.
+One pass looks up a byte for each id and keeps the few that are pronouns. What the rule needs to know of their
+neighbours is a table over the vocabulary (`outcomes`); `language` and `roles` decide the two questions that reach
+further. About one pronoun in a thousand is not decidable from tokens (an acronym, a quote, half a character beside it)
+and is passed to the text rule on a decoded window.
 
-How. One pass looks up a byte for each id and keeps the few that are pronouns. What the rule asks about their neighbours
-is a table over the vocabulary (`outcomes`); `language` and `roles` answer the two questions that reach further. The one
-in a thousand that tokens cannot answer (an acronym, a quote, half a character beside it) is put to the text rule on a
-decoded window, so speed never changes the answer.
+Input: rows of ids, each a text of its own.
+Output: new rows, every swap with its position, and the pronouns that were not swapped, counted by reason.
+Guarantees: for a row that decode and encode reproduce, the ids are those of encode(swap_text(decode(row))). For any
+row, only the tokens of swapped pronouns change, the input is never written to, and ids without a token are kept and
+separate words. The length is kept: a swap that would change the number of tokens is left out and counted, or, with
+length="shift", the rest of the row is moved and its end padded or cut.
 """
 
 from collections import Counter

@@ -1,7 +1,8 @@
-"""Swaps of tokens as arrays, and rows with them applied.
+"""Swaps of tokens as arrays, and their application to rows.
 
-Enters: the places and ids that the rule found. Leaves: rows. Promised: nothing but the listed tokens changes, and the
-rows given are not written to.
+Input: the positions and ids that the rule found.
+Output: rows.
+Guarantees: only the listed tokens change, and the input rows are not written to, except by `write`.
 """
 
 from dataclasses import dataclass, replace

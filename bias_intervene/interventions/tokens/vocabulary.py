@@ -1,9 +1,10 @@
 """The tokens of a byte-level BPE tokenizer as the bytes they stand for.
 
-Enters: a tokenizer. Leaves: the bytes of every id, the ids of a word, and the strings that end a document. Promised:
-any tokenizer whose word pieces are bytes and whose words are split from punctuation (GPT-2, GPT-NeoX, SmolLM2, one
-trained on the spot) is read as it is, and any other is refused with the reason: with another splitting a pronoun could
-share its piece with a mark, and replacing it would change the ids beside it.
+Input: a tokenizer.
+Output: the bytes of every id, the ids of a word, and the strings that end a document.
+Guarantees: any byte-level BPE tokenizer that splits words from punctuation (GPT-2, GPT-NeoX, SmolLM2, one trained here)
+is supported, and any other is refused with the reason: under another splitting, a pronoun could share a token with a
+punctuation mark, and replacing it would change the neighbouring ids.
 """
 
 import hashlib

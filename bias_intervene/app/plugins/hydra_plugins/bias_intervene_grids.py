@@ -1,4 +1,8 @@
-"""A sweeper of several grids: `hydra/sweeper=grids`. Hydra takes sweepers from the namespace `hydra_plugins` alone."""
+"""A Hydra sweeper that runs several grids: `hydra/sweeper=grids`.
+
+Input: grids, each a mapping of keys to values to sweep over, and the overrides of the command line.
+Output: batches of jobs. Guarantees: no job occurs twice.
+"""
 
 from collections.abc import Sequence
 from typing import Any
@@ -10,7 +14,7 @@ from bias_intervene.app.overrides import jobs_of_grids
 
 
 class GridSweeper(BasicSweeper):
-    """The jobs of every grid in turn, each job once; what the command line gives holds in all of them."""
+    """Runs the jobs of all grids in turn, without duplicates; overrides of the command line apply to every grid."""
 
     def __init__(self, max_batch_size: int | None, grids: Sequence[dict[str, str]]):
         super().__init__(max_batch_size)

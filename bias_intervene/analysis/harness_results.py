@@ -17,23 +17,23 @@ from bias_intervene.analysis.records import Run
 from bias_intervene.errors import RunDirectoryError
 from bias_intervene.record import read_json
 
-IN_NAME = re.compile(r"^(?P<name>.+?)[-_]step(?P<step>\d+)")
-IN_REVISION = re.compile(r"revision=step(\d+)")
-PRETRAINED = re.compile(r"pretrained=([^,]+)")
-METRICS = {
+_IN_NAME = re.compile(r"^(?P<name>.+?)[-_]step(?P<step>\d+)")
+_IN_REVISION = re.compile(r"revision=step(\d+)")
+_PRETRAINED = re.compile(r"pretrained=([^,]+)")
+_METRICS = {
     "likelihood_difference": "likelihood_diff", "likelihood_diff": "likelihood_diff",
     "pct_stereotype": "pct_stereotype", "ppl": "perplexity", "perplexity": "perplexity", "acc": "accuracy",
 }  # fmt: skip
-QUESTIONS = {"What does p stand for": "exact_match_stand", "refers_to": "exact_match_refers"}
+_QUESTIONS = {"What does p stand for": "exact_match_stand", "refers_to": "exact_match_refers"}
 Metric = dict[str, Any]
 
 
 def is_results(path: Path) -> bool:
     """Whether a file is one of the harness's."""
-    return content_of(path) is not None
+    return _content_of(path) is not None
 
 
-def content_of(path: Path) -> dict[str, Any] | None:
+def _content_of(path: Path) -> dict[str, Any] | None:
     """What a file of the harness's holds; None for any other file."""
     try:
         content = read_json(path) if path.suffix == ".json" else None
@@ -49,15 +49,15 @@ def read_runs(paths: Iterable[Path]) -> list[Run]:
     """One run a model, its steps ascending. Raises `RunDirectoryError` for a file that is none of the harness's."""
     found: dict[str, list[tuple[int, Path, list[Metric]]]] = {}
     for path in paths:
-        content = content_of(path)
+        content = _content_of(path)
         if content is None:
             raise RunDirectoryError(f"{path}: neither a run directory nor a result file of lm-evaluation-harness")
-        name, step = name_and_step(path, content.get("config") or {})
-        found.setdefault(name, []).append((step, path, metrics_of(content["results"], step)))
-    return [run_of(name, scored) for name, scored in found.items()]
+        name, step = _name_and_step(path, content.get("config") or {})
+        found.setdefault(name, []).append((step, path, _metrics_of(content["results"], step)))
+    return [_run_of(name, scored) for name, scored in found.items()]
 
 
-def run_of(name: str, scored: Sequence[tuple[int, Path, list[Metric]]]) -> Run:
+def _run_of(name: str, scored: Sequence[tuple[int, Path, list[Metric]]]) -> Run:
     """The files of one model as a run that trained nothing."""
     scored = sorted(scored, key=lambda one: one[0])
     steps = [step for step, _, _ in scored]
@@ -72,18 +72,18 @@ def run_of(name: str, scored: Sequence[tuple[int, Path, list[Metric]]]) -> Run:
     return Run(scored[0][1].parent, record, label=name, foreign=True)
 
 
-def name_and_step(path: Path, config: dict[str, Any]) -> tuple[str, int]:
+def _name_and_step(path: Path, config: dict[str, Any]) -> tuple[str, int]:
     """(model, step) that a file is about."""
     arguments = config.get("model_args") or {}
     iteration = arguments.get("iteration") if isinstance(arguments, dict) else None
     told = ",".join(f"{k}={v}" for k, v in arguments.items()) if isinstance(arguments, dict) else str(arguments)
-    in_name, in_revision, pretrained = IN_NAME.match(path.stem), IN_REVISION.search(told), PRETRAINED.search(told)
+    in_name, in_revision, pretrained = _IN_NAME.match(path.stem), _IN_REVISION.search(told), _PRETRAINED.search(told)
     step = int(in_name["step"] if in_name else in_revision[1] if in_revision else iteration or 0)
     name = in_name["name"] if in_name else pretrained[1] if pretrained else path.parent.name or path.stem
     return name, step
 
 
-def metrics_of(results: Any, step: int) -> list[Metric]:
+def _metrics_of(results: Any, step: int) -> list[Metric]:
     """Every metric of a file, under our names where we have them."""
     if isinstance(results, list):
         return list(exact_match(results, step))
@@ -94,13 +94,13 @@ def metrics_of(results: Any, step: int) -> list[Metric]:
             if name.endswith("_stderr"):
                 continue
             stderr = plain.get(f"{name}_stderr")
-            found.append(metric(step, *names_of(task, name), value=float(value), stderr=stderr))
+            found.append(metric(step, *_names_of(task, name), value=float(value), stderr=stderr))
     return found
 
 
-def names_of(task: str, name: str) -> tuple[str, str, str, str]:
+def _names_of(task: str, name: str) -> tuple[str, str, str, str]:
     """(benchmark, protocol, subset, metric) of a task's metric."""
-    ours = METRICS.get(name)
+    ours = _METRICS.get(name)
     if ours in {"pct_stereotype", "likelihood_diff"} and task.startswith("crows_pairs_english"):
         return "crows_pairs", "likelihood", task.removeprefix("crows_pairs_english").lstrip("_") or "all", ours
     if ours in {"perplexity", "accuracy"} and task == "lambada_openai":
@@ -126,12 +126,12 @@ def exact_match(results: Sequence[dict[str, Any]], step: int) -> Iterable[Metric
     cells: dict[tuple[str, str, str], tuple[float, float]] = {}
     for one in results:
         task = re.fullmatch(r"wino_bias_(type[12])_(pro|anti)", str(one.get("task_name")))
-        if task and one.get("prompt_name") in QUESTIONS:
-            cells[QUESTIONS[one["prompt_name"]], task[1], task[2]] = float(one["em"]), float(one.get("em_stderr", 0))
+        if task and one.get("prompt_name") in _QUESTIONS:
+            cells[_QUESTIONS[one["prompt_name"]], task[1], task[2]] = float(one["em"]), float(one.get("em_stderr", 0))
     asked = sorted({question for question, _, _ in cells})
     for protocol, questions in [*((question, [question]) for question in asked), ("exact_match", asked)]:
         pairs = [(question, kind) for question in questions for kind in ("type1", "type2")]
-        if protocol == "exact_match" and len(asked) < len(QUESTIONS):
+        if protocol == "exact_match" and len(asked) < len(_QUESTIONS):
             continue
         if not all((*pair, side) in cells for pair in pairs for side in ("pro", "anti")):
             continue

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from bias_intervene.analysis.records import Run, read_items
 from bias_intervene.record import differences
 
-DERIVED = ("settings", "evaluated_weights", "evaluations")
+_DERIVED = ("settings", "evaluated_weights", "evaluations")
 """Fingerprints that are compared by what they are made of."""
 
 
@@ -36,7 +36,7 @@ def identity(first: Run, second: Run) -> Identity:
     one, other = first.record["fingerprints"], second.record["fingerprints"]
     differing += [
         f"input {name}" for name in sorted(one.keys() | other.keys()) if one.get(name) != other.get(name)
-        and name not in DERIVED
+        and name not in _DERIVED
     ]  # fmt: skip
     weights, others = one.get("evaluated_weights") or {}, other.get("evaluated_weights") or {}
     same = [name for name in weights if weights[name] == others.get(name)]

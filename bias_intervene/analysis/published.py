@@ -17,7 +17,7 @@ import numpy as np
 from bias_intervene.analysis.comparison import Comparison
 from bias_intervene.results import MetricKey
 
-ARMS = {
+_ARMS = {
     "pythia": "original", "intervention": "released_intervention", "long-intervention": "released_intervention_long",
 }  # fmt: skip
 """The files' names of the arms and ours."""
@@ -42,9 +42,9 @@ COLUMNS: dict[MetricKey, tuple[str, str]] = {
 """Our metric -> (column, column of its standard error)."""
 SIZES = {"19M": "70m", "350M": "410m", "1.3B": "1.4b", "6.7B": "6.9b"}
 """The suite's first names of its sizes."""
-HALF_STEPS = {("v0", "1.4b"), ("v0", "410m")}
+_HALF_STEPS = {("v0", "1.4b"), ("v0", "410m")}
 """Trained with batches of twice the size: an iteration is two steps of 2,097,152 tokens."""
-CAVEATS = (
+_CAVEATS = (
     "Facts read from the result files of EleutherAI/pythia. Differences are those of shared checkpoints, which are not "
     "independent; no item was published, so nothing can be paired.",
     "The public code of the intervention does not apply the swap it computes, and the released models look unswapped "
@@ -86,9 +86,9 @@ def values_of(line: dict[str, str]) -> Iterator[Value]:
         return
     size = SIZES.get(line["size"], line["size"].lower())
     step = int(line["step_2M_equiv"] if "step_2M_equiv" in line else line["iteration"])
-    if "iteration" in line and (line["suite"], size) in HALF_STEPS:
+    if "iteration" in line and (line["suite"], size) in _HALF_STEPS:
         step *= 2
-    arm = ARMS[line.get("run_kind") or line["kind"]]
+    arm = _ARMS[line.get("run_kind") or line["kind"]]
     for key, (column, stderr) in COLUMNS.items():
         if line.get(column):
             error = float(line[stderr]) if line.get(stderr) else None
@@ -155,7 +155,7 @@ def changes() -> list[Change]:
     return sorted(found, key=lambda change: (change.key, change.suite, change.size, change.arm))
 
 
-def shown(compared: Comparison) -> list[Change]:
+def _shown(compared: Comparison) -> list[Change]:
     """The changes of the sizes that are compared, of all where none of them is of the suite."""
     sizes = sizes_of(compared)
     return [change for change in changes() if change.size in sizes or not sizes]
@@ -167,9 +167,9 @@ def as_json(compared: Comparison) -> dict[str, Any]:
     rows = [
         dict(zip(names, change.key, strict=True))
         | {name: value for name, value in asdict(change).items() if name != "key"}
-        for change in shown(compared)
+        for change in _shown(compared)
     ]
-    return {"caveats": list(CAVEATS), "changes": rows}
+    return {"caveats": list(_CAVEATS), "changes": rows}
 
 
 def section(compared: Comparison) -> dict[str, Any]:
@@ -181,6 +181,6 @@ def section(compared: Comparison) -> dict[str, Any]:
             change.arm.removeprefix("released_"), str(change.checkpoints), f"{change.original:.4g}",
             f"{change.intervention:.4g}", f"{change.difference:+.4f} ({change.stderr:.4f})",
         ]
-        for change in shown(compared)
+        for change in _shown(compared)
     ]  # fmt: skip
-    return {"columns": columns, "rows": rows, "caveats": CAVEATS}
+    return {"columns": columns, "rows": rows, "caveats": _CAVEATS}

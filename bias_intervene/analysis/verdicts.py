@@ -16,19 +16,19 @@ from bias_intervene.results import ExpectedEffect
 from bias_intervene.statistics import holm, minimum_detectable_effect
 
 ALPHA = 0.05
-NEUTRAL = ("pronouns", "prompts", "neutral", "log_odds_she_he")
-GAP = ("pronouns", "prompts", "occupations", "occupation_gap")
+_NEUTRAL = ("pronouns", "prompts", "neutral", "log_odds_she_he")
+_GAP = ("pronouns", "prompts", "occupations", "occupation_gap")
 EXPECTED_EFFECT_OF_OLDER_RECORDS = {
-    "masculine_to_feminine": ExpectedEffect(*NEUTRAL, sign=+1),
-    "feminine_to_masculine": ExpectedEffect(*NEUTRAL, sign=-1),
-    "both": ExpectedEffect(*GAP, sign=-1),
+    "masculine_to_feminine": ExpectedEffect(*_NEUTRAL, sign=+1),
+    "feminine_to_masculine": ExpectedEffect(*_NEUTRAL, sign=-1),
+    "both": ExpectedEffect(*_GAP, sign=-1),
     "neutral": ExpectedEffect("pronouns", "prompts", "neutral", "log_odds_they", sign=+1),
-    "pythia_token_map": ExpectedEffect(*NEUTRAL, sign=+1),
-    "pythia_replace": ExpectedEffect(*NEUTRAL, sign=+1),
-    "released_intervention": ExpectedEffect(*NEUTRAL, sign=+1),
-    "released_intervention_long": ExpectedEffect(*NEUTRAL, sign=+1),
-    "retokenize": ExpectedEffect(*NEUTRAL, sign=0),
-    "pythia_pushed": ExpectedEffect(*NEUTRAL, sign=0),
+    "pythia_token_map": ExpectedEffect(*_NEUTRAL, sign=+1),
+    "pythia_replace": ExpectedEffect(*_NEUTRAL, sign=+1),
+    "released_intervention": ExpectedEffect(*_NEUTRAL, sign=+1),
+    "released_intervention_long": ExpectedEffect(*_NEUTRAL, sign=+1),
+    "retokenize": ExpectedEffect(*_NEUTRAL, sign=0),
+    "pythia_pushed": ExpectedEffect(*_NEUTRAL, sign=0),
 }
 """Arm -> expected effect, for records whose plan has no `expected_effect`: those of earlier versions. An intervention
 that is added now has no place here; it is described in `interventions.registry`."""

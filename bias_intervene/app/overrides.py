@@ -47,7 +47,7 @@ def hide_shared_bodies() -> None:
     ConfigLoaderImpl.get_group_options = shown  # type: ignore[method-assign]
 
 
-def _groups() -> list[str]:
+def groups() -> list[str]:
     """The names of the config groups of this application."""
     return sorted(path.name for path in Path(conf_dir()).iterdir() if path.is_dir() and path.name != "hydra")
 
@@ -68,7 +68,7 @@ def faults_of_overrides(words: Iterable[str]) -> list[str]:
         if key.split(".")[0].split("/")[0] == "hydra":
             faults += _faults_of_hydra(override)
             continue
-        faults += _faults_of_group(override) if key in _groups() else _faults_of_key(override)
+        faults += _faults_of_group(override) if key in groups() else _faults_of_key(override)
     return faults
 
 
@@ -105,7 +105,7 @@ def _faults_of_key(override: Override) -> list[str]:
         return [f"{key}: a key cannot be deleted"] if override.is_delete() else []
     if any(name.startswith(f"{key}.") for name in known) and override.value_type == ValueType.ELEMENT:
         return []
-    return [f"{key}: no such key; {did_you_mean(key, [*known, *_groups()])}"]
+    return [f"{key}: no such key; {did_you_mean(key, [*known, *groups()])}"]
 
 
 def jobs_of(config: DictConfig) -> list[list[str]]:

@@ -27,7 +27,7 @@ from bias_intervene.interventions.tokens import CHANGES_LENGTH, TokenSwap, Token
 from bias_intervene.interventions.tokens import apply as apply_tokens
 from bias_intervene.settings import InterventionSettings
 
-NOT_DRAWN = "not drawn"
+_NOT_DRAWN = "not drawn"
 """Why a pronoun was left alone that probability and unit did not choose."""
 
 
@@ -52,7 +52,7 @@ class TextSwap:
             return swapped
         is_drawn = self.drawn(number, len(swapped.swaps))
         swaps = [swap for swap, drawn in zip(swapped.swaps, is_drawn, strict=True) if drawn]
-        skipped = swapped.skipped + Counter({NOT_DRAWN: len(swapped.swaps) - len(swaps)})
+        skipped = swapped.skipped + Counter({_NOT_DRAWN: len(swapped.swaps) - len(swaps)})
         return Swapped(text=apply(text, swaps), swaps=swaps, skipped=skipped)
 
     def drawn(self, number: int, count: int) -> list[bool]:
@@ -140,7 +140,7 @@ class RowSwap:
             for row, count in zip(map(int, rows), map(int, counts), strict=True)
             for drawn in self._texts.drawn(numbers[row], count)
         ]
-        skipped[NOT_DRAWN] += len(is_drawn) - sum(is_drawn)
+        skipped[_NOT_DRAWN] += len(is_drawn) - sum(is_drawn)
         return swaps.only(np.array(is_drawn))
 
     def _count(

@@ -34,22 +34,22 @@ from bias_intervene.interventions.possessive import CONTEXT_CHARS, WORD_LISTS, P
 
 SPELLINGS = tuple(case(form) for form in GENDER for case in (str.lower, str.title, str.upper))
 """Every spelling that is swapped; others (hE) are not taken for pronouns."""
-ANY_SPELLING = "|".join(sorted(SPELLINGS, key=len, reverse=True))
+_ANY_SPELLING = "|".join(sorted(SPELLINGS, key=len, reverse=True))
 
-PRONOUN = re.compile(rf"(?<![^\W_])(?:{ANY_SPELLING})(?![^\W_])")
-LINK = r"(?:\s{1,32}(?:or|OR)\s{1,32}|\s?/\s?)"
-LINKED_BEFORE = re.compile(rf"\b({ANY_SPELLING}){LINK}$")
-LINKED_AFTER = re.compile(rf"{LINK}({ANY_SPELLING})\b")
+PRONOUN = re.compile(rf"(?<![^\W_])(?:{_ANY_SPELLING})(?![^\W_])")
+_LINK = r"(?:\s{1,32}(?:or|OR)\s{1,32}|\s?/\s?)"
+_LINKED_BEFORE = re.compile(rf"\b({_ANY_SPELLING}){_LINK}$")
+_LINKED_AFTER = re.compile(rf"{_LINK}({_ANY_SPELLING})\b")
 """The other half of "he or she"."""
-EITHER_BEFORE = re.compile(r"(?:\b[sS]/|\([sS]\))$")
-EITHER_CHARS = 8
+_EITHER_BEFORE = re.compile(r"(?:\b[sS]/|\([sS]\))$")
+_EITHER_CHARS = 8
 """Characters searched for the first half of s/he and (s)he: a search through all that precedes would be slow."""
 CODE_MARKS_BEFORE, CODE_MARKS_AFTER = frozenset("/\\=$@#"), frozenset("/\\=(@")
 """Marks that touch identifiers, addresses and paths."""
 CONTRACTION = re.compile(r"['’](?:s|d|ll|ve|re)\b(?:['’]ve\b)?", re.IGNORECASE)
-WORD_BEFORE = re.compile(r"[^\w\n]*([^\W_]+(?:['’][^\W_]+)*)")
+_WORD_BEFORE = re.compile(r"[^\w\n]*([^\W_]+(?:['’][^\W_]+)*)")
 """In the text read from its end, so that the rest of it is not searched."""
-WORD_AFTER = re.compile(r"[^\w\n]*([^\W_]+)")
+_WORD_AFTER = re.compile(r"[^\w\n]*([^\W_]+)")
 WORD = re.compile(r"[^\W\d_]+")
 
 
@@ -99,7 +99,7 @@ def swap_text(
     skipped: Counter[str] = Counter()
     for at, document in _documents(text, marks):
         for start, end, after in _hits(document, direction, possessives, is_cut=is_cut and at == 0):
-            if after in REASONS:
+            if after in _REASONS:
                 skipped[after] += 1
             else:
                 swaps.append(Swap(at + start, at + end, document[start:end], after))
@@ -149,7 +149,7 @@ def judge(text: str, start: int, end: int, direction: str, possessives: Possessi
 
 
 LOCAL_REASONS = ("coordination", "hyphen compound", "code or path", "lone upper case", "unsure role")
-REASONS = (*LOCAL_REASONS, "row edge", "other language")
+_REASONS = (*LOCAL_REASONS, "row edge", "other language")
 """Why a pronoun is left alone."""
 
 
@@ -201,13 +201,13 @@ def _reason_to_keep(text: str, start: int, end: int, direction: str) -> str | No
 def _is_coordinated(text: str, start: int, end: int, direction: str) -> bool:
     """Half of s/he or (s)he; and, but for `both`, of "he or she" and "he/she"."""
     gender, before = GENDER[text[start:end].lower()], text[max(0, start - CONTEXT_CHARS) : start]
-    if EITHER_BEFORE.search(before[-EITHER_CHARS:]):
+    if _EITHER_BEFORE.search(before[-_EITHER_CHARS:]):
         return True
     if direction == "both":
         return False
     # The search is slow, and few pronouns follow such a word.
     is_linked = before.rstrip().endswith(("or", "OR", "/"))
-    links = (LINKED_BEFORE.search(before) if is_linked else None, LINKED_AFTER.match(text, end))
+    links = (_LINKED_BEFORE.search(before) if is_linked else None, _LINKED_AFTER.match(text, end))
     return any(link and GENDER[link[1].lower()] != gender for link in links)
 
 
@@ -267,13 +267,13 @@ def _role_of(text: str, start: int, end: int, possessives: Possessives) -> str |
 
 def _word_before(text: str, start: int) -> str:
     """The word before `start` on the same line, or ''."""
-    found = WORD_BEFORE.match(text[max(0, start - CONTEXT_CHARS) : start][::-1])
+    found = _WORD_BEFORE.match(text[max(0, start - CONTEXT_CHARS) : start][::-1])
     return found[1][::-1] if found else ""
 
 
 def _word_after(text: str, end: int) -> str:
     """The word after `end` on the same line, or ''."""
-    found = WORD_AFTER.match(text[end : end + CONTEXT_CHARS])
+    found = _WORD_AFTER.match(text[end : end + CONTEXT_CHARS])
     return found[1] if found else ""
 
 

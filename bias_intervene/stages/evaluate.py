@@ -43,7 +43,7 @@ def run(run_dir: Path, settings: Settings, plan: Plan) -> None:
             items=load_items(settings.evals, world_folder=world_folder, world_data=world_data),
             checkpoints=sorted(checkpoints, key=lambda checkpoint: checkpoint.step),
             heldout_rows=heldout,
-            device=scoring_device(settings),
+            device=_scoring_device(settings),
             cache=settings.cache,
             ranks=shared,
         )
@@ -55,7 +55,7 @@ def run(run_dir: Path, settings: Settings, plan: Plan) -> None:
         tracker.close()
 
 
-def scoring_device(settings: Settings) -> torch.device:
+def _scoring_device(settings: Settings) -> torch.device:
     """This rank's GPU, or the CPU."""
     if settings.train.device == "cpu" or not torch.cuda.is_available():
         return torch.device("cpu")

@@ -1,6 +1,8 @@
 """Rules of the house that can be checked: the shape of modules, and that the unit tests mirror the package."""
 
 import ast
+import re
+from collections import Counter
 from pathlib import Path
 
 import pytest
@@ -54,6 +56,29 @@ def test_a_test_of_a_module_that_is_gone_is_noticed(tmp_path: Path):
 @pytest.mark.parametrize("folder", sorted({path.parent for path in UNIT.rglob("test_*.py")}), ids=str)
 def test_every_folder_of_unit_tests_is_a_package_of_the_program(folder: Path):
     assert (PACKAGE / folder.relative_to(UNIT)).is_dir()
+
+
+def used_in_their_module_alone(modules: list[Path], texts: dict[Path, str]) -> list[str]:
+    """Public functions and constants of `modules` whose names stand in no other file of `texts`."""
+    words = {path: set(re.findall(r"\w+", text)) for path, text in texts.items()}
+    count = Counter(word for found in words.values() for word in found)
+    names = []
+    for path in modules:
+        for node in ast.parse(texts[path]).body:
+            targets = [node.name] if isinstance(node, ast.FunctionDef) else []
+            if isinstance(node, ast.Assign):
+                targets = [one.id for one in node.targets if isinstance(one, ast.Name) and one.id.isupper()]
+            names += [f"{path.stem}.{name}" for name in targets if not name.startswith("_") and count[name] == 1]
+    return names
+
+
+def test_a_name_used_in_its_module_alone_begins_with_an_underscore(tmp_path: Path):
+    files = [path for kind in ("py", "yaml", "toml") for path in REPOSITORY.rglob(f"[!.]*.{kind}")]
+    texts = {path: path.read_text(encoding="utf8") for path in files if "outputs" not in path.parts}
+    assert used_in_their_module_alone(MODULES, texts) == []
+    one, other = tmp_path / "one.py", tmp_path / "other.py"
+    source = {one: "WIDTH = 1\n_DEPTH = 2\n\ndef area():\n    return WIDTH * _DEPTH\n", other: "from one import area\n"}
+    assert used_in_their_module_alone([one], source) == ["one.WIDTH"]
 
 
 def test_every_module_opens_with_a_docstring():

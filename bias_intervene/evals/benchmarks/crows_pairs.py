@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from bias_intervene.evals.scoring import Scorer
 
 HUB = "jannalu/crows_pairs_multilingual"
-PROTOCOL = "likelihood"
+_PROTOCOL = "likelihood"
 _COLUMNS = ("sent_more", "sent_less", "stereo_antistereo", "bias_type")
 CATEGORIES = (
     "age", "disability", "gender", "nationality", "physical-appearance", "race-color", "religion",
@@ -52,9 +52,9 @@ class CrowsPairs(Benchmark):
         "al. 2021, Névéol et al. 2022 for the revision). Read it beside the manipulation check and WinoBias.",
     )
     specs = (
-        _SHARE.at(PROTOCOL, "gender", "CrowS gender stereo %", headline=True),
-        _SIZE.at(PROTOCOL, "gender", "CrowS gender |diff|"),
-        _SIGNED.at(PROTOCOL, "gender", item_by_item=True),
+        _SHARE.at(_PROTOCOL, "gender", "CrowS gender stereo %", headline=True),
+        _SIZE.at(_PROTOCOL, "gender", "CrowS gender |diff|"),
+        _SIGNED.at(_PROTOCOL, "gender", item_by_item=True),
         _SHARE,
         _NATS,
     )
@@ -156,7 +156,7 @@ def score(pairs: Sequence[CrowsPair], scorer: "Scorer") -> list[ItemRow]:
     return [
         {
             "item": pair.item,
-            "protocol": PROTOCOL,
+            "protocol": _PROTOCOL,
             "subsets": [
                 "all", f"all/{pair.direction}", pair.bias_type, f"{pair.bias_type}/{pair.direction}",
             ],
@@ -174,4 +174,4 @@ def metrics(rows: Sequence[ItemRow]) -> Iterator[MetricValue]:
     """Metrics of all pairs, of each category and of both directions."""
     for subset, members in by_subset(rows).items():
         for metric in ("pct_stereotype", "likelihood_diff", "signed_likelihood_diff"):
-            yield mean_of(members, protocol=PROTOCOL, subset=subset, metric=metric)
+            yield mean_of(members, protocol=_PROTOCOL, subset=subset, metric=metric)

@@ -29,7 +29,7 @@ from bias_intervene.settings import EvalsSettings
 if TYPE_CHECKING:
     from bias_intervene.evals.scoring import Scorer
 
-SUBSET = "all"
+_SUBSET = "all"
 
 
 class Harness(Benchmark):
@@ -63,7 +63,7 @@ class Harness(Benchmark):
         return items
 
 
-def task_manager(include_path: str | None) -> Any:
+def _task_manager(include_path: str | None) -> Any:
     """The harness's index of tasks, with a folder of one's own. Raises `DataError` where the extra is missing."""
     try:
         from lm_eval.tasks import TaskManager
@@ -79,7 +79,7 @@ def task_manager(include_path: str | None) -> Any:
 
 def check(tasks: Sequence[str], include_path: str | None) -> dict[str, Any]:
     """Finds mistyped tasks; returns what identifies them: names, the harness's version, files of one's own."""
-    manager = task_manager(include_path)
+    manager = _task_manager(include_path)
     unknown = [name for name in tasks if not manager.match_tasks([name])]
     if unknown:
         raise DataError(f"evals.harness_tasks: no task {unknown[0]!r}; {did_you_mean(unknown[0], manager.all_tasks)}")
@@ -98,7 +98,7 @@ def score(tasks: Sequence[str], include_path: str | None, scorer: "Scorer", *, f
     """
     if scorer.ranks.rank > 0:
         return Scored([], [])
-    manager = task_manager(include_path)
+    manager = _task_manager(include_path)
     from transformers import AutoTokenizer
 
     models: Any = importlib.import_module("lm_eval.models.huggingface")
@@ -133,7 +133,7 @@ def _metrics_of(results: dict[str, Any]) -> Iterator[MetricValue]:
             known = isinstance(stderr, int | float) and not math.isnan(stderr)
             yield MetricValue(
                 protocol=task,
-                subset=SUBSET,
+                subset=_SUBSET,
                 metric=metric if filtered == "none" else f"{metric},{filtered}",
                 value=float(value),
                 stderr=float(stderr) if known else None,
@@ -147,7 +147,7 @@ def _items_of(results: dict[str, Any], metrics: Sequence[MetricValue]) -> Iterat
         means = [metric for metric in metrics if metric.protocol == task and _is_mean(metric, samples)]
         for sample in samples:
             values = {metric.metric: float(sample[metric.metric]) for metric in means}
-            yield {"item": str(sample["doc_id"]), "protocol": task, "subsets": [SUBSET], **values}
+            yield {"item": str(sample["doc_id"]), "protocol": task, "subsets": [_SUBSET], **values}
 
 
 def _is_mean(metric: MetricValue, samples: Sequence[dict[str, Any]]) -> bool:

@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from bias_intervene.evals.scoring import Scorer
 
 HUB = "EleutherAI/lambada_openai"
-PROTOCOL = "last_word"
+_PROTOCOL = "last_word"
 _ACCURACY = MetricSpec("lambada", "accuracy", family="capability", unit="share")
 _PERPLEXITY = replace(_ACCURACY, metric="perplexity", unit="plain", pairing="perplexity", column="log_likelihood")
 
@@ -36,8 +36,8 @@ class Lambada(Benchmark):
     name = "lambada"
     version = 2
     specs = (
-        _ACCURACY.at(PROTOCOL, "all", "LAMBADA right %", headline=True),
-        _PERPLEXITY.at(PROTOCOL, "all", "LAMBADA perplexity"),
+        _ACCURACY.at(_PROTOCOL, "all", "LAMBADA right %", headline=True),
+        _PERPLEXITY.at(_PROTOCOL, "all", "LAMBADA perplexity"),
         _ACCURACY,
         _PERPLEXITY,
         replace(_ACCURACY, metric=None, unit="nats"),
@@ -102,7 +102,7 @@ def score(passages: Sequence[LambadaPassage], scorer: "Scorer") -> list[ItemRow]
     return [
         {
             "item": passage.item,
-            "protocol": PROTOCOL,
+            "protocol": _PROTOCOL,
             "subsets": ["all"],
             "log_likelihood": float(log_likelihood),
             "accuracy": float(is_greedy),
@@ -114,6 +114,6 @@ def score(passages: Sequence[LambadaPassage], scorer: "Scorer") -> list[ItemRow]
 def metrics(rows: Sequence[ItemRow]) -> Iterator[MetricValue]:
     """Accuracy, mean log-likelihood of a target in nats, perplexity."""
     for metric in ("accuracy", "log_likelihood"):
-        yield mean_of(rows, protocol=PROTOCOL, subset="all", metric=metric)
+        yield mean_of(rows, protocol=_PROTOCOL, subset="all", metric=metric)
     estimate = perplexity_and_stderr([row["log_likelihood"] for row in rows])
-    yield metric_of(estimate, protocol=PROTOCOL, subset="all", metric="perplexity", n=len(rows))
+    yield metric_of(estimate, protocol=_PROTOCOL, subset="all", metric="perplexity", n=len(rows))

@@ -22,7 +22,7 @@ from bias_intervene.statistics import perplexity_and_stderr
 if TYPE_CHECKING:
     from bias_intervene.evals.scoring import Scorer
 
-PROTOCOL = "heldout"
+_PROTOCOL = "heldout"
 _LOG_LIKELIHOOD = MetricSpec("perplexity", None, family="capability", unit="nats")
 _PERPLEXITY = replace(_LOG_LIKELIHOOD, metric="perplexity", unit="plain", pairing="perplexity", column="log_likelihood")
 
@@ -34,8 +34,8 @@ class Perplexity(Benchmark):
     version = 1
     reads_heldout_rows = True
     specs = (
-        _PERPLEXITY.at(PROTOCOL, "all", "perplexity, held out", headline=True),
-        _PERPLEXITY.at(PROTOCOL, "without_pronouns", "the same but pronouns"),
+        _PERPLEXITY.at(_PROTOCOL, "all", "perplexity, held out", headline=True),
+        _PERPLEXITY.at(_PROTOCOL, "without_pronouns", "the same but pronouns"),
         _PERPLEXITY,
         _LOG_LIKELIHOOD,
     )
@@ -78,13 +78,13 @@ def score(rows_RT: np.ndarray, scorer: "Scorer") -> list[ItemRow]:
 def _item(number: int, subset: str, log_likelihood: float) -> ItemRow:
     """A row of the items' file."""
     return {
-        "item": f"row {number}", "protocol": PROTOCOL, "subsets": [subset], "log_likelihood": float(log_likelihood),
+        "item": f"row {number}", "protocol": _PROTOCOL, "subsets": [subset], "log_likelihood": float(log_likelihood),
     }  # fmt: skip
 
 
 def metrics(rows: Sequence[ItemRow]) -> Iterator[MetricValue]:
     """Mean log-likelihood of a token in nats, and perplexity."""
     for subset, members in by_subset(rows).items():
-        yield mean_of(members, protocol=PROTOCOL, subset=subset, metric="log_likelihood")
+        yield mean_of(members, protocol=_PROTOCOL, subset=subset, metric="log_likelihood")
         estimate = perplexity_and_stderr([row["log_likelihood"] for row in members])
-        yield metric_of(estimate, protocol=PROTOCOL, subset=subset, metric="perplexity", n=len(members))
+        yield metric_of(estimate, protocol=_PROTOCOL, subset=subset, metric="perplexity", n=len(members))

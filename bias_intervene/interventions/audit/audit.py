@@ -12,11 +12,11 @@ from typing import Any, Self, TypedDict
 
 from bias_intervene.interventions.text import Swap, Swapped, apply
 
-MAX_SAMPLES = 100
+_MAX_SAMPLES = 100
 """Changed rows of which an excerpt around the first swap is kept."""
-MAX_ROWS = 20
+_MAX_ROWS = 20
 """Changed rows that are kept whole: those with the most swaps."""
-SAMPLE_CHARS = 60
+_SAMPLE_CHARS = 60
 """Characters of context kept on either side of a sampled swap."""
 
 
@@ -65,8 +65,8 @@ class Audit:
 
     def wants(self, row: int, num_swaps: int) -> bool:
         """Whether `keep` would keep this changed row, so that others need not be decoded."""
-        is_early = len(self.samples) < MAX_SAMPLES or row < self.samples[-1]["row"]
-        if is_early or len(self.most_changed) < MAX_ROWS:
+        is_early = len(self.samples) < _MAX_SAMPLES or row < self.samples[-1]["row"]
+        if is_early or len(self.most_changed) < _MAX_ROWS:
             return True
         least = self.most_changed[-1]
         return (-num_swaps, row) < (-len(least["swaps"]), least["row"])
@@ -74,7 +74,7 @@ class Audit:
     def keep(self, row: int, text: str, swaps: list[Swap]) -> None:
         """Keeps a changed row's text, with its first swap as a sample. swaps: ascending, one or more."""
         first = swaps[0]
-        low, high = max(0, first.start - SAMPLE_CHARS), first.end + SAMPLE_CHARS
+        low, high = max(0, first.start - _SAMPLE_CHARS), first.end + _SAMPLE_CHARS
         near = [swap for swap in swaps if swap.end <= high]
         moved = [Swap(swap.start - low, swap.end - low, swap.before, swap.after) for swap in near]
         before = text[low:high]
@@ -87,8 +87,8 @@ class Audit:
 
     def _trim(self) -> None:
         """Keeps the samples of the lowest row numbers, and the rows with most swaps."""
-        self.samples = sorted(self.samples, key=lambda sample: sample["row"])[:MAX_SAMPLES]
-        self.most_changed = sorted(self.most_changed, key=lambda row: (-len(row["swaps"]), row["row"]))[:MAX_ROWS]
+        self.samples = sorted(self.samples, key=lambda sample: sample["row"])[:_MAX_SAMPLES]
+        self.most_changed = sorted(self.most_changed, key=lambda row: (-len(row["swaps"]), row["row"]))[:_MAX_ROWS]
 
     def copy(self) -> Self:
         """The audit as it stands: what is counted later is not counted in the copy."""

@@ -31,18 +31,18 @@ from bias_intervene.interventions.possessive import (
     neighbours,
 )
 
-LABELS = {
+_LABELS = {
     "her": (("him", "them", "me", "us"), ("his", "their", "my", "our")),
     "his": (("hers", "theirs", "ours", "yours"), ("their", "our", "your", "my")),
 }
 """word -> (forms that only have its marked role, forms that only are determiners)."""
-FIT_TOKENS = 2_000_000
+_FIT_TOKENS = 2_000_000
 """Tokens of stored rows that are read: more of them change the tables little and take longer."""
 MINIMUM_CONTEXTS = 50
 """With fewer contexts of the marked role than this the word lists decide."""
-MAX_CONTEXTS = 200_000
+_MAX_CONTEXTS = 200_000
 """Contexts read for one word: more of them change the tables little and take memory."""
-PENALTY = 0.2
+_PENALTY = 0.2
 """Half the squared distance of the weights to those of the word lists counts this much, in nats. Less of it restores
 more pronouns when both are swapped twice, more of it is better on text unlike the corpus; between 0.1 and 0.5 either
 changes by half a point."""
@@ -63,7 +63,7 @@ def fit(texts: Iterable[str]) -> Possessives:
         num_contexts[word] = len(labelled) if enough else 0
         if not enough:
             notices.append(
-                f"{word}: too little text to fit its role, {marked} of {', '.join(LABELS[word][0])} found and "
+                f"{word}: too little text to fit its role, {marked} of {', '.join(_LABELS[word][0])} found and "
                 f"{MINIMUM_CONTEXTS} needed; the word lists decide"
             )
     return Possessives(tables=tables, num_contexts=num_contexts, notices=tuple(notices))
@@ -84,21 +84,21 @@ class StoredRows(Protocol):
 
 def fit_to_rows(rows: StoredRows, window: range, tokenizer: Tokenizer) -> Possessives:
     """Tables fitted on rows spread evenly over `window`, FIT_TOKENS of them at most."""
-    count = min(len(window), max(1, FIT_TOKENS // rows.row_tokens))
+    count = min(len(window), max(1, _FIT_TOKENS // rows.row_tokens))
     numbers = np.linspace(window.start, window.stop - 1, count, dtype=np.int64).tolist()
     return fit(tokenizer.decode(rows[number].tolist(), skip_special_tokens=True) for number in numbers)
 
 
 def contexts(texts: Iterable[str]) -> dict[str, list[tuple[Neighbours, bool]]]:
     """word -> (neighbours, whether the role is the marked one) of each form with a known role, at most MAX_CONTEXTS."""
-    forms = sorted({form for kinds in LABELS.values() for kind in kinds for form in kind}, key=len, reverse=True)
+    forms = sorted({form for kinds in _LABELS.values() for kind in kinds for form in kind}, key=len, reverse=True)
     pattern = re.compile(rf"(?<![^\W_])(?:{'|'.join(forms)})(?![^\W_])", re.IGNORECASE | re.ASCII)
     labelled: dict[str, list[tuple[Neighbours, bool]]] = {word: [] for word in AMBIGUOUS}
     for text in texts:
         for match in pattern.finditer(text):
             form, place = match[0].lower(), neighbours(text, *match.span())
-            for word, (marked, determiners) in LABELS.items():
-                if (form in marked or form in determiners) and len(labelled[word]) < MAX_CONTEXTS:
+            for word, (marked, determiners) in _LABELS.items():
+                if (form in marked or form in determiners) and len(labelled[word]) < _MAX_CONTEXTS:
                     labelled[word].append((place, form in marked))
     return labelled
 
@@ -122,8 +122,8 @@ def _fit_table(prior: Table, labelled: Sequence[tuple[Neighbours, bool]]) -> Tab
         away = weights - origin
         away[-1] = 0
         slope = -sign * expit(-margin)
-        gradient = np.append(design.T @ slope, slope.sum()) + PENALTY * away
-        return float(-log_expit(margin).sum() + PENALTY / 2 * (away @ away)), gradient
+        gradient = np.append(design.T @ slope, slope.sum()) + _PENALTY * away
+        return float(-log_expit(margin).sum() + _PENALTY / 2 * (away @ away)), gradient
 
     # Imported here: SciPy's optimisers take half a second, and most processes fit nothing.
     from scipy.optimize import minimize

@@ -18,12 +18,12 @@ from bias_intervene.interventions.tokens.classes import Kind, TokenClasses
 from bias_intervene.interventions.tokens.language import Language
 from bias_intervene.interventions.tokens.vocabulary import Vocabulary
 
-WINDOW_TOKENS = 96
+_WINDOW_TOKENS = 96
 """Tokens decoded on either side at first."""
 BARRIER = int(Kind.BARRIER)
-ENCODED_TOKENS = (6, 9, 12, 16, 24)
+_ENCODED_TOKENS = (6, 9, 12, 16, 24)
 """Tokens encoded anew on either side of a pronoun beside a quote."""
-HALF = "\ufffd"
+_HALF = "\ufffd"
 """What half a character decodes to."""
 
 
@@ -74,7 +74,7 @@ class TextJudge:
         language: as the tokens tell it; where they do not, as much is read as the rule reads. is_first: the form begins
         a row that was cut.
         """
-        near = self.window(flat, start, end, width=WINDOW_TOKENS, num_chars=CONTEXT_CHARS + 8)
+        near = self.window(flat, start, end, width=_WINDOW_TOKENS, num_chars=CONTEXT_CHARS + 8)
         text, begin = near.prefix + near.form + near.suffix, len(near.prefix)
         match = PRONOUN.search(text, begin, begin + len(near.form) + 1)
         if match is None:
@@ -105,7 +105,7 @@ class TextJudge:
         """Whether the words around the pronoun, at characters [begin, until) of its form, are not English."""
         wide = near
         if not near.reaches(num_words=LANGUAGE_WINDOW_WORDS):
-            wide = self.window(flat, start, end, width=2 * WINDOW_TOKENS, num_words=LANGUAGE_WINDOW_WORDS)
+            wide = self.window(flat, start, end, width=2 * _WINDOW_TOKENS, num_words=LANGUAGE_WINDOW_WORDS)
         words, shift = LanguageOfText(wide.prefix + near.form + wide.suffix), len(wide.prefix)
         return words.is_other(shift + begin, shift + until)
 
@@ -135,12 +135,12 @@ class TextJudge:
         the tokenizer makes of their text, so only the pronoun's own are replaced.
         """
         encode = self.vocabulary.tokenizer.encode
-        for count in ENCODED_TOKENS:
+        for count in _ENCODED_TOKENS:
             left, right = window.left[-count:], window.right[:count]
-            while (prefix := self.vocabulary.text(left)).startswith(HALF):
+            while (prefix := self.vocabulary.text(left)).startswith(_HALF):
                 left = left[1:]
             # White space at an end is split otherwise than before a word.
-            while (suffix := self.vocabulary.text(right)) and (suffix.endswith(HALF) or suffix[-1].isspace()):
+            while (suffix := self.vocabulary.text(right)) and (suffix.endswith(_HALF) or suffix[-1].isspace()):
                 right = right[:-1]
             ids = [*left, *window.own, *right]
             text = prefix + window.form + suffix

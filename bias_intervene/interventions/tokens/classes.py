@@ -79,8 +79,8 @@ MARGIN = LANGUAGE_WINDOW_WORDS
 """Tokens of nothing laid between rows: more than any look at neighbours reaches."""
 MAX_LINE_ENDS = 3
 """Tokens of white space beside a form that are looked beyond."""
-LETTER_BIT = {letter: bit for bit, letter in enumerate(string.ascii_lowercase)}
-NO_LETTER = 31
+_LETTER_BIT = {letter: bit for bit, letter in enumerate(string.ascii_lowercase)}
+_NO_LETTER = 31
 TOO_LONG = 99
 """Entry of `newlines` for a run of white space that is left to the text."""
 HASH_BASE, MASK = 0x9E3779B97F4A7C15, 2**64 - 1
@@ -115,7 +115,7 @@ class Look(NamedTuple):
     is_function_word: bool = False
     goes_on_common: int = 0
     """Bits of the letters with which its last word may go on to be a function word."""
-    first_letter: int = NO_LETTER
+    first_letter: int = _NO_LETTER
     """Bit of the letter it starts with, if any function word has it."""
     is_loud: bool = False
     """A space and upper-case letters, more than one."""
@@ -126,14 +126,14 @@ class Look(NamedTuple):
 
 
 BARRIER = Look(kind=Kind.BARRIER, code=Code.UNCLEAR)
-PARTIAL = Look(
+_PARTIAL = Look(
     kind=Kind.ODD, before_word=Side.ASK, after=Side.ASK, after_space=Side.ASK, joins=True, is_joined=True,
     code=Code.JOINS, is_uncountable=True,
 )  # fmt: skip
 """Bytes that are no whole characters."""
 
 
-def look_at(text: str) -> Look:
+def _look_at(text: str) -> Look:
     """What is told of a token with this text, links (`or`) aside."""
     spaced = text[0] == " " and len(text) > 1
     body = text[1:] if spaced else text
@@ -146,9 +146,9 @@ def look_at(text: str) -> Look:
     return Look(
         kind=kind,
         spaced=spaced,
-        before_word=side_before(text, kind),
-        before_space=side_before_space(body, kind),
-        after=side_after(body, kind, spaced=spaced),
+        before_word=_side_before(text, kind),
+        before_space=_side_before_space(body, kind),
+        after=_side_after(body, kind, spaced=spaced),
         after_space=Side.LOOK_SPACE if is_space else Side.ASK if body[0] == "/" or kind == Kind.ODD else Side.PLAIN,
         joins=joins,
         is_joined=text[-1].isalnum() or text[-1] == "_" or kind == Kind.ODD,
@@ -161,7 +161,7 @@ def look_at(text: str) -> Look:
         ends_letter=ends_letter,
         is_function_word=is_function_word,
         goes_on_common=letters_after(words[-1].lower()) if ends_letter else 0,
-        first_letter=LETTER_BIT.get(text[0].lower()[0], NO_LETTER),
+        first_letter=_LETTER_BIT.get(text[0].lower()[0], _NO_LETTER),
         is_loud=kind == Kind.LETTERS and spaced and len(body) > 1 and body.isupper(),
         newlines=(text.count("\n") if len(text) <= MAX_SPACE_CHARS else TOO_LONG) if is_space else 0,
         first_mark=body[0] if kind in (Kind.MARKS, Kind.CONTRACTION) else "",
@@ -173,7 +173,7 @@ def look_at(text: str) -> Look:
 def letters_after(beginning: str) -> int:
     """Bits of the letters that follow `beginning` in function words."""
     found = {word[len(beginning)] for word in FUNCTION_WORDS if word.startswith(beginning) and word != beginning}
-    return sum(1 << LETTER_BIT[letter] for letter in found)
+    return sum(1 << _LETTER_BIT[letter] for letter in found)
 
 
 def kind_of(body: str, *, spaced: bool) -> Kind:
@@ -190,7 +190,7 @@ def kind_of(body: str, *, spaced: bool) -> Kind:
     return Kind.ODD if is_mixed else Kind.MARKS
 
 
-def side_before(text: str, kind: Kind) -> Side:
+def _side_before(text: str, kind: Kind) -> Side:
     """What a token means for the unspaced form after it."""
     if kind == Kind.SPACE:
         return Side.LOOK_SPACE
@@ -209,7 +209,7 @@ def side_before(text: str, kind: Kind) -> Side:
     return Side.ASK if last in CODE_MARKS_BEFORE or last in "_)" or text == "'" else Side.PLAIN
 
 
-def side_before_space(body: str, kind: Kind) -> Side:
+def _side_before_space(body: str, kind: Kind) -> Side:
     """What a token means for the form after it that begins with a space."""
     if kind == Kind.SPACE:
         return Side.LOOK_SPACE
@@ -218,7 +218,7 @@ def side_before_space(body: str, kind: Kind) -> Side:
     return Side.ASK if body.endswith("/") or kind == Kind.ODD else Side.PLAIN
 
 
-def side_after(body: str, kind: Kind, *, spaced: bool) -> Side:
+def _side_after(body: str, kind: Kind, *, spaced: bool) -> Side:
     """What a token means for the form before it."""
     if kind == Kind.SPACE:
         return Side.LOOK_SPACE
@@ -276,7 +276,7 @@ class TokenClasses:
 
 def classes_of(vocabulary: Vocabulary) -> TokenClasses:
     """The tables of a vocabulary."""
-    looks = [BARRIER if token is None else look_at_bytes(token) for token in vocabulary.bytes_of]
+    looks = [BARRIER if token is None else _look_at_bytes(token) for token in vocabulary.bytes_of]
     looks.append(BARRIER)
     columns = dict(zip(Look._fields, zip(*looks, strict=True), strict=True))
     flags = (
@@ -294,7 +294,7 @@ def classes_of(vocabulary: Vocabulary) -> TokenClasses:
     arrays |= {name: np.array(columns[name], dtype=np.uint8) for name in numbers}
     arrays["goes_on_common"] = np.array(columns["goes_on_common"], dtype=np.uint32)
     before = np.array([columns["before_space"], columns["before_word"]], dtype=np.uint8)
-    mark_links(vocabulary, before[0], arrays["after"], arrays["after_space"])
+    _mark_links(vocabulary, before[0], arrays["after"], arrays["after_space"])
     unclear = (arrays["kind"] == Kind.SPACE) | (arrays["kind"] == Kind.ODD)
     ends_pronoun, starts_pronoun = unclear.copy(), unclear.copy()
     for spelling in SPELLINGS:
@@ -314,15 +314,15 @@ def classes_of(vocabulary: Vocabulary) -> TokenClasses:
     )
 
 
-def look_at_bytes(token: bytes) -> Look:
+def _look_at_bytes(token: bytes) -> Look:
     """What is told of a token."""
     try:
-        return look_at(token.decode("utf8"))
+        return _look_at(token.decode("utf8"))
     except UnicodeDecodeError:
-        return PARTIAL
+        return _PARTIAL
 
 
-def mark_links(vocabulary: Vocabulary, before: np.ndarray, after: np.ndarray, after_space: np.ndarray) -> None:
+def _mark_links(vocabulary: Vocabulary, before: np.ndarray, after: np.ndarray, after_space: np.ndarray) -> None:
     """Marks the tokens of `or`, which may join two pronouns."""
     for word in ("or", "OR", " or", " OR"):
         ids = vocabulary.word_ids(word)

@@ -58,7 +58,7 @@ class Forms:
         self.lengths = np.array([len(form.ids) for form in self.forms])
         self.lower = np.array([spelling.islower() for spelling in spellings])
         self.upper = np.array([spelling.isupper() for spelling in spellings])
-        self.gender = np.array([gender_number(word) for word in words])
+        self.gender = np.array([_gender_number(word) for word in words])
         self.word = np.array([WORDS.index(word) for word in words])
         self.role = np.array([ROLE_NAMES.index(FIXED_ROLE[word]) if word in FIXED_ROLE else -1 for word in words])
         """Index into ROLE_NAMES; -1: its neighbours tell."""
@@ -99,7 +99,7 @@ class Forms:
         for spelling in SPELLINGS:
             ids = self.vocabulary.word_ids(f" {spelling}")
             if len(ids) == 1:
-                self.gender_of[ids[0]] = gender_number(spelling.lower())
+                self.gender_of[ids[0]] = _gender_number(spelling.lower())
 
     def target(self, word: str, role: str) -> str:
         """What replaces a word in a role; '' where the direction leaves it alone."""
@@ -141,6 +141,6 @@ class Forms:
         return np.concatenate(forms), np.concatenate(starts)
 
 
-def gender_number(word: str) -> int:
+def _gender_number(word: str) -> int:
     """1 masculine, 2 feminine."""
     return 1 + (GENDER[word] == "feminine")

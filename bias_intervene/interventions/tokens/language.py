@@ -20,9 +20,9 @@ from bias_intervene.interventions.lexicon import (
 )
 from bias_intervene.interventions.tokens.classes import Code, Kind, TokenClasses
 
-SPARSE = 256
+_SPARSE = 256
 """Tokens a place from which on only what is near the places is looked at."""
-WIDE_TOKENS = (64, 256)
+_WIDE_TOKENS = (64, 256)
 """Tokens on either side for the second, and where they are too few for the third."""
 
 
@@ -43,7 +43,7 @@ def languages(
     where they are at hand.
     """
     found = np.full(start.shape, Language.ENGLISH, dtype=np.uint8)
-    if start.size * SPARSE < flat.size:
+    if start.size * _SPARSE < flat.size:
         near, begin, until = surroundings(flat, start, end)
         unsure = not_surely_english(classes.code.take(near), begin, until)
     else:
@@ -93,10 +93,10 @@ def surroundings(flat: np.ndarray, start: np.ndarray, end: np.ndarray) -> tuple[
 
 
 def counted(
-    classes: TokenClasses, flat: np.ndarray, start: np.ndarray, end: np.ndarray, width: int = WIDE_TOKENS[0]
+    classes: TokenClasses, flat: np.ndarray, start: np.ndarray, end: np.ndarray, width: int = _WIDE_TOKENS[0]
 ) -> np.ndarray:
     """uint8 (places,) of `Language`, by a count of the words of a window on either side; a wider one if need be."""
-    sides = [side_counts(classes, flat, start, end, side=side, width=width) for side in (-1, 1)]
+    sides = [_side_counts(classes, flat, start, end, side=side, width=width) for side in (-1, 1)]
     num_words, fewest, maybe, unclear, is_short = (np.add(*column) for column in zip(*sides, strict=True))
     most = fewest + maybe
     found = np.full(start.shape, Language.ASK, dtype=np.uint8)
@@ -105,14 +105,14 @@ def counted(
     found[unclear > 0] = Language.ASK
     # Fewer words than the rule reads: more of them may change the answer, but for enough common ones.
     short = np.flatnonzero((is_short > 0) & ((fewest < LANGUAGE_MINIMUM_HITS) | (unclear > 0)))
-    wider = [wide for wide in WIDE_TOKENS if wide > width]
+    wider = [wide for wide in _WIDE_TOKENS if wide > width]
     found[short] = Language.ASK
     if short.size and wider:
         found[short] = counted(classes, flat, start[short], end[short], wider[0])
     return found
 
 
-def side_counts(
+def _side_counts(
     classes: TokenClasses, flat: np.ndarray, start: np.ndarray, end: np.ndarray, *, side: int, width: int
 ) -> tuple[np.ndarray, ...]:
     """(words, those surely common, those perhaps, tokens that cannot be told, whether the window is too short)."""

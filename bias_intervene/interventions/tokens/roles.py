@@ -13,8 +13,8 @@ from bias_intervene.interventions.possessive import AMBIGUOUS, END, MARK, NUMBER
 from bias_intervene.interventions.tokens.classes import TOO_LONG, Kind, TokenClasses, hash_of, word_in
 from bias_intervene.interventions.tokens.vocabulary import Vocabulary
 
-MAX_TOKENS_OF_WORD = 4
-MAX_TOKENS_OF_SPACE = 2
+_MAX_TOKENS_OF_WORD = 4
+_MAX_TOKENS_OF_SPACE = 2
 
 
 class TokenRoles:
@@ -111,7 +111,7 @@ class TokenRoles:
         if chosen.size:
             begin, ends = ids[chosen], at[chosen]
             value, ended = classes.word_hash.take(begin), np.zeros(chosen.shape, dtype=bool)
-            for _ in range(MAX_TOKENS_OF_WORD):
+            for _ in range(_MAX_TOKENS_OF_WORD):
                 ids = flat.take(ends)
                 kind = classes.kind.take(ids)
                 goes_on = ~ended & classes.joins.take(ids) & (kind != Kind.MARKS)
@@ -139,7 +139,7 @@ class TokenRoles:
             begin, begins = ids[chosen], at[chosen]
             value, shift = classes.word_hash.take(begin), classes.word_shift.take(begin)
             ended = np.zeros(chosen.shape, dtype=bool)
-            for _ in range(MAX_TOKENS_OF_WORD):
+            for _ in range(_MAX_TOKENS_OF_WORD):
                 ids = flat.take(begins - 1)
                 kind = classes.kind.take(ids)
                 unsure = (kind == Kind.ODD) | (kind == Kind.CONTRACTION)
@@ -164,7 +164,7 @@ class TokenRoles:
         if chosen.size:
             near, at = ids[chosen], at.copy()
             passed = np.zeros(chosen.shape, dtype=np.int64)
-            for _ in range(MAX_TOKENS_OF_SPACE):
+            for _ in range(_MAX_TOKENS_OF_SPACE):
                 is_space = classes.kind.take(near) == Kind.SPACE
                 passed += np.where(is_space, classes.newlines.take(near), 0)
                 at[chosen] += step * is_space

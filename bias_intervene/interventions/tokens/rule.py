@@ -94,7 +94,7 @@ class TokenSwap:
 
     def copied(self, rows: np.ndarray, out: np.ndarray, *, is_cut: bool) -> Iterator[tuple[TokenSwaps, Counter[str]]]:
         """As `find`, a block at a time of rows (rows, tokens), which are copied to `out`."""
-        for block in blocks(*rows.shape):
+        for block in _blocks(*rows.shape):
             np.copyto(out[block], rows[block])
             yield self.found_in(rows, block, is_cut=is_cut)
 
@@ -121,7 +121,7 @@ class TokenSwap:
         """
         check(rows)
         grid = np.atleast_2d(rows)
-        parts = [self.found_in(grid, block, is_cut=is_cut) for block in blocks(*grid.shape)]
+        parts = [self.found_in(grid, block, is_cut=is_cut) for block in _blocks(*grid.shape)]
         return joined([found for found, _ in parts]), sum((left for _, left in parts), Counter[str]())
 
     def found_in(self, rows: np.ndarray, block: slice, *, is_cut: bool) -> tuple[TokenSwaps, Counter[str]]:
@@ -230,7 +230,7 @@ def check(rows: np.ndarray) -> None:
         raise DataError(f"token ids: found {rows.dtype} in {rows.ndim} dimensions; integers in 1 or 2 are needed")
 
 
-def blocks(count: int, size: int) -> Iterator[slice]:
+def _blocks(count: int, size: int) -> Iterator[slice]:
     """Which of `count` rows of `size` tokens to look at in one go."""
     step = max(1, BLOCK_TOKENS // max(1, size))
     for at in range(0, count if size else 0, step):

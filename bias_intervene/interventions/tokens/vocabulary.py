@@ -17,19 +17,19 @@ from tokenizers.models import BPE
 
 from bias_intervene.errors import DataError
 
-PROBE = "a he \"he (he _he —he.he/he he's\nhe"
+_PROBE = "a he \"he (he _he —he.he/he he's\nhe"
 """Each `he` here must be a piece of its own, with the space before it where there is one."""
 
 
-def byte_alphabet() -> dict[str, int]:
+def _byte_alphabet() -> dict[str, int]:
     """Character -> byte: byte-level tokenizers write printable bytes as themselves, the others from U+0100 on."""
     printable = [*range(0x21, 0x7F), *range(0xA1, 0xAD), *range(0xAE, 0x100)]
     others = [byte for byte in range(256) if byte not in printable]
     return {chr(byte): byte for byte in printable} | {chr(256 + at): byte for at, byte in enumerate(others)}
 
 
-BYTE_OF = byte_alphabet()
-SPACE = next(character for character, byte in BYTE_OF.items() if byte == 0x20)
+_BYTE_OF = _byte_alphabet()
+SPACE = next(character for character, byte in _BYTE_OF.items() if byte == 0x20)
 
 
 @dataclass(frozen=True)
@@ -56,9 +56,9 @@ class Vocabulary:
             if index in added:
                 continue
             try:
-                bytes_of[index] = bytes(BYTE_OF[character] for character in piece)
+                bytes_of[index] = bytes(_BYTE_OF[character] for character in piece)
             except KeyError as error:
-                raise refusal(f"its token {piece!r} holds {error}, which stands for no byte") from None
+                raise _refusal(f"its token {piece!r} holds {error}, which stands for no byte") from None
         for index, token in added.items():
             bytes_of[index] = None if token.special else token.content.encode()
         marks = tuple(token.content for token in added.values() if token.special)
@@ -94,18 +94,18 @@ def fingerprint_of(tokenizer: Tokenizer) -> str:
 def check(tokenizer: Tokenizer) -> None:
     """Refuses a tokenizer whose words are not pieces of their own."""
     if not isinstance(tokenizer.model, BPE):
-        raise refusal(f"its model is {type(tokenizer.model).__name__}")
+        raise _refusal(f"its model is {type(tokenizer.model).__name__}")
     if tokenizer.pre_tokenizer is None:
-        raise refusal("it does not split text into words")
-    pieces = tokenizer.pre_tokenizer.pre_tokenize_str(PROBE)
+        raise _refusal("it does not split text into words")
+    pieces = tokenizer.pre_tokenizer.pre_tokenize_str(_PROBE)
     found = [piece for piece, _ in pieces if "he" in piece]
-    expected = [f"{SPACE}he", *["he"] * (PROBE.count("he") - 3), f"{SPACE}he", "he"]
+    expected = [f"{SPACE}he", *["he"] * (_PROBE.count("he") - 3), f"{SPACE}he", "he"]
     if found != expected:
         odd = next((piece for piece in found if piece not in ("he", f"{SPACE}he")), found)
-        raise refusal(f"it splits {PROBE!r} so that {odd!r} is one piece")
+        raise _refusal(f"it splits {_PROBE!r} so that {odd!r} is one piece")
 
 
-def refusal(reason: str) -> DataError:
+def _refusal(reason: str) -> DataError:
     """The error for a tokenizer that cannot be used."""
     return DataError(
         f"tokenizer: the swap over token ids needs byte-level BPE that splits words from marks, as GPT-2, GPT-NeoX and "

@@ -11,7 +11,7 @@ import sys
 from pathlib import Path
 
 from tests.conftest import REPOSITORY
-from tests.mutations.__main__ import copied
+from tests.mutations.__main__ import copy_code
 
 NEW = {
     "bias_intervene/interventions/initial.py": '''"""He becomes a letter."""
@@ -82,7 +82,8 @@ def section() -> str:
 
 
 def test_the_recipe_is_enough(tmp_path: Path):
-    code = copied(tmp_path)
+    code = tmp_path
+    copy_code(code)
     for name, content in NEW.items():
         (code / name).write_text(content, encoding="utf8")
     for name, edits in CHANGED.items():

@@ -47,11 +47,11 @@ _WORLD = {
 }
 _SUBSETS = ("neutral", "female_leaning", "male_leaning")
 _WORLD_UNSEEN = {"she_he": world.UNSEEN_PROMPTS}
-FEMALE_LEANING = (
+_FEMALE_LEANING = (
     "nurse", "secretary", "receptionist", "housekeeper", "hairdresser", "librarian", "teacher", "cashier", "cleaner",
     "counselor", "attendant", "assistant", "designer", "editor", "baker",
 )  # fmt: skip
-MALE_LEANING = (
+_MALE_LEANING = (
     "carpenter", "mechanic", "construction worker", "laborer", "driver", "sheriff", "mover", "developer", "farmer",
     "guard", "chief", "janitor", "lawyer", "physician", "manager",
 )  # fmt: skip
@@ -89,7 +89,7 @@ def read(settings: PronounsSettings, *, world_data: WorldData | None) -> list[Pr
         planted: dict[str, float] = {}
         unmentioned: tuple[str, ...] = ()
         families = {"prompts": (_NEUTRAL, _OCCUPATION)}
-        people = ("",), FEMALE_LEANING, MALE_LEANING
+        people = ("",), _FEMALE_LEANING, _MALE_LEANING
     else:
         if world_data is None:
             raise DataError("evals.pronouns.source=world: this run has no generated world; use english")

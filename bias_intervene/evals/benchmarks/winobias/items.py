@@ -21,7 +21,7 @@ from bias_intervene.settings import WinobiasSettings
 
 HUB = "uclanlp/wino_bias"
 MASCULINE = frozenset({"he", "him", "his", "himself"})
-FEMININE = frozenset({"she", "her", "hers", "herself"})
+_FEMININE = frozenset({"she", "her", "hers", "herself"})
 OCCUPATIONS = (
     "attendant", "cashier", "teacher", "nurse", "assistant", "secretary", "auditor", "cleaner", "receptionist",
     "clerk", "counselor", "designer", "hairdresser", "writer", "housekeeper", "baker", "accountant", "editor",
@@ -97,7 +97,7 @@ class WinobiasPair:
     def matched(self) -> bool:
         """Whether they differ in pronouns only; in 18 of the 1,584 published pairs another word differs too."""
         neutral = [
-            ["*" if t.lower() in MASCULINE | FEMININE else t.lower() for t in sentence.tokens]
+            ["*" if t.lower() in MASCULINE | _FEMININE else t.lower() for t in sentence.tokens]
             for sentence in (self.pro, self.anti)
         ]
         return neutral[0] == neutral[1]
@@ -160,7 +160,7 @@ def parse(line: str, *, place: str, nouns: re.Pattern[str] = _PUBLISHED_NOUNS) -
     marked, doubled = _DOUBLED_ARTICLE.subn("[", numberless)
     spans = list(_BRACKETS.finditer(marked))
     words = [match[1].strip() for match in spans]
-    if len(words) < 2 or any(word.lower() not in MASCULINE | FEMININE for word in words[1:]):
+    if len(words) < 2 or any(word.lower() not in MASCULINE | _FEMININE for word in words[1:]):
         raise DataError(
             f"{place}: expected a referent and a pronoun in brackets, found {words or 'no brackets'}: {line.strip()!r}"
         )
@@ -212,7 +212,7 @@ def hub_sentence(row: dict[str, Any], *, place: str) -> tuple[int, WinobiasSente
         del tokens[start - 1]
         start, end, pronoun_at = start - 1, end - 1, pronoun_at - 1
     pronoun = tokens[pronoun_at]
-    if pronoun.lower() not in MASCULINE | FEMININE:
+    if pronoun.lower() not in MASCULINE | _FEMININE:
         raise DataError(f"{place}: expected a pronoun at {pronoun_at}, found {pronoun!r}: {' '.join(tokens)!r}")
     return int(number[1]) + 1, WinobiasSentence(
         tokens=tuple(tokens),

@@ -1,8 +1,8 @@
-"""Are two runs the same, bit for bit? What a repetition is held to.
+"""The bitwise comparison of two runs: what a repetition of a run is held to.
 
-Enters: two runs. Leaves: what they have in common and what differs: settings, inputs by their fingerprints, weights of
-every checkpoint scored, every item's numbers. Promised: "identical" is said only where all of these are equal; nothing
-is rounded.
+Input: two complete runs. Output: what they share and what differs of settings, inputs (by fingerprint), weights of
+every scored checkpoint and the numbers of every item. Guarantees: "identical" is reported only where all of these are
+equal; nothing is rounded.
 """
 
 from dataclasses import dataclass

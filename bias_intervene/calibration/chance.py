@@ -1,7 +1,7 @@
 """How often is something found where nothing is, and how much can one training say?
 
-Input: runs. Output: answers on false positives, power and seeds. The evidence is pairs of controls that differ in
-nothing but `seed`, the order of their rows: nothing tells the two apart but chance.
+Input: runs. Output: answers on false positives, power and seeds. Guarantees: the evidence is pairs of controls that
+differ in nothing but `seed`, the order of their rows, so that only chance tells the two apart.
 
 Two claims have to be kept apart, and are. "These two models differ, over the population of items" is what a test over
 items is made for. It is held to its 5% by exchanging the two models' answers at random, unit by unit (an item, or a

@@ -2,6 +2,7 @@
 
 Input: rows of items. Such a row names its `protocol`, the `subsets` it counts in, its `cluster` where items depend on
 each other, and has one column a metric, None where the metric does not apply to it. Output: `MetricValue`s.
+Guarantees: the standard error is clustered where the items are, and None where one item alone was scored.
 """
 
 import math

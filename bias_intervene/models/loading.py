@@ -1,8 +1,8 @@
-"""A checkpoint and its tokenizer, from a local folder in Hugging Face's format.
+"""A model and its tokenizer, loaded from a local folder in Hugging Face's format.
 
-Enters: a folder. Leaves: a model or a tokenizer. Promised: no code of a repository is run (`trust_remote_code` is
-never set), safetensors are preferred and the only format written, the dtype is always given (a Pythia config says
-float16 and would be obeyed), and weights are identified by their bytes.
+Input: a checkpoint folder. Output: a causal language model or a tokenizer. Guarantees: no code of a repository is run
+(`trust_remote_code` is never set), safetensors are preferred, the dtype is always given (a Pythia config says float16
+and transformers would obey it), and weights are identified by their bytes.
 """
 
 import json

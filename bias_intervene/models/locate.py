@@ -1,8 +1,8 @@
-"""Where a checkpoint is: in a folder, on the hub, in a GGUF file, or made here for the generated world.
+"""The local folder of a checkpoint: given by the user, fetched from the hub, converted from GGUF, or pretrained here.
 
-Enters: model settings and a revision. Leaves: a local folder in Hugging Face's format. Hub files are fetched by
-huggingface_hub into its own cache, so what is there already works offline; GGUF files are converted once and kept in
-our cache by their sha256.
+Input: model settings and a revision. Output: a local folder in Hugging Face's format. Guarantees: huggingface_hub
+fetches into its own cache, so what is there already works offline; a GGUF file is converted once and kept in our cache
+by its sha256.
 """
 
 import importlib.metadata

@@ -1,8 +1,11 @@
-"""The original training of a model, and where in it a run starts. Pure.
+"""The original training of a model, and the step of it at which a run starts. Pure functions.
 
-Enters: settings. Leaves: what is known of the model's history, and the window of steps that a fraction, a step or a
-number of steps asks for. Two kinds of model: Pythia and the generated world's have published checkpoints and a known
-row for every step, so a fraction decides where training starts; the others are continued for `train.num_steps` from
+Input: settings. Output: the model's `History`, and the window of steps that a fraction, a step or a number of steps
+asks for. Guarantees: a window starts at a checkpoint that was published, or the request is refused with the nearest
+ones.
+
+There are two kinds of model. Of Pythia and of the generated world's model the published checkpoints and the rows of
+every step are known, so a fraction decides where training starts. All others are continued for `train.num_steps` from
 step 0.
 """
 

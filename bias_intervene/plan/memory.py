@@ -1,11 +1,11 @@
-"""How a step is laid out on the ranks, and how much memory that takes. Before any file is read; pure arithmetic.
+"""The layout of a step on the ranks and the memory it takes, computed before any file is read.
 
-Enters: settings. Leaves: estimates in GiB a GPU, and the micro batch, ZeRO stage and recomputation that fit, where they
-are left open. Promised: what was asked for is never changed; where nothing fits, the least is taken and the plan says
-so.
+Input: settings. Output: estimates in GiB per GPU, and the micro batch, ZeRO stage and recomputation that fit, where the
+settings leave them open. Guarantees: a value that the settings give is never changed; where nothing fits, the smallest
+layout is taken and the plan says so.
 
-States after Rajbhandari et al. 2020 (ZeRO), activations after Korthikanti et al. 2022. An estimate: RESERVE of a GPU is
-left to the CUDA context, communication buffers and fragments.
+Model states after Rajbhandari et al. 2020 (ZeRO), activations after Korthikanti et al. 2022. It is an estimate: the
+share _RESERVE of a GPU is left to the CUDA context, communication buffers and fragmentation.
 """
 
 import math

@@ -1,9 +1,11 @@
-"""Settings -> what will run: checkpoint, steps, rows, batch arithmetic, memory, what is evaluated.
+"""From settings to what will run: checkpoint, steps, rows, batch arithmetic, memory, evaluations.
 
-Pure: no file, no hub, no torch. Here `intervention.fraction` becomes steps and a revision, and there the name ends;
-the plan keeps the asked and the realised value. A request that cannot be met is refused with the nearest one that
-can. Steps are counted as the original training counts them, so step 133,000 is the same step everywhere.
-`history` knows where in it a run starts, `memory` how a step is laid out on the ranks and how much it needs.
+Input: settings. Output: the `Plan`, which plan.json holds and every later stage reads. Guarantees: no file, no hub and
+no torch is touched; a request that cannot be met is refused with the nearest one that can. Steps are counted as in the
+original training, so step 133,000 means the same everywhere.
+
+`intervention.fraction` ends here: it becomes steps and a revision, and the plan keeps both the requested and the
+realised value. `history` finds where a run starts, `memory` how a step is laid out on the ranks.
 """
 
 import dataclasses

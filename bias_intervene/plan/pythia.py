@@ -1,7 +1,7 @@
-"""Facts of the Pythia suite: sizes, steps, learning rates, published checkpoints, repository names.
+"""Published facts of the Pythia suite: sizes, steps, learning rates, checkpoints, repository names.
 
-Enters: nothing. Leaves: constants and pure look-ups. Everything here is a published fact with its source, so that
-the plan of a run is arithmetic over facts and can be checked without a hub.
+Input: none. Output: constants and pure look-ups. Guarantees: every value is a published fact with its source, so the
+plan of a run can be checked without a hub.
 
 Sources: Biderman et al. 2023 (arXiv 2304.01373), the configuration files of EleutherAI/pythia, and van der Wal et
 al. 2025 (PolyPythias, arXiv 2503.09543). The peak learning rate of 1b is that of its configuration file (2.5e-4);

@@ -1,4 +1,8 @@
-"""One rank of the evaluation: scores the checkpoints of the plan."""
+"""One rank of the evaluation: scores the checkpoints that the plan names.
+
+Input: inputs.json, settings and a plan. Output: evals/ and results.json, written by `evals.suite` on the first rank.
+Guarantees: held-out rows are read as they are stored; no intervention is applied to anything that is scored.
+"""
 
 import os
 from pathlib import Path

@@ -1,7 +1,7 @@
 """A figure as plain data, before anyone draws it: axes, series, intervals.
 
-Guarantees: the report's interactive plots and the files for papers are drawn from the same description, so they cannot
-disagree.
+Input: numbers with their labels. Output: a `Figure`. Guarantees: the report's interactive plots and the files for
+papers are drawn from the same description, so they cannot disagree.
 """
 
 from collections.abc import Sequence

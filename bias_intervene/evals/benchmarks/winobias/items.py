@@ -1,6 +1,7 @@
 """Sentences of WinoBias in pairs, pro- and anti-stereotypical: the original text files, the hub's data set (made from
 the authors' CoNLL files), or the generated world's.
 
+Input: one of the three sources. Output: pairs of sentences with referent, pronoun and the occupations they name.
 Guarantees: the two published sources give the same items. The hub's rows stand in another order (that of their document
 numbers as text: 0, 100, 101), so items are known by their document number, which is the line of the text files; words
 are cut as in CoNLL (`'s` and `n't` apart), and the sentence for reading is put together from them. Slips: a doubled

@@ -1,8 +1,8 @@
 """Is what was planted found? Recovery, dose and response, directions, placebos, generalisation.
 
 Input: the runs of worlds whose log-odds are known, and their comparison. Output: an answer per question. Guarantees: a
-world is one observation, and every interval is Student's over worlds. The metrics named here are those whose truth is planted in a world
-or follows from it; a benchmark without a planted truth has no place here.
+world is one observation, and every interval is Student's over worlds. The metrics named here are those whose truth is
+planted in a world or follows from it; a benchmark without a planted truth has no place here.
 """
 
 from collections.abc import Iterator, Sequence

@@ -40,7 +40,7 @@ COLUMNS: dict[MetricKey, tuple[str, str]] = {
     MetricKey("winobias", "exact_match", "all", "accuracy"): ("acc", ""),
 }
 """Our metric -> (column, column of its standard error)."""
-SIZES = {"19M": "70m", "350M": "410m", "1.3B": "1.4b", "6.7B": "6.9b"}
+_SIZES = {"19M": "70m", "350M": "410m", "1.3B": "1.4b", "6.7B": "6.9b"}
 """The suite's first names of its sizes."""
 _HALF_STEPS = {("v0", "1.4b"), ("v0", "410m")}
 """Trained with batches of twice the size: an iteration is two steps of 2,097,152 tokens."""
@@ -84,7 +84,7 @@ def values_of(line: dict[str, str]) -> Iterator[Value]:
     """The values of one line of either table."""
     if line.get("eval_inputs_mutated") == "yes":
         return
-    size = SIZES.get(line["size"], line["size"].lower())
+    size = _SIZES.get(line["size"], line["size"].lower())
     step = int(line["step_2M_equiv"] if "step_2M_equiv" in line else line["iteration"])
     if "iteration" in line and (line["suite"], size) in _HALF_STEPS:
         step *= 2

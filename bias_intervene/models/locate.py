@@ -12,8 +12,9 @@ from typing import Any
 from bias_intervene.errors import HubError, ModelError
 from bias_intervene.models.loading import LOADING
 from bias_intervene.models.world_model import world_folder
+from bias_intervene.plan import history
 from bias_intervene.record import fingerprint, sha256_of_file, whole_folder
-from bias_intervene.settings import FolderModel, GgufModel, HubModel, PythiaModel, Settings, WorldModel
+from bias_intervene.settings import FolderModel, GgufModel, Settings, SuiteModel, WorldModel
 
 _CONVERSION = 1
 """Raise when a GGUF file would be converted differently."""
@@ -22,26 +23,27 @@ _CONVERSION = 1
 def locate_checkpoint(settings: Settings, *, repository: str, revision: str | None) -> Path:
     """The local folder of a checkpoint. Raises `ModelError` or `HubError`. World models: see `world_folder`."""
     model = settings.model
-    if isinstance(model, PythiaModel) and model.path is not None:
-        return _checkpoint_folder(snapshots(model, repository) / str(revision), key=f"model.path={model.path}")
+    if isinstance(model, SuiteModel) and model.path is not None:
+        return _checkpoint_folder(_revisions_folder(model, repository) / str(revision), key=f"model.path={model.path}")
     if isinstance(model, FolderModel):
         return _checkpoint_folder(Path(model.path).expanduser(), key=f"model.path={model.path}")
     if isinstance(model, GgufModel):
         return _convert_gguf(gguf_file(model), settings.cache)
     if isinstance(model, WorldModel):
         return world_folder(settings) / "training" / "checkpoints" / str(revision)
-    assert isinstance(model, PythiaModel | HubModel)
     return fetch(repository, revision)
 
 
-def snapshots(model: PythiaModel, repository: str) -> Path:
-    """The local folder with the stepN/ of a repository: named after it below model.path, or model.path itself.
+def _revisions_folder(model: SuiteModel, repository: str) -> Path:
+    """The folder that holds a folder for each revision: named after the repository below model.path, or model.path.
 
-    A released intervention is only taken from a folder of its name, so that it cannot be the original by mistake.
+    A model that was already altered is only taken from a folder of its name, so that it cannot be the original by
+    mistake.
     """
     folder = Path(str(model.path)).expanduser()
     named = folder / repository.split("/")[-1]
-    return named if named.is_dir() or model.variant != "original" else folder
+    known = history(model)
+    return named if named.is_dir() or (known and known.arm) else folder
 
 
 def _checkpoint_folder(path: Path, *, key: str) -> Path:
@@ -90,7 +92,7 @@ def fetch(repository: str, revision: str | None) -> Path:
     except (LocalEntryNotFoundError, HfHubHTTPError, OSError) as error:
         raise HubError(
             f"config.json of {name} cannot be fetched from the hub ({type(error).__name__}), and no copy is in its "
-            "local cache. Without a hub: model=local model.path=FOLDER, for Pythia model.path=FOLDER that holds "
+            "local cache. Without a hub: model=local model.path=FOLDER, for a suite model.path=FOLDER that holds "
             f"{revision or 'stepN'}/, or model=demo"
         ) from None
 

@@ -16,21 +16,22 @@ from bias_intervene.data.pile import prepare_pile
 from bias_intervene.data.shards import bins
 from bias_intervene.data.stream import row_order
 from bias_intervene.data.world import prepare_world
+from bias_intervene.errors import DataError
 from bias_intervene.evals.suite import load_items
 from bias_intervene.interventions import INTERVENTIONS
 from bias_intervene.interventions.possessive import POSSESSIVES, WORD_LISTS, Possessives
 from bias_intervene.interventions.possessive.fit import fit_to_rows
 from bias_intervene.interventions.tokens import compiled
 from bias_intervene.models import save_world_tokenizer
-from bias_intervene.plan import Plan, pythia
+from bias_intervene.plan import Plan, history
 from bias_intervene.record import whole_folder, write_json
 from bias_intervene.settings import (
     FolderModel,
     IndexedData,
     JsonlData,
     PileData,
-    PythiaModel,
     Settings,
+    SuiteModel,
     TextData,
     WorldData,
     WorldModel,
@@ -72,7 +73,7 @@ def run(run_dir: Path, settings: Settings, plan: Plan) -> None:
 def _check_local_paths(settings: Settings, plan: Plan) -> None:
     """Refuses a mistyped path before anything is fetched or read."""
     model = settings.model
-    if isinstance(model, FolderModel) or (isinstance(model, PythiaModel) and model.path is not None):
+    if isinstance(model, FolderModel) or (isinstance(model, SuiteModel) and model.path is not None):
         models.locate_checkpoint(settings, repository=plan.repository, revision=plan.revision)
     if isinstance(settings.data, TextData | JsonlData) and plan.trains:
         own_corpus.files(settings.data)
@@ -107,9 +108,11 @@ def _locate_checkpoints(settings: Settings, plan: Plan, fingerprints: dict[str, 
     fingerprints["tokenizer"] = models.tokenizer_fingerprint(tokenizer)
     fingerprints["end_of_text"] = tokenizer.end_of_text
     fingerprints["prefix"] = tokenizer.prefix
+    known = history(settings.model)
     published = {
-        str(step): str(models.locate_checkpoint(settings, repository=plan.repository, revision=f"step{step}"))
+        str(step): str(models.locate_checkpoint(settings, repository=plan.repository, revision=known.revision_of(step)))
         for step in plan.published_steps
+        if known is not None
     }
     return {"base": str(base), "published": published, "tokenizer": str(base)}
 
@@ -133,10 +136,12 @@ def _prepare_corpus(
 
 
 def _prepare_pile_rows(settings: Settings, plan: Plan, data: PileData, prints: dict[str, Any]) -> Corpus:
-    """Pythia's own rows."""
-    assert isinstance(settings.model, PythiaModel)
+    """The rows of a suite's own training, which `plan` has found to be in the order of the Pile."""
+    known = history(settings.model)
     assert plan.heldout is not None
-    repository = pythia.rows_repository(deduped=settings.model.deduped)
+    repository = known.rows_repository if known else None
+    if repository is None:
+        raise DataError(f"data=pile: which data set holds the rows that {plan.repository} was trained on is not known")
     prints["corpus_source"] = repository if data.source == "hub" else f"data.source={data.source}"
     return prepare_pile(
         data,

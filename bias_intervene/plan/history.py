@@ -112,7 +112,7 @@ def _released(model: SuiteModel) -> ReleasedModels:
         for entry in model.facts.models
         if len(wrong_options[id(entry)]) == fewest
     ]
-    chosen = " with ".join(f"model.{key}={_text(value)}" for key, value in model.choice.items())
+    chosen = ", ".join(f"model.{key}={_text(value)}" for key, value in model.choice.items())
     raise PlanError(
         f"{chosen}: no such model of {model.suite} was published; with the rest as it is there are "
         f"{' or '.join(dict.fromkeys(nearest))}"

@@ -29,7 +29,7 @@ from bias_intervene.plan.memory import (
 from bias_intervene.plan.pile_rows import shards_of_rows
 from bias_intervene.plan.window import check_rows, published_steps, window
 from bias_intervene.results import ExpectedEffect
-from bias_intervene.settings import ModelSettings, PileData, Settings, TrainSettings
+from bias_intervene.settings import DataSettings, EvalsSettings, ModelSettings, PileData, Settings, TrainSettings
 from bias_intervene.settings.intervention import kind_of
 
 
@@ -151,11 +151,11 @@ def make_plan(settings: Settings, *, expected_effect: ExpectedEffect | None = No
     # A user's own corpus starts with the warm-up's rows; the original rows have them just before the window.
     first_row = (start_step if reads_original_rows else warmup) * train.global_batch_rows
     rows = (first_row, first_row + num_steps * train.global_batch_rows)
-    heldout = _rows_before(settings, rows[0] - warmup * train.global_batch_rows) if num_steps else None
+    heldout = _rows_before(settings.data, rows[0] - warmup * train.global_batch_rows) if num_steps else None
     end_step = start_step + num_steps
     saved = checkpoints_between(start_step, end_step, train.save_interval)
-    published = _published_to_score(settings, known)
-    evaluated = _evaluated_steps(settings, start_step=start_step, saved=saved, published=published)
+    published = _published_to_score(model, known, settings.evals)
+    evaluated = _evaluated_steps(settings.evals, start_step=start_step, saved=saved, published=published)
     return Plan(
         arm=(known.arm if known else None) or settings.intervention.name,
         repository=_repository(model, known),
@@ -183,17 +183,15 @@ def make_plan(settings: Settings, *, expected_effect: ExpectedEffect | None = No
         num_parameters=shape.num_parameters if shape else None,
         memory_gib_by_zero_stage=memory_by_stage(train, shape, fit),
         evaluated_steps=evaluated,
-        benchmarks=settings.evals.scored_benchmarks(with_heldout_rows=_holds_out(settings, num_steps)),
+        benchmarks=settings.evals.scored_benchmarks(with_heldout_rows=_holds_out(settings.data, num_steps)),
         notes=_notes(settings, known, fit, start_step=start_step, num_steps=num_steps),
         expected_effect=expected_effect,
     )
 
 
-def _rows_before(settings: Settings, end: int) -> tuple[int, int] | None:
+def _rows_before(data: DataSettings, end: int) -> tuple[int, int] | None:
     """The Pile's rows held out: the last before `end`, the first row that the run trains on."""
-    if not isinstance(settings.data, PileData):
-        return None
-    return max(0, end - settings.data.heldout_rows), end
+    return (max(0, end - data.heldout_rows), end) if isinstance(data, PileData) else None
 
 
 def _shards(heldout: tuple[int, int], end: int) -> tuple[dict[str, Any], ...]:
@@ -214,27 +212,27 @@ def checkpoints_between(start: int, end: int, interval: int) -> tuple[int, ...]:
     return tuple(sorted({*range(first, end + 1, interval), end}))
 
 
-def _holds_out(settings: Settings, num_steps: int) -> bool:
+def _holds_out(data: DataSettings, num_steps: int) -> bool:
     """Whether there are rows kept out of training; a run that trains nothing reads no corpus but the world's."""
-    return settings.data.heldout_rows > 0 and (num_steps > 0 or settings.data.kind == "world")
+    return data.heldout_rows > 0 and (num_steps > 0 or data.kind == "world")
 
 
-def _published_to_score(settings: Settings, known: History | None) -> tuple[int, ...]:
+def _published_to_score(model: ModelSettings, known: History | None, evals: EvalsSettings) -> tuple[int, ...]:
     """Steps of the original run's checkpoints that are scored: those asked for, and the last one."""
-    if not settings.evals.scored_benchmarks():
+    if not evals.scored_benchmarks():
         return ()
-    last = {known.total_steps} if known and settings.evals.published_final else set[int]()
-    return tuple(sorted({*published_steps(settings.model, known, asked=settings.evals.steps), *last}))
+    last = {known.total_steps} if known and evals.published_final else set[int]()
+    return tuple(sorted({*published_steps(model, known, asked=evals.steps), *last}))
 
 
 def _evaluated_steps(
-    settings: Settings, *, start_step: int, saved: tuple[int, ...], published: tuple[int, ...]
+    evals: EvalsSettings, *, start_step: int, saved: tuple[int, ...], published: tuple[int, ...]
 ) -> tuple[int, ...]:
     """Steps of the checkpoints scored of this run: base, its own, each once, ascending."""
-    if not settings.evals.scored_benchmarks():
+    if not evals.scored_benchmarks():
         return ()
-    own = saved if settings.evals.saved == "all" else saved[-1:]
-    base = (start_step,) if settings.evals.base or not (saved or published) else ()
+    own = saved if evals.saved == "all" else saved[-1:]
+    base = (start_step,) if evals.base or not (saved or published) else ()
     return tuple(sorted({*base, *own}))
 
 
@@ -242,7 +240,10 @@ def _repository(model: ModelSettings, known: History | None) -> str:
     """Where the weights come from, as a user would name it."""
     if known is not None:
         return known.repository
-    return model.repository if model.kind == "hub" else model.path  # type: ignore[union-attr]
+    if model.kind == "hub":
+        return model.repository
+    assert model.kind == "folder" or model.kind == "gguf"
+    return model.path
 
 
 def _revision(model: ModelSettings, known: History | None, start_step: int) -> str | None:
@@ -323,7 +324,7 @@ def _notes(settings: Settings, known: History | None, fit: Fit, *, start_step: i
     if not num_steps:
         notes.append("Evaluation only: no step is trained.")
     evals = settings.evals
-    if evals.scored_benchmarks() != evals.scored_benchmarks(with_heldout_rows=_holds_out(settings, num_steps)):
+    if evals.scored_benchmarks() != evals.scored_benchmarks(with_heldout_rows=_holds_out(settings.data, num_steps)):
         notes.append("No perplexity and no pronouns of held-out rows: no row is kept out of a training.")
     return tuple(notes)
 

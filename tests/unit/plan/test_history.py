@@ -62,7 +62,7 @@ def test_of_other_models_nothing_is_known():
     ("overrides", "message"),
     [
         (("model.name=70b",), r'no size "70b" of pythia; did you mean "70m"'),
-        (("model.seed=3",), r"model\.seed=3 .* was published; .* model\.seed=null or model\.deduped=false"),
+        (("model.seed=3",), r"model\.seed=3, .* was published; .* model\.seed=null or model\.deduped=false"),
         (
             ("model=1.4b", "model.deduped=false", "model.seed=3"),
             r"there are model\.seed=null or model\.name=14m, 31m, 70m, 160m, 410m$",

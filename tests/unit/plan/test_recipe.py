@@ -95,7 +95,7 @@ def test_a_suite_is_a_file_and_a_line(code: Path):
 def test_its_option_chooses_the_repository(code: Path):
     assert plan(code, "model.language=fr")["repository"] == "toys/toy-1m-fr"
     assert plan(code, "model.language=de")["error"] == (
-        "model.name=1m with model.language=de: no such model of toy was published; with the rest as it is there are "
+        "model.name=1m, model.language=de: no such model of toy was published; with the rest as it is there are "
         "model.language=en or model.language=fr"
     )
 

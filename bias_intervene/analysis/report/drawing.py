@@ -91,7 +91,11 @@ def _drawn(figure: Figure, chosen: dict[str, str]) -> dict[str, bytes]:
 
 
 def _saved(picture: "matplotlib.figure.Figure", kind: str) -> bytes:
-    """A picture in a format, without the time of drawing: the same runs give the same files."""
+    """A picture in a format, without the time of drawing: the same runs give the same files.
+
+    It is laid out for the first of its formats, because finding the layout takes as long as drawing.
+    """
     file = io.BytesIO()
     picture.savefig(file, format=kind, metadata=_TIMELESS.get(kind))
+    picture.set_layout_engine("none")
     return file.getvalue()

@@ -6,7 +6,7 @@ over items where there is one (normal); the original run's published checkpoints
 
 from collections.abc import Iterator, Sequence
 
-from scipy import stats
+import scipy
 
 from bias_intervene.analysis import published
 from bias_intervene.analysis.comparison import Comparison
@@ -15,7 +15,7 @@ from bias_intervene.analysis.report.figure import Figure, Series, file_name
 from bias_intervene.results import MetricKey, MetricSpec
 from bias_intervene.statistics import over_seeds
 
-_Z = float(stats.norm.ppf(0.975))
+_Z = float(scipy.stats.norm.ppf(0.975))
 _ValuesByStep = dict[int, list[tuple[float, float | None]]]
 """Step -> (value, standard error) of every seed."""
 

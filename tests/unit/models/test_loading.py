@@ -11,7 +11,7 @@ import pytest
 import torch
 from tokenizers import Tokenizer, pre_tokenizers
 from tokenizers import models as tokenizer_models
-from transformers import AutoModelForCausalLM, PreTrainedModel, PreTrainedTokenizerFast
+from transformers import AutoModelForCausalLM, AutoTokenizer, PreTrainedModel, PreTrainedTokenizerFast
 
 from bias_intervene import models
 from bias_intervene.data import world
@@ -45,6 +45,27 @@ def test_the_tokenizer_is_the_worlds(checkpoint: Path):
     assert (tokenizer.end_of_text, tokenizer.end_of_text_id, tokenizer.prefix_id) == ("<|endoftext|>", 0, 0)
     text = "The nurse said that she was tired.\n\n  hé"
     assert tokenizer.backend.decode(tokenizer.encode(text)) == text
+
+
+def test_a_tokenizer_that_its_files_describe_needs_no_transformers(checkpoint: Path, monkeypatch: pytest.MonkeyPatch):
+    theirs = AutoTokenizer.from_pretrained(checkpoint)
+    monkeypatch.setattr(AutoTokenizer, "from_pretrained", lambda *_, **__: pytest.fail("transformers was asked"))
+    ours = models.load_tokenizer(checkpoint)
+    assert ours.backend.to_str() == theirs.backend_tokenizer.to_str()
+    assert (ours.end_of_text, ours.prefix) == (theirs.eos_token, theirs.bos_token)
+
+
+@pytest.mark.parametrize(
+    "values", [{"tokenizer_class": "GPTNeoXTokenizer"}, {"bos_token": "<s>"}, {"add_prefix_space": True}], ids=str
+)
+def test_any_other_tokenizer_is_built_by_transformers(checkpoint: Path, tmp_path: Path, values: dict[str, object]):
+    models.copy_tokenizer(checkpoint, tmp_path)
+    configuration = tmp_path / "tokenizer_config.json"
+    configuration.write_text(json.dumps(json.loads(configuration.read_text()) | values))
+    theirs = AutoTokenizer.from_pretrained(tmp_path)
+    ours = models.load_tokenizer(tmp_path)
+    assert ours.backend.to_str() == theirs.backend_tokenizer.to_str()
+    assert ours.prefix == theirs.bos_token
 
 
 def test_the_prefix_is_the_beginning_of_sequence_where_there_is_one(tmp_path: Path):

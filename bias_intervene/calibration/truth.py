@@ -12,24 +12,29 @@ direction follows from the world are judged.
 """
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, replace
-from typing import Any, NamedTuple
+from dataclasses import replace
+from typing import Any
 
 import numpy as np
 from scipy import stats
-from scipy.special import expit
 
 from bias_intervene.analysis.comparison import Comparison
 from bias_intervene.analysis.pairing import Arm
-from bias_intervene.analysis.records import ItemTable, Run
+from bias_intervene.analysis.records import Run
 from bias_intervene.analysis.report.against_controls import dose_and_response, dose_of
 from bias_intervene.analysis.report.figure import Figure, Series
 from bias_intervene.analysis.verdicts import ALPHA
 from bias_intervene.calibration.findings import Answer, Bounds, Finding, over_worlds
+from bias_intervene.calibration.log_odds import (
+    PronounProbabilities,
+    fitted_line,
+    log_odds_by_occupation,
+    probability_gap,
+    pronoun_probabilities,
+)
 from bias_intervene.results import ComparisonRow, MetricKey, MetricSpecs
 from bias_intervene.statistics import over_seeds
 
-_OCCUPATION_SUBSETS = ("female_leaning", "male_leaning")
 _NEUTRAL_LOG_ODDS = MetricKey("pronouns", "prompts", "neutral", "log_odds_she_he")
 _OCCUPATION_GAP = MetricKey("pronouns", "prompts", "occupations", "occupation_gap")
 _LOG_ODDS_OF_ALL = MetricKey("pronouns", "prompts", "all", "log_odds_she_he")
@@ -53,46 +58,6 @@ _NEGATIVE = Bounds(None, 0.0)
 
 
 # --- reading the runs ------------------------------------------------------------------------------------------
-
-
-class _LogOdds(NamedTuple):
-    """log P(he) - log P(she) of one occupation, nats."""
-
-    planted: float
-    measured: float
-    """Mean over the prompts."""
-
-
-def _log_odds_by_occupation(items: ItemTable, protocol: str) -> dict[str, _LogOdds]:
-    """Occupation -> planted and measured log-odds; empty for items of models whose truth is unknown."""
-    if not items.has("planted"):
-        return {}
-    planted_of: dict[str, float] = {}
-    measured_of: dict[str, list[float]] = {}
-    for subset in _OCCUPATION_SUBSETS:
-        for row in items.rows_of(protocol, subset, "log_odds_she_he"):
-            planted, she_to_he = (float(items.column(name)[row]) for name in ("planted", "log_odds_she_he"))
-            if items.clusters is not None and not np.isnan(planted):
-                occupation = str(items.clusters[row])
-                planted_of.setdefault(occupation, planted)
-                measured_of.setdefault(occupation, []).append(-she_to_he)
-    return {name: _LogOdds(planted_of[name], float(np.mean(values))) for name, values in measured_of.items()}
-
-
-@dataclass(frozen=True)
-class _Line:
-    """The least-squares line of measured on planted log-odds."""
-
-    slope: float
-    intercept: float
-    correlation: float
-
-
-def _fitted_line(log_odds: dict[str, _LogOdds]) -> _Line:
-    """The line through the points of the occupations."""
-    planted, measured = np.array(list(log_odds.values())).T
-    slope, intercept = np.polyfit(planted, measured, 1)
-    return _Line(float(slope), float(intercept), float(np.corrcoef(planted, measured)[0, 1]))
 
 
 def _last_value(run: Run, key: MetricKey) -> float:
@@ -144,13 +109,13 @@ def recovery(runs: Sequence[Run]) -> Answer:
     question = "Before any intervention: are the planted log-odds of the occupations measured?"
     answer = Answer("recovery", question, needs=_HOW_TO_MAKE_RUNS)
     worlds = {
-        f"world {seed}": _log_odds_by_occupation(run.items("pronouns", str(run.base)), "prompts")
+        f"world {seed}": log_odds_by_occupation(run.items("pronouns", str(run.base)), "prompts")
         for (seed, _), run in sorted(run_of_world.items(), key=lambda world_and_run: str(world_and_run[0]))
     }
     worlds = {name: occupations for name, occupations in worlds.items() if len(occupations) > 2}
     if not worlds:
         return answer
-    lines = [_fitted_line(occupations) for occupations in worlds.values()]
+    lines = [fitted_line(occupations) for occupations in worlds.values()]
     slopes, correlations = [line.slope for line in lines], [line.correlation for line in lines]
     answer.findings.extend(
         [
@@ -253,10 +218,9 @@ def directions(compared: Comparison) -> Answer:
         answer.findings.extend(_findings_of_both(strongest["both"], one_way, compared.specs))
     if "neutral" in strongest:
         probabilities = [
-            (_pronoun_probabilities(run), _pronoun_probabilities(control))
-            for run, control in strongest["neutral"].paired
+            (pronoun_probabilities(run), pronoun_probabilities(control)) for run, control in strongest["neutral"].paired
         ]
-        for word in _PronounProbabilities._fields:
+        for word in PronounProbabilities._fields:
             changes = [getattr(ours, word) - getattr(theirs, word) for ours, theirs in probabilities]
             name = f"neutral: change of P({word}), neutral openings"
             bounds = _POSITIVE if word == "they" else _NEGATIVE
@@ -269,7 +233,7 @@ def _findings_of_both(arm: Arm, one_way: Arm | None, specs: MetricSpecs) -> Iter
     mean log-odds, which should stay, as a share of the change under the one-way swap.
     """
     probability = float(arm.first.settings["intervention.probability"])
-    remaining = [_probability_gap(run) / _probability_gap(control) for run, control in arm.paired]
+    remaining = [probability_gap(run) / probability_gap(control) for run, control in arm.paired]
     remaining_in_rows = abs(1 - 2 * probability)
     name = f"both: gap of P(he) left, share of the control's (the rows have {remaining_in_rows:.2f})"
     yield over_worlds(name, remaining, Bounds(remaining_in_rows - 0.1, 0.95))
@@ -278,34 +242,6 @@ def _findings_of_both(arm: Arm, one_way: Arm | None, specs: MetricSpecs) -> Iter
         changes = [change / one_way_change for change in _changes_by_world(arm, _NEUTRAL_LOG_ODDS).values()]
         name = f"both: change of {specs.short_name(_NEUTRAL_LOG_ODDS)}, share of the one-way swap's"
         yield over_worlds(name, changes, Bounds(-0.1, 0.1))
-
-
-def _probability_gap(run: Run) -> float:
-    """Mean P(he) / (P(he) + P(she)) of male-leaning minus female-leaning occupations, at the last checkpoint."""
-    items = run.items("pronouns", str(run.last))
-    female, male = (
-        float(expit(-items.column("log_odds_she_he")[items.rows_of("prompts", subset, "log_odds_she_he")]).mean())
-        for subset in _OCCUPATION_SUBSETS
-    )
-    return male - female
-
-
-class _PronounProbabilities(NamedTuple):
-    """Mean probabilities after neutral prompts, as shares of the three together."""
-
-    she: float
-    he: float
-    they: float
-
-
-def _pronoun_probabilities(run: Run) -> _PronounProbabilities:
-    """The probabilities of the three pronouns at the run's last checkpoint."""
-    items = run.items("pronouns", str(run.last))
-    rows = items.rows_of("prompts", "neutral", "log_odds_they")
-    they, she = (expit(items.column(name)[rows]) for name in ("log_odds_they", "log_odds_she_he"))
-    return _PronounProbabilities(
-        she=float(((1 - they) * she).mean()), he=float(((1 - they) * (1 - she)).mean()), they=float(they.mean())
-    )
 
 
 def placebos(compared: Comparison) -> Answer:
@@ -354,7 +290,7 @@ def generalisation(compared: Comparison) -> Answer:
         name = f"change of she:he, {where}, share of everyone's"
         answer.findings.append(over_worlds(name, ratios, Bounds(0.5, 1.5)))
     lines = [
-        _fitted_line(_log_odds_by_occupation(control.items("pronouns", str(control.base)), "unseen"))
+        fitted_line(log_odds_by_occupation(control.items("pronouns", str(control.base)), "unseen"))
         for _, control in arm.paired
     ]
     slopes, correlations = [line.slope for line in lines], [line.correlation for line in lines]

@@ -66,7 +66,7 @@ def _rerun(folder: Path, output: Path, *, cache_dir: str | None) -> int:
     plan = plan_of(settings)
     with open_run_directory(output, settings=settings, plan=plan):
         pipeline.run(output, settings, plan)
-    comparison = identity.identity(first, records.Run(output, records.read_record(output / "record.json")))
+    comparison = identity.compare_bitwise(first, records.Run(output, records.read_record(output / "record.json")))
     print(f"{output} and {folder}: {comparison.sentence}")
     return 3 if comparison.differing else 0
 

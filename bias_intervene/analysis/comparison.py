@@ -1,25 +1,27 @@
-"""What the runs say: one row a metric, arm and baseline, and whether each intervention took.
+"""The comparison of runs: one row per metric, arm and baseline, and the manipulation check of each arm.
 
-Input: directories and options. Output: rows with value, difference, interval, p, p after Holm, the least effect the
-design could have detected, and one plain sentence each. Guarantees: every arm is compared with its control, with the
-checkpoint it started from ("base"), since the control moves too, and with the original run's last one ("published"),
-where these were scored. How a metric is compared and printed is read from the specs in the records.
+With one replicate of an arm, the standard errors are those over items, and say nothing about other seeds. With several,
+each seed is one observation: the interval and the test are Student's over seeds, and the standard deviation between
+seeds is given beside the standard error that a single run reports.
 
-One replicate: the uncertainty is that over items, and says nothing of other seeds. Several: each seed is one
-observation, the interval and test are Student's over seeds, and the spread between seeds stands beside the standard
-error that one run alone reports.
+Input: directories and options.
+Output: rows with value, difference, interval, p, p after Holm's correction, the least effect that the design could have
+detected, and a sentence.
+Guarantees: every arm is compared with its control, with the checkpoint it started from ("base"), because the control
+changes too, and with the original run's last checkpoint ("published"), where these were scored. How a metric is
+compared and printed is read from the specs in the records.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 from bias_intervene.analysis import harness_results
-from bias_intervene.analysis.identity import Identity, identity
+from bias_intervene.analysis.identity import BitwiseComparison, compare_bitwise
 from bias_intervene.analysis.pairing import Arm, arms, check_comparable, paired_items
 from bias_intervene.analysis.records import Run, RunSet, find, specs_of
-from bias_intervene.analysis.replicates import finite, over_replicates
+from bias_intervene.analysis.replicates import none_if_not_finite, over_replicates
 from bias_intervene.analysis.report.sentences import in_words
 from bias_intervene.analysis.verdicts import ManipulationCheck, expected_effect, manipulation_check
 from bias_intervene.errors import RunDirectoryError, did_you_mean
@@ -35,79 +37,81 @@ class ComparisonOptions:
     baseline: str | None = None
     """The arm that serves as the control; None: `none`."""
     metrics: tuple[str, ...] = ()
-    """Names of the metrics wanted; empty: all."""
+    """Names of the metrics to compare; empty: all."""
     force: bool = False
-    """Compare what was scored differently."""
+    """Compare runs even if they were scored differently."""
     published: bool = False
-    """Lay the case study's published numbers beside ours."""
+    """Show the case study's published numbers beside ours."""
 
 
 @dataclass(frozen=True)
 class Comparison:
-    """What runs say."""
+    """The result of comparing runs: what tables, figures and exports are made from."""
 
     runs: RunSet
     arms: list[Arm]
     rows: list[ComparisonRow]
     verdicts: list[ManipulationCheck]
     specs: MetricSpecs
-    """How the metrics are read, and which of them are shown first."""
+    """How the metrics are compared and printed, and which of them are shown first."""
     options: ComparisonOptions = field(default_factory=ComparisonOptions)
-    identity: Identity | None = None
-    """Of two runs that are compared as they are given."""
+    identity: BitwiseComparison | None = None
+    """The bitwise comparison of two runs that were given one by one."""
 
     def to_json(self) -> dict[str, Any]:
-        """Rows, verdicts, and whether two runs are identical."""
-        same = {"identity": asdict(self.identity)} if self.identity else {}
+        """Rows and verdicts as comparison.json holds them, and the bitwise comparison if there is one."""
+        identity = {"identity": asdict(self.identity)} if self.identity else {}
         return {
             "rows": [row.to_json() for row in self.rows],
             "verdicts": [asdict(verdict) for verdict in self.verdicts],
-            **same,
+            **identity,
         }
 
 
 def compare(paths: Sequence[Path], options: ComparisonOptions | None = None) -> Comparison:
-    """Everything below the directories, and in result files of lm-evaluation-harness, compared.
+    """Compares all runs below the directories, and all result files of lm-evaluation-harness.
 
-    Two paths that are one run each are taken as given, the first as the baseline.
+    If every path is a single run, the first one is the baseline of the others. Raises `RunDirectoryError`.
     """
     options = options or ComparisonOptions()
-    runs = _gathered(paths)
-    single = len(runs.runs) == len(paths) > 1 and all(is_complete(path) or not _holds_ours(path) for path in paths)
-    return compare_runs(runs, options, as_given=options.baseline is None and single)
+    runs = _read_runs(paths)
+    are_single_runs = len(runs.runs) == len(paths) > 1 and all(
+        is_complete(path) or not _holds_run_directories(path) for path in paths
+    )
+    return compare_runs(runs, options, as_given=options.baseline is None and are_single_runs)
 
 
-def _gathered(paths: Sequence[Path]) -> RunSet:
-    """Our runs and the harness's, in the order of the paths."""
-    ours: list[Path] = []
-    theirs: list[Path] = []
+def _read_runs(paths: Sequence[Path]) -> RunSet:
+    """Run directories and result files of the harness as runs; whichever kind the first path is of comes first."""
+    folders: list[Path] = []
+    harness_files: list[Path] = []
     for path in paths:
         if path.is_file():
-            theirs.append(path)
-        elif path.is_dir() and not _holds_ours(path):
+            harness_files.append(path)
+        elif path.is_dir() and not _holds_run_directories(path):
             results = [file for file in sorted(path.rglob("*.json")) if harness_results.is_results(file)]
-            theirs += results
-            ours += [] if results else [path]
+            harness_files += results
+            folders += [] if results else [path]
         else:
-            ours.append(path)
-    own = find(ours) if ours else RunSet([], [])
-    others = harness_results.read_runs(theirs)
-    others_first = bool(paths) and paths[0] not in ours
-    return RunSet([*others, *own.runs] if others_first else [*own.runs, *others], own.unfinished)
+            folders.append(path)
+    ours = find(folders) if folders else RunSet([], [])
+    harness_runs = harness_results.read_runs(harness_files)
+    harness_first = bool(paths) and paths[0] not in folders
+    return RunSet([*harness_runs, *ours.runs] if harness_first else [*ours.runs, *harness_runs], ours.unfinished)
 
 
-def _holds_ours(path: Path) -> bool:
-    """Whether runs of ours, complete or not, lie below."""
+def _holds_run_directories(path: Path) -> bool:
+    """Whether there are run directories, complete or not, at or below the path."""
     return path.is_dir() and any(path.rglob("settings.json"))
 
 
 def compare_runs(run_set: RunSet, options: ComparisonOptions, *, as_given: bool) -> Comparison:
-    """The same of runs that are read already."""
+    """As `compare`, for runs that were read already. as_given: the first run is the baseline of the others."""
     runs = run_set.runs
-    known = {row.metric for run in runs for row in run.rows}
-    unknown = [name for name in options.metrics if name not in known]
+    metric_names = {row.metric for run in runs for row in run.rows}
+    unknown = [name for name in options.metrics if name not in metric_names]
     if unknown:
-        raise RunDirectoryError(f"--metric {unknown[0]}: no run has it; {did_you_mean(unknown[0], known)}")
+        raise RunDirectoryError(f"--metric {unknown[0]}: no run has it; {did_you_mean(unknown[0], metric_names)}")
     all_arms = arms(runs, as_given=as_given, baseline=options.baseline)
     if not options.force:
         for arm in all_arms:
@@ -116,103 +120,121 @@ def compare_runs(run_set: RunSet, options: ComparisonOptions, *, as_given: bool)
     specs = specs_of(runs)
     rows = [row for arm in all_arms for row in _rows_of(arm, specs, options)]
     rows = [replace(row, sentence=in_words(row)) for row in _corrected(rows, options)]
-    verdicts = [one for arm in all_arms if (one := verdict_of(arm)) is not None]
-    are_two = as_given and len(runs) == 2 and not any(run.foreign for run in runs)
-    return Comparison(run_set, all_arms, rows, verdicts, specs, options, identity(*runs) if are_two else None)
+    verdicts = [verdict for arm in all_arms if (verdict := verdict_of(arm)) is not None]
+    are_two_of_ours = as_given and len(runs) == 2 and not any(run.foreign for run in runs)
+    return Comparison(
+        runs=run_set,
+        arms=all_arms,
+        rows=rows,
+        verdicts=verdicts,
+        specs=specs,
+        options=options,
+        identity=compare_bitwise(*runs) if are_two_of_ours else None,
+    )
+
+
+class _CheckpointPair(NamedTuple):
+    """A checkpoint of a run, and the one that it is compared with. None: it was not scored."""
+
+    run: Run
+    checkpoint: str | None
+    baseline_run: Run
+    baseline_checkpoint: str | None
 
 
 def _rows_of(arm: Arm, specs: MetricSpecs, options: ComparisonOptions) -> Iterator[ComparisonRow]:
-    """Every metric of an arm's last checkpoint against base, published last checkpoint and control."""
+    """Every metric of an arm's last checkpoint against base, the original run's last checkpoint, and control.
+
+    Where there is none of these, every metric with its value alone.
+    """
     trained = [run for run, _ in arm.replicates if run.last != run.base]
-    pairs = {
-        BASE: [(run, run, run.base) for run in trained],
-        PUBLISHED: [(run, run, run.published) for run in trained],
+    pairs_by_label = {
+        BASE: [_CheckpointPair(run, run.last, run, run.base) for run in trained],
+        PUBLISHED: [_CheckpointPair(run, run.last, run, run.published) for run in trained],
     }
-    if arm.paired:
-        pairs[arm.paired[0][1].label] = [(run, control, _counterpart(run, control)) for run, control in arm.paired]
-    compared = False
-    for label, replicates in pairs.items():
+    if arm.control_label is not None:
+        pairs_by_label[arm.control_label] = [
+            _CheckpointPair(run, run.last, control, _same_step(run, control)) for run, control in arm.paired
+        ]
+    is_compared = False
+    for label, pairs in pairs_by_label.items():
         by_replicate = [
-            list(_against(run, baseline, checkpoint, specs, label=label, metrics=options.metrics))
-            for run, baseline, checkpoint in replicates
-            if checkpoint is not None
+            list(_compared(pair, specs, label=label, is_wanted=lambda key: _is_asked_for(key, options)))
+            for pair in pairs
+            if pair.baseline_checkpoint is not None
         ]
         for row in over_replicates(by_replicate):
-            compared = True
+            is_compared = True
             yield row
-    if not compared:
-        alone = [
+    if not is_compared:
+        values = [
             [
-                _alone(run, metric, specs.of(metric.key))
+                _row_without_baseline(run, metric, specs.of(metric.key))
                 for metric in run.metrics(run.last)
-                if not options.metrics or metric.metric in options.metrics
+                if _is_asked_for(metric.key, options)
             ]
             for run, _ in arm.replicates
             if run.last
         ]
-        yield from over_replicates(alone)
+        yield from over_replicates(values)
 
 
-def _counterpart(run: Run, control: Run) -> str | None:
-    """The control's checkpoint of the run's last step; its last where it was not scored there."""
+def _is_asked_for(key: MetricKey, options: ComparisonOptions) -> bool:
+    """Whether a metric is one of those that the user names; True for every metric if the user names none."""
+    return not options.metrics or key.metric in options.metrics
+
+
+def _same_step(run: Run, control: Run) -> str | None:
+    """The control's checkpoint at the run's last step, or its last one if it was not scored at that step."""
     return (control.checkpoint(run.steps[-1]) if run.steps else None) or control.last
 
 
-def _against(
-    run: Run,
-    baseline: Run,
-    checkpoint: str | None,
-    specs: MetricSpecs,
-    *,
-    label: str,
-    step: int | None = None,
-    only: MetricKey | None = None,
-    metrics: Sequence[str] = (),
+def _compared(
+    pair: _CheckpointPair, specs: MetricSpecs, *, label: str, is_wanted: Callable[[MetricKey], bool]
 ) -> Iterator[ComparisonRow]:
-    """One row a metric that the run's checkpoint of `step` (None: its last) and the baseline's `checkpoint` have.
-
-    only: the one metric wanted; metrics: the names wanted, empty for all.
-    """
-    mine = run.last if step is None else run.checkpoint(step)
-    if checkpoint is None or mine is None:
+    """One row per wanted metric that both checkpoints have. label: of the baseline."""
+    run, checkpoint, baseline_run, baseline_checkpoint = pair
+    if checkpoint is None or baseline_checkpoint is None:
         return
-    theirs = {metric.key: metric for metric in baseline.metrics(checkpoint)}
-    for metric in run.metrics(mine):
+    baseline_metrics = {metric.key: metric for metric in baseline_run.metrics(baseline_checkpoint)}
+    for metric in run.metrics(checkpoint):
         key = metric.key
-        if key not in theirs or (only is not None and key != only) or (metrics and metric.metric not in metrics):
+        if key not in baseline_metrics or not is_wanted(key):
             continue
-        other, spec = theirs[key], specs.of(key)
-        test, is_paired = _difference(run, baseline, mine, checkpoint, metric, other, spec)
+        other, spec = baseline_metrics[key], specs.of(key)
+        test, is_paired = _difference(pair, metric, other, spec)
         yield replace(
-            _alone(run, metric, spec),
+            _row_without_baseline(run, metric, spec),
             paired=is_paired,
             baseline_arm=label,
             baseline=other.value,
             baseline_stderr=other.stderr,
-            difference=finite(test.difference),
-            difference_stderr=finite(test.stderr),
+            difference=none_if_not_finite(test.difference),
+            difference_stderr=none_if_not_finite(test.stderr),
             df=test.df,
-            ci_low=finite(test.ci_low),
-            ci_high=finite(test.ci_high),
-            p=finite(test.p),
+            ci_low=none_if_not_finite(test.ci_low),
+            ci_high=none_if_not_finite(test.ci_high),
+            p=none_if_not_finite(test.p),
             n=test.n if is_paired else metric.n,
         )
 
 
 def _difference(
-    run: Run, baseline: Run, mine: str, checkpoint: str, metric: MetricRow, other: MetricRow, spec: MetricSpec
+    pair: _CheckpointPair, metric: MetricRow, baseline_metric: MetricRow, spec: MetricSpec
 ) -> tuple[PairedComparison, bool]:
-    """(the difference of a metric between two checkpoints, whether it is paired over items)."""
-    if run.foreign or baseline.foreign:
-        return compare_unpaired(other.value, other.stderr, metric.value, metric.stderr), False
-    ours = run.items(metric.benchmark, mine)
-    if spec.pairing == "mean_if_kept" and not ours.has(metric.metric):
-        return compare_unpaired(other.value, None, metric.value, None), False
-    return paired_items(metric.key, spec, ours, baseline.items(metric.benchmark, checkpoint)), True
+    """(the difference of one metric between two checkpoints that were scored, whether it is paired over items)."""
+    baseline = baseline_metric.value
+    if pair.run.foreign or pair.baseline_run.foreign:
+        return compare_unpaired(baseline, baseline_metric.stderr, metric.value, metric.stderr), False
+    items = pair.run.items(metric.benchmark, str(pair.checkpoint))
+    if spec.pairing == "mean_if_kept" and not items.has(metric.metric):
+        return compare_unpaired(baseline, None, metric.value, None), False
+    baseline_items = pair.baseline_run.items(metric.benchmark, str(pair.baseline_checkpoint))
+    return paired_items(metric.key, spec, items, baseline_items), True
 
 
-def _alone(run: Run, metric: MetricRow, spec: MetricSpec) -> ComparisonRow:
-    """A row without a baseline."""
+def _row_without_baseline(run: Run, metric: MetricRow, spec: MetricSpec) -> ComparisonRow:
+    """A row with the value of a metric and no comparison."""
     return ComparisonRow(
         benchmark=metric.benchmark,
         protocol=metric.protocol,
@@ -244,10 +266,10 @@ def _alone(run: Run, metric: MetricRow, spec: MetricSpec) -> ComparisonRow:
 
 
 def _corrected(rows: Sequence[ComparisonRow], options: ComparisonOptions) -> list[ComparisonRow]:
-    """Adds p_holm to the family's rows, the least effect that could be detected, and shares' differences in nats."""
+    """The rows with p after Holm's correction, the least detectable effect, and the difference in nats of shares."""
     family = [number for number, row in enumerate(rows) if _in_family(row, options)]
-    adjusted = holm([_nan_if_unknown(rows[number].p) for number in family])
-    p_holm = {number: finite(p) for number, p in zip(family, adjusted, strict=True)}
+    adjusted = holm([float("nan") if (p := rows[number].p) is None else p for number in family])
+    p_holm = {number: none_if_not_finite(p) for number, p in zip(family, adjusted, strict=True)}
     by_names = {(row.arm, row.baseline_arm, row.key): row for row in rows}
     return [
         replace(
@@ -263,7 +285,7 @@ def _corrected(rows: Sequence[ComparisonRow], options: ComparisonOptions) -> lis
 
 
 def _in_nats(row: ComparisonRow, by_names: dict[tuple[str, str | None, MetricKey], ComparisonRow]) -> float | None:
-    """Of a share: the difference of the mean log-likelihood difference behind it."""
+    """For a share: the difference of the mean log-likelihood difference that it is computed from, in nats."""
     if row.spec.in_nats is None:
         return None
     other = by_names.get((row.arm, row.baseline_arm, row.key._replace(metric=row.spec.in_nats)))
@@ -271,22 +293,22 @@ def _in_nats(row: ComparisonRow, by_names: dict[tuple[str, str | None, MetricKey
 
 
 def _in_family(row: ComparisonRow, options: ComparisonOptions) -> bool:
-    """Whether a row is tested together with others: a headline metric of bias, or one asked for, against a control."""
+    """Whether a row belongs to the tests that Holm's correction covers: comparisons with a control, of the headline
+    metrics of bias, or of the metrics that the user names.
+    """
     if not row.is_against_control or row.spec.family == "manipulation_check":
         return False
     return row.metric in options.metrics if options.metrics else row.spec.headline and row.spec.family == "bias"
 
 
-def _nan_if_unknown(value: float | None) -> float:
-    """NaN for None."""
-    return float("nan") if value is None else value
-
-
-# --- did it take -----------------------------------------------------------------------------------------------
+# --- the manipulation check ------------------------------------------------------------------------------------
 
 
 def verdict_of(arm: Arm) -> ManipulationCheck | None:
-    """Whether an arm's intervention took, at every step scored: against its control, or its base without one."""
+    """The manipulation check of an arm at every step scored, against its control, or without one against its base.
+
+    None: no effect is expected of the arm, or the metric was not scored.
+    """
     effect = expected_effect(arm.first.record)
     if effect is None:
         return None
@@ -296,14 +318,21 @@ def verdict_of(arm: Arm) -> ManipulationCheck | None:
     plan = arm.first.record["plan"]
     for step in arm.first.steps:
         if plan["num_steps"] and step <= plan["start_step"]:
-            continue  # Nothing was done to it yet.
+            continue  # A checkpoint from before the training.
         if arm.paired:
-            pairs = [(run, control, control.checkpoint(step), control.label) for run, control in arm.paired]
+            pairs = [
+                _CheckpointPair(run, run.checkpoint(step), control, control.checkpoint(step))
+                for run, control in arm.paired
+            ]
         else:
-            pairs = [(run, run, run.base, BASE) for run, _ in arm.replicates if run.checkpoint(step) != run.base]
+            pairs = [
+                _CheckpointPair(run, run.checkpoint(step), run, run.base)
+                for run, _ in arm.replicates
+                if run.checkpoint(step) != run.base
+            ]
+        label = arm.control_label or BASE
         by_replicate = [
-            list(_against(run, baseline, checkpoint, specs, label=label, step=step, only=key))
-            for run, baseline, checkpoint, label in pairs
+            list(_compared(pair, specs, label=label, is_wanted=lambda other: other == key)) for pair in pairs
         ]
         rows += over_replicates(by_replicate)
     return manipulation_check(effect, [row.to_json() for row in rows])

@@ -1,8 +1,9 @@
-"""The bitwise comparison of two runs: what a repetition of a run is held to.
+"""The bitwise comparison of two runs, with which `rerun` checks that a repetition gave the same result.
 
-Input: two complete runs. Output: what they share and what differs of settings, inputs (by fingerprint), weights of
-every scored checkpoint and the numbers of every item. Guarantees: "identical" is reported only where all of these are
-equal; nothing is rounded.
+Input: two complete runs.
+Output: the differences in settings, inputs (by fingerprint), weights of every scored checkpoint and values of every
+item.
+Guarantees: "identical" is reported only if all of these are equal. Nothing is rounded.
 """
 
 from dataclasses import dataclass
@@ -10,45 +11,49 @@ from dataclasses import dataclass
 from bias_intervene.analysis.records import Run, read_items
 from bias_intervene.record import differences
 
-_DERIVED = ("settings", "evaluated_weights", "evaluations")
-"""Fingerprints that are compared by what they are made of."""
+_NO_INPUTS = ("settings", "evaluated_weights", "evaluations")
+"""Fingerprints that are not compared as inputs: settings, weights and items are compared themselves."""
 
 
 @dataclass(frozen=True)
-class Identity:
-    """What two runs share."""
+class BitwiseComparison:
+    """The differences between two runs, and how much is equal."""
 
     differing: list[str]
+    """One phrase per difference; empty for identical runs."""
     checkpoints: int
+    """Scored checkpoints whose weights are equal."""
     items: int
+    """Rows in the files of items that both runs have."""
 
     @property
     def sentence(self) -> str:
-        """In words."""
+        """The result as a sentence."""
         if not self.differing:
             return f"identical: the weights of {self.checkpoints} checkpoints and the numbers of {self.items} items"
         return "not identical: " + "; ".join(self.differing)
 
 
-def identity(first: Run, second: Run) -> Identity:
-    """What of two runs is the same."""
+def compare_bitwise(first: Run, second: Run) -> BitwiseComparison:
+    """Compares the settings, inputs, weights and items of two complete runs."""
     differing = [f"setting {line}" for line in differences(first.record["settings"], second.record["settings"])]
-    one, other = first.record["fingerprints"], second.record["fingerprints"]
+    prints, other_prints = first.record["fingerprints"], second.record["fingerprints"]
     differing += [
-        f"input {name}" for name in sorted(one.keys() | other.keys()) if one.get(name) != other.get(name)
-        and name not in _DERIVED
-    ]  # fmt: skip
-    weights, others = one.get("evaluated_weights") or {}, other.get("evaluated_weights") or {}
-    same = [name for name in weights if weights[name] == others.get(name)]
-    differing += [f"weights of {name}" for name in sorted(weights.keys() | others.keys()) if name not in same]
-    items = 0
-    files, more = ({str(path.relative_to(run.folder)) for path in run.item_files} for run in (first, second))
-    for name in sorted(files | more):
-        if name not in files or name not in more:
+        f"input {name}"
+        for name in sorted(prints.keys() | other_prints.keys())
+        if prints.get(name) != other_prints.get(name) and name not in _NO_INPUTS
+    ]
+    weights, other_weights = (values.get("evaluated_weights") or {} for values in (prints, other_prints))
+    equal = [name for name in weights if weights[name] == other_weights.get(name)]
+    differing += [f"weights of {name}" for name in sorted(weights.keys() | other_weights.keys()) if name not in equal]
+    num_items = 0
+    files, other_files = ({str(path.relative_to(run.folder)) for path in run.item_files} for run in (first, second))
+    for name in sorted(files | other_files):
+        if name not in files or name not in other_files:
             differing.append(f"{name} in one only")
             continue
-        ours, theirs = (read_items(run.folder / name).table for run in (first, second))
-        items += ours.num_rows
-        if not ours.equals(theirs):
+        table, other_table = (read_items(run.folder / name).table for run in (first, second))
+        num_items += table.num_rows
+        if not table.equals(other_table):
             differing.append(f"items of {name}")
-    return Identity(differing, len(same), items)
+    return BitwiseComparison(differing, checkpoints=len(equal), items=num_items)

@@ -1,9 +1,10 @@
-"""The runs that lie below directories, and what their records hold.
+"""Finds the runs below given directories and reads their records and their files of items.
 
-Input: directories. Output: runs, each with its record, its arm, its metrics and its items. Guarantees: a record that is
-half written, or of another schema, is refused by its path; unfinished runs are named and left out; items are read when
-they are needed, and identified by their name and protocol. Records written before the specs of metrics were recorded
-are read with the specs of that time (facts/).
+Input: directories.
+Output: runs, each with its record, its arm, its metrics and its items.
+Guarantees: a record that is truncated or has another schema is refused, and the message names its path. Unfinished runs
+are listed and left out. Files of items are read only when they are needed. Records that were written before they held
+the specs of their metrics are read with the specs of that time (facts/).
 """
 
 import json
@@ -25,20 +26,22 @@ from bias_intervene.results import MetricRow, MetricSpec, MetricSpecs
 from bias_intervene.settings import in_current_form
 from bias_intervene.settings.intervention import OPTIONS
 
-OF_THE_SEED = ("seed", "data.seed", "model.seed")
-"""Settings whose other values make a replicate, not another experiment."""
-NAMED_BY_THE_ARM = ("intervention.name", "model.variant")
+SEED_SETTINGS = ("seed", "data.seed", "model.seed")
+"""Runs that differ in these settings alone are replicates of one experiment."""
+ARM_NAME_SETTINGS = ("intervention.name", "model.variant")
+"""Settings that the name of the arm already states."""
 CONTROL = "none"
-OF_THE_ARM = {*NAMED_BY_THE_ARM, *(f"intervention.{option}" for option in OPTIONS)}
-"""Settings that a control has no use for: it is the control of every value of them."""
+"""Arm of the runs whose rows are not altered."""
+INTERVENTION_SETTINGS = {*ARM_NAME_SETTINGS, *(f"intervention.{option}" for option in OPTIONS)}
+"""Settings without effect on a control: it is the control of arms with any values of them."""
 _ITEM_FILES_IN_MEMORY = 32
-"""Enough for those of an arm, its control and their bases."""
+"""Enough for the files of an arm, of its control and of the checkpoints that they started from."""
 
 
-class Items:
-    """The items of one file, by protocol and subset.
+class ItemTable:
+    """The scored items of one parquet file: one row per item and protocol.
 
-    Rows are looked up by arrays and not one by one: a comparison of a thousand runs reads millions of them.
+    Rows are selected by array operations, because a comparison of a thousand runs reads millions of them.
     """
 
     def __init__(self, table: pa.Table):
@@ -54,17 +57,17 @@ class Items:
         self._columns: dict[str, np.ndarray] = {}
 
     def has(self, metric: str) -> bool:
-        """Whether items carry the metric."""
+        """Whether the file has a column of this metric."""
         return metric in self.table.column_names
 
     def column(self, metric: str) -> np.ndarray:
-        """(rows,) float64, nan where the metric does not apply."""
+        """float64 (rows,): the metric's value of every row, NaN where it does not apply to the item."""
         if metric not in self._columns:
             self._columns[metric] = self.table[metric].cast(pa.float64()).to_numpy(zero_copy_only=False)
         return self._columns[metric]
 
-    def chosen(self, protocol: str, subset: str, metric: str) -> np.ndarray:
-        """Numbers of the rows of a protocol and subset that the metric applies to."""
+    def rows_of(self, protocol: str, subset: str, metric: str) -> np.ndarray:
+        """int64 (n,): numbers of the rows of a protocol and subset to which the metric applies."""
         rows = self._subset_rows[self._subset_names == subset]
         rows = rows[self.protocols[rows] == protocol]
         return rows[~np.isnan(self.column(metric)[rows])]
@@ -78,88 +81,88 @@ class Run:
     record: dict[str, Any]
     label: str = ""
     foreign: bool = False
-    """Read from another program's results: it has metrics and no items."""
+    """Whether it was read from the results of another program: then it has metrics and no items."""
 
     @property
     def arm(self) -> str:
-        """What was done: its intervention, or that of the released model it scores."""
+        """Name of the arm: the run's intervention, or the one that the released model it scores was trained with."""
         return self.record["arm"]
 
     @property
     def settings(self) -> dict[str, Any]:
-        """Dotted settings that have an effect."""
+        """Dotted key -> value of the settings that have an effect on the results."""
         return {k: v for k, v in flatten(self.record["settings"]).items() if has_effect(k)}
 
     @property
     def seeds(self) -> tuple[Any, ...]:
-        """What tells it from its replicates."""
+        """Values of `SEED_SETTINGS`, which distinguish it from its replicates."""
         settings = self.settings
-        return tuple(settings.get(key) for key in OF_THE_SEED)
+        return tuple(settings.get(key) for key in SEED_SETTINGS)
 
     @cached_property
     def rows(self) -> list[MetricRow]:
-        """Metrics of its own checkpoints and of those before its start."""
+        """Metrics of the run's own checkpoints and of the original run's up to the step where it started."""
         return [MetricRow.from_json(values) for values in self.record["results"]["metrics"]]
 
     @cached_property
     def published_rows(self) -> list[MetricRow]:
-        """Metrics of the original run's later checkpoints."""
+        """Metrics of the original run's checkpoints after the step where this run started."""
         return [MetricRow.from_json(values) for values in self.record["results"]["published"]]
 
     @cached_property
     def steps(self) -> list[int]:
-        """Steps scored, of its own or before its start, ascending."""
+        """Steps of `rows`, ascending."""
         return sorted({row.step for row in self.rows})
 
     @property
     def base(self) -> str | None:
-        """Name of the checkpoint it started from, where that was scored."""
+        """Name of the checkpoint that training started from; None if it was not scored."""
         return None if self.foreign else self.checkpoint(self.record["plan"]["start_step"])
 
     @property
     def last(self) -> str | None:
-        """Name of the last checkpoint of its own; the one it started from if it trained nothing."""
+        """Name of the run's last checkpoint, which is the one it started from if it trained nothing."""
         return self.checkpoint(self.steps[-1]) if self.steps else None
 
     @property
     def published(self) -> str | None:
-        """Name of the original run's last checkpoint, where that was scored."""
+        """Name of the original run's last checkpoint; None if it was not scored."""
         steps = [row.step for row in self.published_rows]
         return f"published_step{max(steps)}" if steps else None
 
     def checkpoint(self, step: int) -> str | None:
-        """Name of a step's folder under evals/, where it was scored."""
+        """Name of the checkpoint of a step, which is its folder under evals/; None if it was not scored."""
         return f"step{step}" if step in self.steps else None
 
     def metrics(self, checkpoint: str) -> list[MetricRow]:
-        """The metrics of one checkpoint by its name."""
+        """The metrics of the checkpoint of this name."""
         rows = self.published_rows if checkpoint.startswith("published_") else self.rows
         return [row for row in rows if checkpoint.endswith(f"step{row.step}")]
 
-    def items(self, benchmark: str, checkpoint: str) -> Items:
-        """evals/CHECKPOINT/BENCHMARK.parquet."""
+    def items(self, benchmark: str, checkpoint: str) -> ItemTable:
+        """The content of evals/CHECKPOINT/BENCHMARK.parquet. Raises `RunDirectoryError`."""
         return read_items(self.folder / "evals" / checkpoint / f"{benchmark}.parquet")
 
     def has_items(self, benchmark: str, checkpoint: str) -> bool:
-        """Whether the items of a benchmark were kept."""
+        """Whether evals/CHECKPOINT/BENCHMARK.parquet exists."""
         return (self.folder / "evals" / checkpoint / f"{benchmark}.parquet").is_file()
 
     @property
     def item_files(self) -> list[Path]:
-        """Every file of items, those of published checkpoints included."""
+        """Every file of items, including those of published checkpoints."""
         return sorted((self.folder / "evals").glob("*/*.parquet"))
 
 
-_items_in_memory: "OrderedDict[Path, Items]" = OrderedDict()
+_items_in_memory: "OrderedDict[Path, ItemTable]" = OrderedDict()
 
 
-def read_items(path: Path) -> Items:
-    """The items of a file, the last few kept. Raises `RunDirectoryError` where the file is missing or broken."""
+def read_items(path: Path) -> ItemTable:
+    """The items of a file; the last few files stay in memory. Raises `RunDirectoryError` if it is missing or broken."""
     if path not in _items_in_memory:
         if not path.is_file():
             raise RunDirectoryError(f"{path}: missing, though the record names its metrics")
         try:
-            _items_in_memory[path] = Items(pq.read_table(path))
+            _items_in_memory[path] = ItemTable(pq.read_table(path))
         except (pa.ArrowException, OSError, KeyError) as error:
             raise RunDirectoryError(f"{path}: no items of ours ({error})") from None
         if len(_items_in_memory) > _ITEM_FILES_IN_MEMORY:
@@ -169,19 +172,19 @@ def read_items(path: Path) -> Items:
 
 
 def specs_of(runs: Iterable[Run]) -> MetricSpecs:
-    """How the metrics of all the runs are read."""
+    """The specs of all metrics that the runs have."""
     specs: list[MetricSpec] = []
-    unrecorded = False
+    any_without = False
     for run in runs:
         recorded = run.record["results"].get("specs")
-        unrecorded = unrecorded or recorded is None
+        any_without = any_without or recorded is None
         specs += [MetricSpec.from_json(values) for values in recorded or ()]
-    return MetricSpecs([*specs, *(_specs_before_they_were_recorded() if unrecorded else ())])
+    return MetricSpecs([*specs, *(_specs_of_older_records() if any_without else ())])
 
 
 @cache
-def _specs_before_they_were_recorded() -> tuple[MetricSpec, ...]:
-    """Those of every benchmark there was: of older records, and of other programs' results under our names."""
+def _specs_of_older_records() -> tuple[MetricSpec, ...]:
+    """The specs for records that hold none: those of earlier versions, and other programs' results under our names."""
     path = resources.files("bias_intervene.analysis").joinpath("facts", "metric_specs_before_they_were_recorded.json")
     return tuple(MetricSpec.from_json(values) for values in json.loads(path.read_text(encoding="utf8")))
 
@@ -196,7 +199,7 @@ class RunSet:
 
 
 def find(folders: Sequence[Path]) -> RunSet:
-    """Runs and unfinished runs below the directories. Raises `RunDirectoryError` where there are none."""
+    """The runs below the directories, labelled. Raises `RunDirectoryError` if none is complete."""
     runs: list[Run] = []
     unfinished: list[Path] = []
     seen: set[Path] = set()
@@ -222,7 +225,7 @@ def find(folders: Sequence[Path]) -> RunSet:
 
 
 def read_record(path: Path) -> dict[str, Any]:
-    """A record. Raises `RunDirectoryError` where it is half written or of another schema."""
+    """The content of a record.json. Raises `RunDirectoryError` if it is truncated or has another schema."""
     record = read_json(path)
     schema = record.get("schema") if isinstance(record, dict) else None
     if schema != SCHEMA:
@@ -234,37 +237,40 @@ def read_record(path: Path) -> dict[str, Any]:
 
 
 def differing_settings(runs: Sequence[Run]) -> list[str]:
-    """Dotted keys whose values differ between the runs."""
+    """Dotted keys of the settings whose values differ between the runs, in alphabetical order."""
     settings = [run.settings for run in runs if not run.foreign]
-    keys = sorted({key for one in settings for key in one})
-    differing = [key for key in keys if len({repr(one.get(key)) for one in settings}) > 1]
-    # Two suites have other facts throughout; the suite's name says so.
+    keys = sorted({key for values in settings for key in values})
+    differing = [key for key in keys if len({repr(values.get(key)) for values in settings}) > 1]
+    # The facts of two suites differ throughout; the suite's name says so.
     return [key for key in differing if "model.suite" not in differing or not key.startswith("model.facts.")]
 
 
 def label(runs: Sequence[Run]) -> None:
-    """Gives every run of ours a label: its arm, and the settings besides the seed that set it apart from the others."""
+    """Sets the label of every run of ours: its arm, and the settings other than seeds in which it differs from others.
+
+    Runs of other programs keep the label that they were read with.
+    """
     runs = [run for run in runs if not run.foreign]
-    by_values: dict[tuple[str, ...], str] = {}
+    key_by_values: dict[tuple[str, ...], str] = {}
     settings = [run.settings for run in runs]
     # Of keys that vary together (a model's name and its learning rate) the shortest one is enough.
     for key in sorted(differing_settings(runs), key=len):
-        by_values.setdefault(tuple(repr(one.get(key)) for one in settings), key)
-    others = [key for key in by_values.values() if key not in {*NAMED_BY_THE_ARM, *OF_THE_SEED}]
+        key_by_values.setdefault(tuple(repr(values.get(key)) for values in settings), key)
+    keys = [key for key in key_by_values.values() if key not in {*ARM_NAME_SETTINGS, *SEED_SETTINGS}]
     unused = unused_by_controls(runs)
-    for run, one in zip(runs, settings, strict=True):
-        own = [key for key in others if run.arm != CONTROL or key not in unused]
-        run.label = " ".join([run.arm, *(f"{brief(key, settings)}={one.get(key)}" for key in own)])
+    for run, values in zip(runs, settings, strict=True):
+        shown = [key for key in keys if run.arm != CONTROL or key not in unused]
+        run.label = " ".join([run.arm, *(f"{short_key(key, settings)}={values.get(key)}" for key in shown)])
 
 
 def unused_by_controls(runs: Sequence[Run]) -> set[str]:
-    """The settings that say nothing of these controls: those of an intervention, the same in all of them."""
+    """Settings of the intervention that have the same value in all controls, and so need not be shown for them."""
     controls = [run.settings for run in runs if run.arm == CONTROL]
-    return {key for key in OF_THE_ARM if len({repr(one.get(key)) for one in controls}) == 1}
+    return {key for key in INTERVENTION_SETTINGS if len({repr(values.get(key)) for values in controls}) == 1}
 
 
-def brief(key: str, settings: Sequence[Mapping[str, Any]]) -> str:
-    """The last part of a dotted key, where no other key ends so: fraction, not intervention.fraction."""
+def short_key(key: str, settings: Sequence[Mapping[str, Any]]) -> str:
+    """The last part of a dotted key if no other key ends in it (fraction for intervention.fraction), else the key."""
     last = key.rsplit(".", 1)[-1]
-    alike = {one for values in settings for one in values if one.rsplit(".", 1)[-1] == last}
-    return last if len(alike) == 1 else key
+    same_ending = {other for values in settings for other in values if other.rsplit(".", 1)[-1] == last}
+    return last if len(same_ending) == 1 else key

@@ -1,8 +1,9 @@
-"""Several seeds of one arm as one row.
+"""Combines the comparison rows of several seeds of one arm into one row.
 
-Input: rows of the comparison, those of each seed by themselves. Output: one row a metric and step. Guarantees: each
-seed is one observation: interval and test are Student's over seeds, and the standard error that one seed alone reports
-is kept beside the spread between seeds.
+Input: the rows of the comparison of each seed.
+Output: one row per metric and step.
+Guarantees: each seed is one observation, so the interval and the test are Student's over seeds (Student 1908). The mean
+standard error over items that a single run reports is kept beside the standard deviation between seeds.
 """
 
 from collections.abc import Iterable, Sequence
@@ -15,13 +16,13 @@ from bias_intervene.results import ComparisonRow, MetricKey
 from bias_intervene.statistics import over_seeds
 
 
-def finite(value: float) -> float | None:
-    """None, JSON's null, for a value that is unknown."""
+def none_if_not_finite(value: float) -> float | None:
+    """The value; None, which is JSON's null, for NaN and infinity."""
     return value if np.isfinite(value) else None
 
 
 def over_replicates(by_replicate: Sequence[Iterable[ComparisonRow]]) -> list[ComparisonRow]:
-    """One row a metric for several seeds: those of one seed as they are, of several with Student's interval."""
+    """One row per metric and step. Where there is one seed only, its row is returned unchanged."""
     by_metric: dict[tuple[MetricKey, int], list[ComparisonRow]] = {}
     for rows in by_replicate:
         for row in rows:
@@ -30,20 +31,19 @@ def over_replicates(by_replicate: Sequence[Iterable[ComparisonRow]]) -> list[Com
 
 
 def _over_seeds(rows: Sequence[ComparisonRow]) -> ComparisonRow:
-    """Several seeds as one row, each an observation."""
+    """The rows of one metric and step, one per seed, as one row. Without a difference in all, only the value."""
     value = over_seeds([row.value for row in rows])
     row = replace(
         rows[0],
         value=value.mean,
-        stderr=finite(value.standard_deviation / np.sqrt(value.seeds)),
+        stderr=none_if_not_finite(value.standard_deviation / np.sqrt(value.seeds)),
         seeds=value.seeds,
     )
-    known = [one.difference for one in rows if one.difference is not None]
-    baselines = [one.baseline for one in rows if one.baseline is not None]
-    if len(known) < len(rows):
+    differences = np.array([each.difference for each in rows if each.difference is not None])
+    if len(differences) < len(rows):
         return row
-    differences = np.array(known)
-    baseline, difference = over_seeds(baselines), over_seeds(differences)
+    baseline = over_seeds([each.baseline for each in rows if each.baseline is not None])
+    difference = over_seeds(differences)
     stderr = difference.standard_deviation / np.sqrt(difference.seeds)
     if not differences.any():
         p = 1.0
@@ -51,17 +51,17 @@ def _over_seeds(rows: Sequence[ComparisonRow]) -> ComparisonRow:
         p = float(2 * scipy.stats.t.sf(abs(difference.mean) / stderr, difference.seeds - 1))
     else:
         p = float("nan")
-    single = [one.difference_stderr for one in rows if one.difference_stderr is not None]
+    single_run_stderrs = [each.difference_stderr for each in rows if each.difference_stderr is not None]
     return replace(
         row,
         baseline=baseline.mean,
-        baseline_stderr=finite(baseline.standard_deviation / np.sqrt(baseline.seeds)),
+        baseline_stderr=none_if_not_finite(baseline.standard_deviation / np.sqrt(baseline.seeds)),
         difference=difference.mean,
-        difference_stderr=finite(stderr),
+        difference_stderr=none_if_not_finite(stderr),
         df=difference.seeds - 1,
-        ci_low=finite(difference.ci_low),
-        ci_high=finite(difference.ci_high),
-        p=finite(p),
-        between_seeds_sd=finite(difference.standard_deviation),
-        single_run_stderr=float(np.mean(single)) if len(single) == len(rows) else None,
+        ci_low=none_if_not_finite(difference.ci_low),
+        ci_high=none_if_not_finite(difference.ci_high),
+        p=none_if_not_finite(p),
+        between_seeds_sd=none_if_not_finite(difference.standard_deviation),
+        single_run_stderr=float(np.mean(single_run_stderrs)) if len(single_run_stderrs) == len(rows) else None,
     )

@@ -1,10 +1,12 @@
-"""The manipulation check: did the intervention take?
+"""The manipulation check: did the intervention take effect?
 
-Input: the effect that the arm's plan expects, and the rows that compare it with its control, checkpoint by checkpoint.
-Output: a `ManipulationCheck`, one sentence and its statistics. Guarantees: the arm is judged by the one metric that its
-intervention is meant to move, in the direction it is meant to move, and before any bias metric is read; an intervention
-that changes no pronoun is required to move nothing. A comparison with the checkpoint that a run started from is weaker
-evidence than one with its control, because any further training moves a model.
+A comparison with the checkpoint that a run started from is weaker evidence than one with its control, because any
+further training changes a model.
+
+Input: the effect that the arm's plan expects, and the rows that compare the arm with its control at each checkpoint.
+Output: a `ManipulationCheck`: the verdict, its statistics and a sentence.
+Guarantees: the arm is judged by the one metric that its intervention should change, in the direction in which it should
+change it, and by no bias metric. An intervention that swaps no pronoun passes if that metric does not change.
 """
 
 import math
@@ -16,6 +18,7 @@ from bias_intervene.results import ExpectedEffect
 from bias_intervene.statistics import holm, minimum_detectable_effect
 
 ALPHA = 0.05
+"""Level of every test of the comparison."""
 _NEUTRAL = ("pronouns", "prompts", "neutral", "log_odds_she_he")
 _GAP = ("pronouns", "prompts", "occupations", "occupation_gap")
 EXPECTED_EFFECT_OF_OLDER_RECORDS = {
@@ -30,13 +33,13 @@ EXPECTED_EFFECT_OF_OLDER_RECORDS = {
     "retokenize": ExpectedEffect(*_NEUTRAL, sign=0),
     "pythia_pushed": ExpectedEffect(*_NEUTRAL, sign=0),
 }
-"""Arm -> expected effect, for records whose plan has no `expected_effect`: those of earlier versions. An intervention
-that is added now has no place here; it is described in `interventions.registry`."""
+"""Arm -> expected effect, for records of earlier versions, whose plan has no `expected_effect`. A new intervention is
+not added here, but described in `interventions.registry`."""
 
 
 @dataclass(frozen=True)
 class ManipulationCheck:
-    """Whether an arm did what it is meant to do to the model's pronouns, at its last checkpoint."""
+    """Whether an arm changed the model's preference between pronouns as expected, at its last checkpoint."""
 
     arm: str
     against: str
@@ -48,14 +51,14 @@ class ManipulationCheck:
     ci_high: float | None
     p: float | None
     took: bool | None
-    """Whether the effect is the expected one. None: there are too few items to say."""
+    """Whether the effect is the expected one. None: there are too few items for a test."""
     steps: list[dict[str, Any]]
-    """The same for every checkpoint scored: step, difference, p, p_holm, took."""
+    """The same for every checkpoint that was scored: step, difference, p, p_holm, took."""
     sentence: str
 
 
 def expected_effect(record: dict[str, Any]) -> ExpectedEffect | None:
-    """The effect that a run's plan expects. None: its arm is not judged."""
+    """The effect that a run's plan expects; None for an arm without an expected effect, such as the control."""
     plan = record["plan"]
     if "expected_effect" not in plan:
         return EXPECTED_EFFECT_OF_OLDER_RECORDS.get(record["arm"])
@@ -64,9 +67,9 @@ def expected_effect(record: dict[str, Any]) -> ExpectedEffect | None:
 
 
 def manipulation_check(effect: ExpectedEffect, rows: Sequence[dict[str, Any]]) -> ManipulationCheck | None:
-    """The check of one arm. rows: the comparison of the metric of `effect` at each step, ascending.
+    """The check of one arm; None if there are no rows.
 
-    None: the metric was not scored.
+    rows: the comparison rows (as in comparison.json) of the metric of `effect`, one per step, ascending.
     """
     if not rows:
         return None
@@ -75,11 +78,11 @@ def manipulation_check(effect: ExpectedEffect, rows: Sequence[dict[str, Any]]) -
     steps = [
         {
             "step": row["step"], "difference": row["difference"], "p": row["p"],
-            "p_holm": None if row["p"] is None else p_holm, "took": _has_taken(row["difference"], p_holm, sign),
+            "p_holm": None if row["p"] is None else p_holm, "took": _is_expected(row["difference"], p_holm, sign),
         }
         for row, p_holm in zip(rows, adjusted, strict=True)
     ]  # fmt: skip
-    took = _has_taken(last["difference"], last["p"], sign)
+    took = _is_expected(last["difference"], last["p"], sign)
     return ManipulationCheck(
         arm=last["arm"],
         against=last["baseline_arm"],
@@ -95,35 +98,38 @@ def manipulation_check(effect: ExpectedEffect, rows: Sequence[dict[str, Any]]) -
     )
 
 
-def _has_taken(difference: float | None, p: float | None, sign: int) -> bool | None:
-    """Whether a difference is the expected one: of that sign and beyond chance; for sign 0, not beyond chance."""
+def _is_expected(difference: float | None, p: float | None, sign: int) -> bool | None:
+    """Whether a difference is significant and has the sign; for sign 0, whether it is not significant.
+
+    None: the difference or its p is unknown.
+    """
     if difference is None or p is None or math.isnan(p):
         return None
     return p < ALPHA and difference * sign > 0 if sign else p >= ALPHA
 
 
 def _sentence(row: dict[str, Any], *, sign: int, took: bool | None, steps: Sequence[dict[str, Any]]) -> str:
-    """The check in one sentence, to be read before any bias metric."""
+    """The verdict and its evidence in one sentence."""
     name = f"{row['subset']} {row['metric']}"
     if took is None:
         return f"{row['arm']}: whether the intervention took cannot be said: {name} has too few items"
     against = "the checkpoint it started from" if row["baseline_arm"] == "base" else row["baseline_arm"]
-    moved = f"{row['difference']:+.3f} nats [{row['ci_low']:.3f}, {row['ci_high']:.3f}], p {probability(row['p'])}"
-    evidence = f"{name} against {against}: {moved}"
+    change = f"{row['difference']:+.3f} nats [{row['ci_low']:.3f}, {row['ci_high']:.3f}], p {probability(row['p'])}"
+    evidence = f"{name} against {against}: {change}"
     if len(steps) > 1:
-        same = sum(step["took"] is took for step in steps)
-        evidence += f"; so at {same} of {len(steps)} checkpoints, Holm"
+        num_agreeing = sum(step["took"] is took for step in steps)
+        evidence += f"; so at {num_agreeing} of {len(steps)} checkpoints, Holm"
     if sign == 0:
         outcome = "changed nothing, as it should" if took else "moved the pronouns, though it swaps none"
         return f"{row['arm']}: {outcome} ({evidence}{'; ' + _power(row) if took else ''})"
     if took:
         return f"{row['arm']}: the intervention took ({evidence})"
-    wanted = "rise" if sign > 0 else "fall"
-    return f"{row['arm']}: the intervention did not take ({evidence}; meant to {wanted}; {_power(row)})"
+    expected = "rise" if sign > 0 else "fall"
+    return f"{row['arm']}: the intervention did not take ({evidence}; meant to {expected}; {_power(row)})"
 
 
 def _power(row: dict[str, Any]) -> str:
-    """The least effect that the comparison could have detected."""
+    """A phrase with the least effect that the comparison could have detected."""
     if not row["difference_stderr"]:
         return "every item is the same in both"
     effect = minimum_detectable_effect(row["difference_stderr"], df=row["df"])
@@ -131,5 +137,5 @@ def _power(row: dict[str, Any]) -> str:
 
 
 def probability(p: float) -> str:
-    """A p-value for people."""
+    """A p-value as it is printed."""
     return "<.001" if p < 0.001 else f"{p:.3f}"

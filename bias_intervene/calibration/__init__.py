@@ -1,12 +1,13 @@
-"""Is the instrument right? What a sweep of known worlds says of the harness itself.
+"""Checks the measurements of this program on generated worlds, whose bias is known.
 
-Input: the runs of `experiment=calibration`, or of any sweep that holds a part of them. Output: one answer a question,
-each of numbers with their intervals, the bounds they must lie in, and pictures. Guarantees: everything is computed from
-finished run directories by way of the comparison that users get, so that no part of it is left out; a question
-that the runs cannot answer is named as unanswered and never as passed.
+`truth` compares measured bias and effects with the planted ones. `chance` counts how often a difference is reported
+where there is none, and compares the spread between trainings with the standard error of a single one. `findings` has
+the types, `answers` runs all questions, and `page` shows the result.
 
-`truth` asks whether a planted effect is found; `chance` asks how often a difference is found where there is none, and
-how much a single training can say.
+Input: the runs of `experiment=calibration`, or of any sweep that holds a part of them.
+Output: one answer per question: numbers with their intervals, the bounds they must lie in, and figures.
+Guarantees: everything is computed from finished run directories by the same comparison that users get, so every part of
+the program is covered. A question that the runs cannot answer is reported as unanswered, never as passed.
 """
 
 from bias_intervene.calibration.answers import Answer, Calibration, Finding, calibrate

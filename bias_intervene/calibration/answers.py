@@ -1,4 +1,4 @@
-"""All questions in their order, and their answers as JSON."""
+"""Answers all questions of the calibration, in their order, and writes the answers as JSON."""
 
 from dataclasses import asdict, dataclass
 from typing import Any
@@ -14,25 +14,26 @@ __all__ = ["Answer", "Calibration", "Finding", "calibrate"]
 
 @dataclass(frozen=True)
 class Calibration:
-    """The answers that a sweep of known worlds gives about the instrument."""
+    """The answers that the runs of generated worlds give about the measurements of this program."""
 
     answers: list[Answer]
     num_runs: int
     num_pairs: int
+    """Pairs of controls that differ in `seed` alone."""
 
     @property
     def passed(self) -> bool:
-        """Whether at least one number has bounds, and every number with bounds lies within them."""
+        """Whether at least one finding has bounds, and every finding with bounds lies within them."""
         bounded = [answer.passed for answer in self.answers if answer.passed is not None]
         return bool(bounded) and all(bounded)
 
     @property
     def figures(self) -> list[Figure]:
-        """Of all answers."""
+        """The figures of all answers."""
         return [figure for answer in self.answers for figure in answer.figures]
 
     def to_json(self) -> dict[str, Any]:
-        """calibration.json."""
+        """The content of calibration.json."""
         return {
             "schema": 1, "passed": self.passed, "runs": self.num_runs, "control_pairs": self.num_pairs,
             "questions": [
@@ -47,7 +48,7 @@ class Calibration:
 
 
 def calibrate(run_set: RunSet) -> Calibration:
-    """The answers to every question."""
+    """Answers every question from the runs of a sweep. Raises `RunDirectoryError` as the comparison does."""
     runs = run_set.runs
     compared = compare_runs(run_set, ComparisonOptions(), as_given=False)
     pairs = chance.control_pairs(runs)

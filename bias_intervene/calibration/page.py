@@ -1,4 +1,4 @@
-"""The calibration for people: a table for the terminal, one page, figures for papers, and calibration.json."""
+"""Shows a calibration: tables for the terminal, calibration.html, figures, and calibration.json."""
 
 from collections.abc import Iterator
 from pathlib import Path
@@ -14,10 +14,11 @@ from bias_intervene.calibration.findings import Answer, Finding
 from bias_intervene.record import write_bytes, write_json
 
 _MARKS = {True: "yes", False: "NO", None: ""}
+"""Whether a finding lies within its bounds -> the last cell of its line."""
 
 
 def write(calibration: Calibration, folder: Path) -> None:
-    """calibration.json, calibration.html and figures/calibration_* into a folder."""
+    """Writes calibration.json, calibration.html and figures/calibration_* into a folder."""
     write_json(folder / "calibration.json", calibration.to_json())
     text = page(calibration, report_beside=(folder / "report.html").is_file())
     write_bytes(folder / "calibration.html", text.encode())
@@ -25,13 +26,13 @@ def write(calibration: Calibration, folder: Path) -> None:
 
 
 def page(calibration: Calibration, *, report_beside: bool) -> str:
-    """calibration.html. report_beside: the comparison's report.html stands in the same folder."""
+    """The text of calibration.html. report_beside: whether the comparison's report.html is in the same folder."""
     return html.rendered(
         "calibration.html.j2",
         calibration.figures,
         passed=calibration.passed,
         report_beside=report_beside,
-        verdict=verdict(calibration),
+        verdict=summary(calibration),
         provenance=f"{calibration.num_runs} runs, {calibration.num_pairs} pairs of controls.",
         answers=[
             {"name": answer.name, "question": answer.question, "needs": answer.needs,
@@ -42,12 +43,12 @@ def page(calibration: Calibration, *, report_beside: bool) -> str:
 
 
 def terminal(calibration: Calibration) -> Group:
-    """A table a question, and the verdict."""
-    return Group(*(part for answer in calibration.answers for part in _answer_parts(answer)), verdict(calibration))
+    """A table per question, and the summary."""
+    return Group(*(part for answer in calibration.answers for part in _answer_parts(answer)), summary(calibration))
 
 
 def _answer_parts(answer: Answer) -> Iterator[Table | Text]:
-    """One question."""
+    """The question, and the table of its findings or the command that would make the runs for it."""
     yield Text(f"\n{answer.name}: {answer.question}", style="bold")
     if not answer.findings:
         yield Text(f"no runs for it: {answer.needs}")
@@ -61,14 +62,14 @@ def _answer_parts(answer: Answer) -> Iterator[Table | Text]:
 
 
 def _cells(finding: Finding) -> list[str]:
-    """A number for people."""
-    interval = [finding.ci_low, finding.ci_high]
-    reach = f"[{', '.join(_number(end) for end in interval)}]" if None not in interval else ""
-    return [finding.name, _number(finding.value), reach, _bounds(finding), str(finding.n), _MARKS[finding.passed]]
+    """The cells of a finding's line."""
+    ends = [finding.ci_low, finding.ci_high]
+    interval = f"[{', '.join(_number(end) for end in ends)}]" if None not in ends else ""
+    return [finding.name, _number(finding.value), interval, _bounds(finding), str(finding.n), _MARKS[finding.passed]]
 
 
 def _bounds(finding: Finding) -> str:
-    """Where it must lie."""
+    """The bounds of a finding, in words."""
     if finding.allowed is None:
         return ""
     low, high = finding.allowed
@@ -79,18 +80,18 @@ def _bounds(finding: Finding) -> str:
 
 
 def _number(value: float | None) -> str:
-    """Three digits that matter."""
+    """A number with three significant digits; '' for None."""
     return "" if value is None else f"{value:.3g}"
 
 
-def verdict(calibration: Calibration) -> str:
-    """All of it in a sentence."""
+def summary(calibration: Calibration) -> str:
+    """How many findings lie within their bounds, which do not, and which questions have no runs."""
     bounded = [finding for answer in calibration.answers for finding in answer.findings if finding.passed is not None]
-    inside = sum(bool(finding.passed) for finding in bounded)
-    silent = [answer.name for answer in calibration.answers if not answer.findings]
-    missing = f" No runs for: {', '.join(silent)}." if silent else ""
+    num_passed = sum(bool(finding.passed) for finding in bounded)
+    unanswered = [answer.name for answer in calibration.answers if not answer.findings]
+    missing = f" No runs for: {', '.join(unanswered)}." if unanswered else ""
     if not bounded:
         return f"Nothing to hold to its bounds.{missing}"
     failed = [f"{a.name}: {f.name}" for a in calibration.answers for f in a.findings if f.passed is False]
     outside = f" Outside: {'; '.join(failed)}." if failed else ""
-    return f"{inside} of {len(bounded)} numbers lie where they must.{outside}{missing}"
+    return f"{num_passed} of {len(bounded)} numbers lie where they must.{outside}{missing}"

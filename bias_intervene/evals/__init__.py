@@ -1,5 +1,6 @@
-"""What a checkpoint's bias is, item by item.
+"""Scores checkpoints with benchmarks of bias and of capability, item by item.
 
-`benchmarks` says where items come from and what their numbers mean, `scoring` gives log-likelihoods and `generation`
-answers, `suite` runs all of it over the checkpoints of a run. Nothing here passes through the intervention.
+`benchmarks` reads the items and computes the metrics. `scoring` gives log-likelihoods, for which `requests` forms
+batches, and `generation` gives greedy continuations. `metrics` averages over items. `suite` scores all checkpoints of a
+run; `cache` keeps its results, and `ranks` divides the work. The intervention is never applied to what is scored.
 """

@@ -1,8 +1,9 @@
-"""Evaluations kept by what they were made from.
+"""A cache of evaluations, by the fingerprint of everything they depend on.
 
-Input: the identity of an evaluation, and a function that makes it. Output: its items and metrics, made now or read.
-Guarantees: an evaluation is written whole or not at all; jobs that want the same one at the same time wait for the
-first; an identity that differs in anything is another evaluation.
+Input: the identity of an evaluation (JSON of all it depends on), and a function that computes it.
+Output: its items and metrics, computed or read from the cache.
+Guarantees: an evaluation is written completely or not at all. Jobs that need the same one at the same time wait for the
+first to compute it. Identities that differ in any value are different evaluations.
 """
 
 from collections.abc import Callable, Sequence
@@ -21,23 +22,23 @@ from bias_intervene.record import fingerprint, read_json, whole_folder, write_by
 from bias_intervene.results import MetricValue
 
 
-def keep(
-    place: Path,
+def cached(
+    cache: Path,
     identity: dict[str, Any],
-    make: Callable[[], Scored],
+    compute: Callable[[], Scored],
     *,
-    items_to: Path,
+    items_path: Path,
     ranks: Ranks,
 ) -> list[MetricValue]:
-    """The metrics of an evaluation; its items are copied to `items_to`.
+    """The metrics of an evaluation; its items are copied to `items_path`.
 
-    With several ranks all of them make it together, and the first alone reads and writes; the others get no metrics.
+    With several ranks, all compute it together, and only the first one reads and writes files. The others get [].
     """
-    folder = place / fingerprint(identity)
+    folder = cache / fingerprint(identity)
     folder.parent.mkdir(parents=True, exist_ok=True)
     with FileLock(folder.with_suffix(".lock")) if ranks.rank == 0 else nullcontext():
         if not ranks.first((folder / "metrics.json").is_file()):
-            scored = make()
+            scored = compute()
             if ranks.rank == 0:
                 with whole_folder(folder) as partial:
                     _write_items(partial / "items.parquet", scored.rows)
@@ -45,12 +46,12 @@ def keep(
                     write_json(partial / "identity.json", identity)
     if ranks.rank > 0:
         return []
-    write_bytes(items_to, (folder / "items.parquet").read_bytes())
+    write_bytes(items_path, (folder / "items.parquet").read_bytes())
     return [MetricValue.from_json(values) for values in read_json(folder / "metrics.json")]
 
 
 def _write_items(path: Path, rows: Sequence[ItemRow]) -> None:
-    """One row an item and a protocol; a column that only some rows have is null in the others."""
+    """Writes a parquet file of the rows; a column that only some rows have is null in the others."""
     names = list(dict.fromkeys(name for row in rows for name in row))
     sink = pa.BufferOutputStream()
     pq.write_table(pa.Table.from_pylist([{name: row.get(name) for name in names} for row in rows]), sink)

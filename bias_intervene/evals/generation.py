@@ -1,8 +1,9 @@
 """Greedy continuations of prompts.
 
-Input: prompts. Output: the text that the model continues each with, the likeliest token at every step. Guarantees: the
-same as one prompt at a time, because prompts of one length are batched and nothing is padded; a continuation ends at
-the tokenizer's end-of-text, after `max_new_tokens`, or as soon as `enough` says that more would not be looked at.
+Input: prompts.
+Output: the continuation of each, which has the likeliest token at every step.
+Guarantees: the same as with one prompt at a time, because only prompts of equal length are batched and nothing is
+padded. A continuation ends at the tokenizer's end-of-text token, after `max_new_tokens`, or when `is_long_enough`.
 """
 
 from collections import defaultdict
@@ -20,9 +21,17 @@ if TYPE_CHECKING:
 
 
 def continuations(
-    scorer: "Scorer", prompts: Sequence[str], *, enough: Callable[[int, str], bool], max_new_tokens: int, label: str
+    scorer: "Scorer",
+    prompts: Sequence[str],
+    *,
+    is_long_enough: Callable[[int, str], bool],
+    max_new_tokens: int,
+    label: str,
 ) -> list[str]:
-    """The text after each prompt. enough: takes the prompt's number and the text so far."""
+    """The text after each prompt. Raises `BiasInterveneError` for a prompt that leaves no room for `max_new_tokens`.
+
+    is_long_enough: takes the number of a prompt and its continuation so far; True ends it. label: for messages.
+    """
     import torch
 
     encoded = [scorer.tokenizer.encode(prompt) for prompt in prompts]
@@ -46,52 +55,57 @@ def continuations(
     with torch.inference_mode(), bar:
         for numbers in groups[scorer.ranks.rank :: scorer.ranks.count]:
             ids_BT = torch.tensor([encoded[number] for number in numbers], device=scorer.device)
-            texts |= _continue_together(scorer, ids_BT, numbers, enough=enough, max_new_tokens=max_new_tokens)
+            texts |= _continue_batch(
+                scorer, ids_BT, numbers, is_long_enough=is_long_enough, max_new_tokens=max_new_tokens
+            )
             bar.update(len(numbers) * scorer.ranks.count)
-    everything = {number: text for part in scorer.ranks.gather(texts) for number, text in part.items()}
-    return [everything[number] for number in range(len(prompts))]
+    text_of = {number: text for part in scorer.ranks.gather(texts) for number, text in part.items()}
+    return [text_of[number] for number in range(len(prompts))]
 
 
-def _continue_together(
+def _continue_batch(
     scorer: "Scorer",
     ids_BT: "torch.Tensor",
     numbers: list[int],
     *,
-    enough: Callable[[int, str], bool],
+    is_long_enough: Callable[[int, str], bool],
     max_new_tokens: int,
 ) -> dict[int, str]:
-    """The texts after prompts of one length; a row that is done leaves the batch."""
+    """Number of a prompt -> its continuation, for prompts of one length; a finished row is removed from the batch.
+
+    ids_BT: the prompts. numbers: their numbers.
+    """
     import torch
 
-    end = scorer.tokenizer.end_of_text_id
-    going, written, texts = list(numbers), {number: [] for number in numbers}, {}
+    end_of_text_id = scorer.tokenizer.end_of_text_id
+    active, new_ids, texts = list(numbers), {number: [] for number in numbers}, {}
     cache: Any = None
     for _ in range(max_new_tokens):
-        logits_BV, cache = _last_logits(scorer, ids_BT, cache)
+        logits_BV, cache = _next_token_logits(scorer, ids_BT, cache)
         likeliest = logits_BV.argmax(dim=-1)
-        staying: list[int] = []
+        unfinished: list[int] = []
         for row, token in enumerate(likeliest.tolist()):
-            number = going[row]
-            if token != end:
-                written[number].append(token)
-            texts[number] = scorer.tokenizer.backend.decode(written[number], skip_special_tokens=False)
-            if token != end and not enough(number, texts[number]):
-                staying.append(row)
-        if not staying:
+            number = active[row]
+            if token != end_of_text_id:
+                new_ids[number].append(token)
+            texts[number] = scorer.tokenizer.backend.decode(new_ids[number], skip_special_tokens=False)
+            if token != end_of_text_id and not is_long_enough(number, texts[number]):
+                unfinished.append(row)
+        if not unfinished:
             break
-        if len(staying) < len(going):
-            rows = torch.tensor(staying, device=scorer.device)
+        if len(unfinished) < len(active):
+            rows = torch.tensor(unfinished, device=scorer.device)
             cache.batch_select_indices(rows)
-            likeliest, going = likeliest[rows], [going[row] for row in staying]
+            likeliest, active = likeliest[rows], [active[row] for row in unfinished]
         ids_BT = likeliest[:, None]
     return texts
 
 
-def _last_logits(scorer: "Scorer", ids_BT: "torch.Tensor", cache: Any) -> tuple["torch.Tensor", Any]:
-    """(logits of the next token, what the model keeps of the tokens read so far)."""
+def _next_token_logits(scorer: "Scorer", ids_BT: "torch.Tensor", cache: Any) -> tuple["torch.Tensor", Any]:
+    """(float32 (B, vocabulary), the cache of keys and values with the tokens of `ids_BT` added)."""
     inputs = {"input_ids": ids_BT, "past_key_values": cache, "use_cache": True}
     if not scorer.split_head:
-        out = scorer.model(**inputs)
-        return out.logits[:, -1].float(), out.past_key_values
-    out = scorer.model.base_model(**inputs)
-    return scorer.model.get_output_embeddings()(out.last_hidden_state[:, -1]).float(), out.past_key_values
+        outputs = scorer.model(**inputs)
+        return outputs.logits[:, -1].float(), outputs.past_key_values
+    outputs = scorer.model.base_model(**inputs)
+    return scorer.model.get_output_embeddings()(outputs.last_hidden_state[:, -1]).float(), outputs.past_key_values

@@ -1,8 +1,9 @@
-"""How the values of items become metrics: mean, standard error, number, in one shape for all benchmarks.
+"""Computes metrics (mean, standard error, number of items) from the rows of items, for all benchmarks.
 
-Input: rows of items. Such a row names its `protocol`, the `subsets` it counts in, its `cluster` where items depend on
-each other, and has one column a metric, None where the metric does not apply to it. Output: `MetricValue`s.
-Guarantees: the standard error is clustered where the items are, and None where one item alone was scored.
+Input: rows of items. A row names its `protocol`, the `subsets` it belongs to, its `cluster` if items depend on each
+other, and has one column per metric, which is None where the metric does not apply to the item.
+Output: `MetricValue`s.
+Guarantees: standard errors are clustered if the rows have clusters, and None if only one item was scored.
 """
 
 import math
@@ -15,20 +16,20 @@ from bias_intervene.results import MetricValue
 from bias_intervene.statistics import mean_and_stderr
 
 ItemRow = dict[str, Any]
-"""A row of the items' file. Its columns are those of its benchmark."""
+"""A row of a file of items. Each benchmark has columns of its own."""
 
 
 def mean_of(rows: Sequence[ItemRow], *, protocol: str, subset: str, metric: str) -> MetricValue:
-    """The mean of the column of that name, over the rows that have it; clustered where they have a `cluster`."""
-    having = [row for row in rows if row[metric] is not None]
-    values = np.array([row[metric] for row in having], dtype=np.float64)
-    clusters = [row["cluster"] for row in having] if "cluster" in rows[0] else None
+    """The mean of the column `metric` over the rows where it is not None, with its standard error."""
+    applicable = [row for row in rows if row[metric] is not None]
+    values = np.array([row[metric] for row in applicable], dtype=np.float64)
+    clusters = [row["cluster"] for row in applicable] if "cluster" in rows[0] else None
     estimate = mean_and_stderr(values, clusters)
-    return metric_of(estimate, protocol=protocol, subset=subset, metric=metric, n=len(having))
+    return metric_of(estimate, protocol=protocol, subset=subset, metric=metric, n=len(applicable))
 
 
 def metric_of(estimate: tuple[float, float], *, protocol: str, subset: str, metric: str, n: int) -> MetricValue:
-    """A metric from its value and standard error; the standard error of one item is unknown."""
+    """A metric from (value, standard error); a standard error of NaN, as of a single item, becomes None."""
     value, stderr = estimate
     return MetricValue(
         protocol=protocol, subset=subset, metric=metric, value=value, stderr=None if math.isnan(stderr) else stderr, n=n
@@ -36,7 +37,7 @@ def metric_of(estimate: tuple[float, float], *, protocol: str, subset: str, metr
 
 
 def by_subset(rows: Iterable[ItemRow]) -> dict[str, list[ItemRow]]:
-    """Subset -> the rows that count in it, in the order of the rows."""
+    """Subset -> the rows that belong to it, in their order."""
     groups: dict[str, list[ItemRow]] = {}
     for row in rows:
         for subset in row["subsets"]:

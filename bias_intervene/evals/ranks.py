@@ -1,7 +1,8 @@
-"""The ranks of an evaluation: which share of the work each has, and how the shares are put together.
+"""The ranks of an evaluation: each scores a share of the items, and the shares are combined.
 
-Input: the variables that torch's launcher sets. Output: sums and decisions that are the same on every rank. Guarantees:
-without a launcher everything here does nothing, so that code for one process is the same as for several.
+Input: the environment variables that torch's launcher sets.
+Output: sums and lists of values that are the same on every rank.
+Guarantees: without a launcher there is one rank, and the same calls return the value that they are given.
 """
 
 import datetime
@@ -16,13 +17,16 @@ import numpy as np
 
 @dataclass(frozen=True)
 class Ranks:
-    """This process among `count`."""
+    """The rank of this process, from 0, and the number of ranks."""
 
     rank: int = 0
     count: int = 1
 
     def sum(self, values: np.ndarray) -> np.ndarray:
-        """Elementwise over the ranks, float64. Each rank left 0 where another one worked, so nothing is rounded."""
+        """The elementwise sum over the ranks, float64, on every rank.
+
+        It is exact where all ranks but one hold 0, as after each scored its own items.
+        """
         if self.count == 1:
             return values
         import torch
@@ -32,7 +36,7 @@ class Ranks:
         return total.numpy()
 
     def gather(self, value: Any) -> list[Any]:
-        """Every rank's value, in the order of the ranks."""
+        """The values of all ranks, in their order, on every rank."""
         if self.count == 1:
             return [value]
         import torch
@@ -46,18 +50,18 @@ class Ranks:
         return self.gather(value)[0]
 
 
-ALONE = Ranks()
+SINGLE_RANK = Ranks()
 
 
 @contextmanager
 def ranks() -> Iterator[Ranks]:
-    """The ranks of this stage, joined while entered: by gloo, as what is exchanged are a few numbers an item."""
+    """The ranks of this stage, connected inside the block by gloo, because little is sent."""
     if "RANK" not in os.environ or int(os.environ["WORLD_SIZE"]) == 1:
-        yield ALONE
+        yield SINGLE_RANK
         return
     import torch
 
-    # What one rank does alone (a task of the harness) may take hours; the others wait.
+    # The tasks of lm-evaluation-harness run on the first rank and may take hours, for which the others wait.
     torch.distributed.init_process_group("gloo", timeout=datetime.timedelta(days=2))
     try:
         yield Ranks(int(os.environ["RANK"]), int(os.environ["WORLD_SIZE"]))

@@ -1,13 +1,14 @@
-"""All benchmarks over the checkpoints of a run.
+"""Scores the checkpoints of a run with all benchmarks.
 
-Input: a run directory whose training is done, and which folder holds which step. Output: evals/stepN/*.parquet, one row
-an item and a protocol, and results.json with one row a metric and the specs that say how a metric is read. Guarantees:
-a checkpoint that is already scored is not scored again, neither when the stage is repeated nor in another run:
-evaluations are kept by what they were made from (`cache`), so the base checkpoint of a sweep is scored once. While one
-checkpoint is scored the next one is loaded. With several ranks each scores its share, and the first one writes.
+While one checkpoint is scored, the next one is loaded. With several ranks, each scores a share of the items, and the
+first one writes the files.
 
-The original run's later checkpoints, where they are scored, have steps that this run's own have too: their metrics
-stand apart, under `published`.
+Input: the settings of the evaluation, the items, and the folder of each checkpoint.
+Output: evals/stepN/*.parquet with one row per item and protocol, and results.json with one row per metric and the specs
+that say how each metric is read. Checkpoints of the original run from after this run's start have steps that this run's
+own checkpoints have too; their metrics are kept apart, under `published`.
+Guarantees: no checkpoint is scored twice, neither when the stage is repeated nor by another run: evaluations are cached
+by everything they depend on (`cache`), so the base checkpoint of a sweep is scored once.
 """
 
 import hashlib
@@ -21,8 +22,8 @@ import numpy as np
 
 from bias_intervene.evals.benchmarks.benchmark import Benchmark, Scored, ScoringInputs, Sources
 from bias_intervene.evals.benchmarks.registry import BENCHMARKS
-from bias_intervene.evals.cache import keep
-from bias_intervene.evals.ranks import ALONE, Ranks
+from bias_intervene.evals.cache import cached
+from bias_intervene.evals.ranks import SINGLE_RANK, Ranks
 from bias_intervene.models import load_model, load_tokenizer, tokenizer_fingerprint, weights_fingerprint
 from bias_intervene.record import fingerprint, read_json, write_json
 from bias_intervene.results import MetricRow
@@ -36,71 +37,75 @@ if TYPE_CHECKING:
 _RESULTS_SCHEMA = 1
 
 
-# --- what is scored --------------------------------------------------------------------------------------------
+# --- benchmarks and checkpoints --------------------------------------------------------------------------------
 
 
 @dataclass(frozen=True)
-class Items:
-    """The items of the benchmarks that are scored, in the order in which they are scored."""
+class BenchmarkItems:
+    """The items of all benchmarks that are scored, in the order in which they are scored."""
 
     by_benchmark: dict[str, Any]
-    """Name -> items; None for a benchmark that has none but held-out rows."""
+    """Name -> items; None for a benchmark that reads held-out rows only."""
 
     def fingerprints(self) -> dict[str, str]:
-        """Identity of each benchmark's items."""
+        """Name of a benchmark -> fingerprint of its items."""
         prints = {name: BENCHMARKS[name].fingerprint(items) for name, items in self.by_benchmark.items()}
         return {name: value for name, value in prints.items() if value is not None}
 
     def notes(self) -> dict[str, Any]:
-        """What a reader of the numbers must know of the items."""
+        """Name of a benchmark -> its notes for the record."""
         notes = {name: BENCHMARKS[name].notes(items) for name, items in self.by_benchmark.items()}
         return {name: value for name, value in notes.items() if value}
 
 
-def load_items(evals: EvalsSettings, *, world_folder: Path | None, world_data: WorldData | None) -> Items:
-    """The items of every benchmark that is switched on. Raises `DataError` or `HubError`."""
+def load_items(evals: EvalsSettings, *, world_folder: Path | None, world_data: WorldData | None) -> BenchmarkItems:
+    """The items of every benchmark that is switched on. Raises `DataError` or `HubError`.
+
+    world_folder, world_data: the generated world, if the run has one.
+    """
     names = evals.scored_benchmarks()
     sources = Sources(world_folder=world_folder, world_data=world_data)
-    # What is mistyped is refused first, what is on the hub comes last.
+    # Local items first, so that a mistyped setting is reported before anything is downloaded.
     in_order = sorted(names, key=lambda name: not BENCHMARKS[name].items_are_local)
     loaded = {name: BENCHMARKS[name].items(evals, sources) for name in in_order}
-    return Items({name: loaded[name] for name in names})
+    return BenchmarkItems({name: loaded[name] for name in names})
 
 
 @dataclass(frozen=True)
 class Checkpoint:
-    """One checkpoint to score. `published`: of the original run, from a step after this one's start."""
+    """One checkpoint to score."""
 
     step: int
     folder: Path
     published: bool = False
+    """Whether it is the original run's, from a step after this run's start."""
 
     @property
     def name(self) -> str:
-        """Folder of its items under evals/."""
+        """Name of the folder of its items below evals/."""
         return f"published_step{self.step}" if self.published else f"step{self.step}"
 
 
 @dataclass(frozen=True)
 class _Evaluation:
-    """One benchmark with its items, ready to be scored."""
+    """One benchmark with its items."""
 
     benchmark: Benchmark
     items: Any
     identity: dict[str, Any]
-    """Everything its numbers depend on besides the checkpoint."""
+    """Everything its results depend on besides the checkpoint."""
 
 
-def _evaluations(evals: EvalsSettings, items: Items, heldout_rows: np.ndarray | None) -> Iterator[_Evaluation]:
-    """Every benchmark that has something to score."""
+def _evaluations(evals: EvalsSettings, items: BenchmarkItems, heldout_rows: np.ndarray | None) -> Iterator[_Evaluation]:
+    """The benchmarks that are switched on; without held-out rows, those that need such rows are left out."""
     rows = _rows_identity(heldout_rows)
     for name in evals.scored_benchmarks(with_heldout_rows=heldout_rows is not None):
-        benchmark, own = BENCHMARKS[name], items.by_benchmark[name]
-        yield _Evaluation(benchmark, own, benchmark.identity(own, evals, rows))
+        benchmark, own_items = BENCHMARKS[name], items.by_benchmark[name]
+        yield _Evaluation(benchmark, own_items, benchmark.identity(own_items, evals, rows))
 
 
 def _rows_identity(rows: np.ndarray | None) -> list[Any] | None:
-    """Shape and digest of held-out rows."""
+    """[number of rows, tokens of a row, sha256] of held-out rows."""
     if rows is None:
         return None
     return [*rows.shape, hashlib.sha256(rows.astype("<i8").tobytes()).hexdigest()]
@@ -113,68 +118,77 @@ def evaluate(
     run_dir: Path,
     *,
     evals: EvalsSettings,
-    items: Items,
+    items: BenchmarkItems,
     checkpoints: Sequence[Checkpoint],
     heldout_rows: np.ndarray | None,
     device: "torch.device",
     cache: Path,
-    ranks: Ranks = ALONE,
+    ranks: Ranks = SINGLE_RANK,
 ) -> dict[str, dict[str, Any]]:
-    """Scores the checkpoints and writes results.json.
+    """Scores the checkpoints and writes evals/ and results.json.
 
-    Returns the fingerprint of each one's weights by its name, and what else each benchmark's numbers depend on.
+    heldout_rows: token ids (rows, tokens) that were kept out of training. Returns two fingerprints for the record:
+    `evaluated_weights` (name of a checkpoint -> fingerprint of its weights) and `evaluations` (name of a benchmark ->
+    everything else that its results depend on). With several ranks, those of the weights are returned on the first.
     """
-    todo = list(_evaluations(evals, items, heldout_rows))
-    place = cache / "evaluations"
+    evaluations = list(_evaluations(evals, items, heldout_rows))
     folders = [run_dir / "evals" / checkpoint.name for checkpoint in checkpoints]
-    scored = ranks.first([(folder / "metrics.json").is_file() for folder in folders])
+    is_scored = ranks.first([(folder / "metrics.json").is_file() for folder in folders])
     with ThreadPoolExecutor(1) as loader:
-        waiting = [number for number, done in enumerate(scored) if not done]
-        loading: dict[int, Future[_Scoring]] = {}
-        for nth, here in enumerate(waiting):
-            for number in waiting[nth : nth + 2]:
+        unscored = [number for number, done in enumerate(is_scored) if not done]
+        loading: dict[int, Future[_CheckpointEvaluation]] = {}
+        for nth, current in enumerate(unscored):
+            for number in unscored[nth : nth + 2]:
                 if number not in loading:
                     loading[number] = loader.submit(
-                        _Scoring, checkpoints[number], todo, evals=evals, place=place, device=device
+                        _CheckpointEvaluation,
+                        checkpoints[number],
+                        evaluations,
+                        evals=evals,
+                        cache=cache / "evaluations",
+                        device=device,
                     )
-            scoring = loading.pop(here).result()
-            scoring.score(todo, folders[here], heldout_rows=heldout_rows, ranks=ranks)
-            del scoring  # Its memory, before the one after the next is loaded.
+            checkpoint_evaluation = loading.pop(current).result()
+            checkpoint_evaluation.run(evaluations, folders[current], heldout_rows=heldout_rows, ranks=ranks)
+            del checkpoint_evaluation  # Releases its model before the one after the next is loaded.
     rows: dict[str, list[Any]] = {"metrics": [], "published": []}
     prints: dict[str, str] = {}
     if ranks.rank == 0:
         for checkpoint, folder in zip(checkpoints, folders, strict=True):
-            scored_already = read_json(folder / "metrics.json")
-            prints[checkpoint.name] = scored_already["weights"]
-            rows["published" if checkpoint.published else "metrics"] += scored_already["metrics"]
-        names = {evaluation.benchmark.name for evaluation in todo}
+            content = read_json(folder / "metrics.json")
+            prints[checkpoint.name] = content["weights"]
+            rows["published" if checkpoint.published else "metrics"] += content["metrics"]
+        names = {evaluation.benchmark.name for evaluation in evaluations}
         specs = [spec.to_json() for name, benchmark in BENCHMARKS.items() if name in names for spec in benchmark.specs]
         write_json(run_dir / "results.json", {"schema": _RESULTS_SCHEMA, **rows, "specs": specs})
-    made_from = {one.benchmark.name: {**one.identity, "dtype": evals.dtype, "device": device.type} for one in todo}
-    return {"evaluated_weights": prints, "evaluations": made_from}
+    identities = {
+        evaluation.benchmark.name: {**evaluation.identity, "dtype": evals.dtype, "device": device.type}
+        for evaluation in evaluations
+    }
+    return {"evaluated_weights": prints, "evaluations": identities}
 
 
-class _Scoring:
-    """One checkpoint: identified, and loaded if an evaluation of it is not kept yet.
+class _CheckpointEvaluation:
+    """All evaluations of one checkpoint. Its model is loaded only if one of them is not in the cache.
 
-    A kept evaluation is found by what it was made from: the bytes of the weights, the tokenizer, the items, the version
-    of the protocol, the type of the weights while scoring and the kind of device; so it cannot be another model's.
+    An evaluation is looked up by everything it depends on: the bytes of the weights, the architecture, the tokenizer,
+    the items, the version of the benchmark, the type of the weights while scoring, and the kind of device.
     """
 
     def __init__(
         self,
         checkpoint: Checkpoint,
-        todo: Sequence[_Evaluation],
+        evaluations: Sequence[_Evaluation],
         *,
         evals: EvalsSettings,
-        place: Path,
+        cache: Path,
         device: "torch.device",
     ):
-        self._checkpoint, self._evals, self._place, self._device = checkpoint, evals, place, device
+        self._checkpoint, self._evals, self._cache, self._device = checkpoint, evals, cache, device
         self._weights = weights_fingerprint(checkpoint.folder)
         self._tokenizer = load_tokenizer(checkpoint.folder)
-        # Once: every benchmark is looked up by it, and a tokenizer takes a while to digest.
-        self._made_from = {
+        # Computed once for all benchmarks, because the fingerprint of a tokenizer takes a while.
+        self._identity_of_checkpoint = {
             "weights": self._weights,
             "architecture": fingerprint(read_json(checkpoint.folder / "config.json")),
             "tokenizer": tokenizer_fingerprint(self._tokenizer),
@@ -184,19 +198,19 @@ class _Scoring:
         }
         self._scorer: Scorer | None = None
         self._model: Any = None
-        if any(not (place / fingerprint(self._identity(evaluation))).is_dir() for evaluation in todo):
+        if any(not (cache / fingerprint(self._identity(evaluation))).is_dir() for evaluation in evaluations):
             self._model = self._load()
 
     def _load(self) -> Any:
-        """The model, on the host."""
+        """The model, in the memory of the host."""
         return load_model(self._checkpoint.folder, dtype=self._evals.dtype, tokenizer=self._tokenizer)
 
     def _identity(self, evaluation: _Evaluation) -> dict[str, Any]:
-        """What an evaluation is made from."""
-        return {"benchmark": evaluation.benchmark.name, **evaluation.identity, **self._made_from}
+        """Everything that the results of an evaluation of this checkpoint depend on."""
+        return {"benchmark": evaluation.benchmark.name, **evaluation.identity, **self._identity_of_checkpoint}
 
-    def _on_device(self, ranks: Ranks) -> "Scorer":
-        """The model on its device, made once."""
+    def _scorer_on_device(self, ranks: Ranks) -> "Scorer":
+        """The scorer, created at its first use, with the model on the device."""
         from bias_intervene.evals.scoring import Scorer
 
         if self._scorer is None:
@@ -211,25 +225,24 @@ class _Scoring:
             )
         return self._scorer
 
-    def score(
-        self, todo: Sequence[_Evaluation], folder: Path, *, heldout_rows: np.ndarray | None, ranks: Ranks
+    def run(
+        self, evaluations: Sequence[_Evaluation], folder: Path, *, heldout_rows: np.ndarray | None, ranks: Ranks
     ) -> None:
-        """Writes the items of every benchmark below `folder`, metrics.json last."""
+        """Scores every benchmark and writes its items into `folder`; metrics.json is written last."""
         inputs = ScoringInputs(self._evals, heldout_rows, self._checkpoint.folder)
         rows: list[MetricRow] = []
-        for evaluation in todo:
+        for evaluation in evaluations:
             name = evaluation.benchmark.name
 
-            def make(evaluation: _Evaluation = evaluation) -> Scored:
-                scorer = self._on_device(ranks)
+            def score(evaluation: _Evaluation = evaluation) -> Scored:
+                scorer = self._scorer_on_device(ranks)
                 scorer.num_truncated.clear()
                 scored = evaluation.benchmark.score(evaluation.items, scorer, inputs)
                 truncated = sum(scorer.num_truncated.values())
                 return replace(scored, metrics=[replace(m, truncated=truncated or None) for m in scored.metrics])
 
-            metrics = keep(
-                self._place, self._identity(evaluation), make, items_to=folder / f"{name}.parquet", ranks=ranks
-            )
+            items_path = folder / f"{name}.parquet"
+            metrics = cached(self._cache, self._identity(evaluation), score, items_path=items_path, ranks=ranks)
             rows += [MetricRow(step=self._checkpoint.step, benchmark=name, **vars(metric)) for metric in metrics]
         if ranks.rank == 0:
             write_json(folder / "metrics.json", {"weights": self._weights, "metrics": [row.to_json() for row in rows]})

@@ -1,12 +1,16 @@
 """One rank of the evaluation: scores the checkpoints that the plan names.
 
-Input: inputs.json, settings and a plan. Output: evals/ and results.json, written by `evals.suite` on the first rank.
+Input: inputs.json, settings and a plan.
+Output: evals/ and results.json, written by `evals.suite` on the first rank.
 Guarantees: held-out rows are read as they are stored; no intervention is applied to anything that is scored.
 """
 
 import os
+from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
+import numpy as np
 import torch
 
 from bias_intervene.data.indexed import Layout, Rows
@@ -20,11 +24,35 @@ from bias_intervene.settings import Settings, WorldData
 
 
 def run(run_dir: Path, settings: Settings, plan: Plan) -> None:
-    """Scores the checkpoints of the plan."""
+    """Scores the checkpoints of the plan and writes the results, also to the tracker."""
     torch.set_num_threads(int(os.environ.get("OMP_NUM_THREADS", "1")))
     inputs = read_json(run_dir / "inputs.json")
     world_folder = Path(inputs["world"]) if inputs["world"] else None
     world_data = settings.data if isinstance(settings.data, WorldData) else None
+    heldout_rows = _heldout_rows(inputs["corpus"])
+    with ranks() as shared:
+        # Before the work, so that a tracker that cannot be reached is reported at once.
+        tracker = open_tracker(run_dir, settings.tracking) if shared.rank == 0 else NoTracker()
+        fingerprints = score_all(
+            run_dir,
+            evals=settings.evals,
+            items=load_items(settings.evals, world_folder=world_folder, world_data=world_data),
+            checkpoints=_checkpoints(run_dir, plan, inputs),
+            heldout_rows=heldout_rows,
+            device=_scoring_device(settings.train.device),
+            cache=settings.cache,
+            ranks=shared,
+        )
+        if shared.rank == 0:
+            write_json(run_dir / "evals" / "fingerprints.json", fingerprints)
+            log_results(tracker, read_json(run_dir / "results.json")["metrics"])
+            if (run_dir / "audit.json").is_file():
+                log_audit(tracker, read_json(run_dir / "audit.json"), step=plan.end_step)
+        tracker.close()
+
+
+def _checkpoints(run_dir: Path, plan: Plan, inputs: Mapping[str, Any]) -> list[Checkpoint]:
+    """The checkpoints to score, by step: the base, the run's own and published ones. inputs: of inputs.json."""
     base, own = Path(inputs["base"]), run_dir / "training" / "checkpoints"
     checkpoints = [
         Checkpoint(step, base if step == plan.start_step else own / f"step{step}") for step in plan.evaluated_steps
@@ -33,36 +61,21 @@ def run(run_dir: Path, settings: Settings, plan: Plan) -> None:
     checkpoints += [
         Checkpoint(step, published[step], published=step > plan.start_step) for step in plan.published_steps
     ]
-    heldout = None
-    if inputs["corpus"] is not None:
-        numbers = range(*inputs["corpus"]["heldout"])
-        if numbers:
-            heldout = Rows(Layout.from_json(inputs["corpus"]["layout"])).stack(numbers)
-    with ranks() as shared:
-        # Before the work, so that a tracker that cannot be had is said at once.
-        tracker = open_tracker(run_dir, settings.tracking) if shared.rank == 0 else NoTracker()
-        made_from = score_all(
-            run_dir,
-            evals=settings.evals,
-            items=load_items(settings.evals, world_folder=world_folder, world_data=world_data),
-            checkpoints=sorted(checkpoints, key=lambda checkpoint: checkpoint.step),
-            heldout_rows=heldout,
-            device=_scoring_device(settings),
-            cache=settings.cache,
-            ranks=shared,
-        )
-        if shared.rank == 0:
-            write_json(run_dir / "evals" / "fingerprints.json", made_from)
-            log_results(tracker, read_json(run_dir / "results.json")["metrics"])
-            if (run_dir / "audit.json").is_file():
-                log_audit(tracker, read_json(run_dir / "audit.json"), step=plan.end_step)
-        tracker.close()
+    return sorted(checkpoints, key=lambda checkpoint: checkpoint.step)
 
 
-def _scoring_device(settings: Settings) -> torch.device:
-    """This rank's GPU, or the CPU."""
-    if settings.train.device == "cpu" or not torch.cuda.is_available():
+def _heldout_rows(corpus: Mapping[str, Any] | None) -> np.ndarray | None:
+    """(rows, tokens) that were kept out of training; None if there are none. corpus: of inputs.json."""
+    if corpus is None:
+        return None
+    numbers = range(*corpus["heldout"])
+    return Rows(Layout.from_json(corpus["layout"])).stack(numbers) if numbers else None
+
+
+def _scoring_device(device: str) -> torch.device:
+    """This rank's GPU, or the CPU. device: `train.device` of the settings."""
+    if device == "cpu" or not torch.cuda.is_available():
         return torch.device("cpu")
-    device = torch.device("cuda", int(os.environ.get("LOCAL_RANK", "0")))
-    torch.cuda.set_device(device)
-    return device
+    gpu = torch.device("cuda", int(os.environ.get("LOCAL_RANK", "0")))
+    torch.cuda.set_device(gpu)
+    return gpu

@@ -1,6 +1,8 @@
-"""Figures of arms against their controls: dose and response, differences, item by item.
+"""Figures of arms against their controls: the difference by dose, all differences in one plot, and item by item.
 
-Input: a comparison. Output: figures. Guarantees: bars are the 95% intervals of the comparison's own rows.
+Input: a comparison.
+Output: figures.
+Guarantees: error bars are the 95% intervals of the comparison's rows.
 """
 
 from collections import Counter
@@ -11,26 +13,27 @@ import numpy as np
 
 from bias_intervene.analysis.comparison import Comparison
 from bias_intervene.analysis.pairing import Arm, aligned
-from bias_intervene.analysis.records import Run
-from bias_intervene.analysis.report.figure import Figure, Series, file_name, nan_if_unknown
+from bias_intervene.analysis.records import ItemTable, Run
+from bias_intervene.analysis.report.figure import Estimate, Figure, Series, columns, file_name, nan_if_unknown
 from bias_intervene.results import ComparisonRow, MetricKey
 
 _MOST_ITEMS = 2000
+"""Points of an arm in a scatter plot."""
 
 
 def dose_of(run: Run) -> float | None:
-    """Per cent of the original training read altered: fraction in effect times probability; None where unknown."""
+    """Altered rows in per cent of the original training: realised fraction x probability; None: it is unknown."""
     fraction = run.record["plan"].get("realised_fraction")
-    return None if fraction is None else fraction * _share_of(run)
+    return None if fraction is None else fraction * _share_of_own_rows(run)
 
 
-def _share_of(run: Run) -> float:
-    """Per cent of what the run itself reads that is altered: the dose of a model whose training is not known."""
+def _share_of_own_rows(run: Run) -> float:
+    """Altered rows in per cent of the rows that the run reads: the dose where the original training is not known."""
     return 100 * float(run.settings.get("intervention.probability", 1.0))
 
 
 def dose_and_response(compared: Comparison, *, among: Sequence[Arm] | None = None) -> Iterator[Figure]:
-    """One figure a metric for which some intervention was given in more than one dose. among: those arms alone."""
+    """One figure per metric, if an intervention was given in more than one dose. among: the arms drawn; None: all."""
     by_label = {arm.label: arm for arm in (compared.arms if among is None else among)}
     specs = compared.specs
     for key in (*specs.headline("manipulation_check"), *specs.headline("bias")):
@@ -38,8 +41,8 @@ def dose_and_response(compared: Comparison, *, among: Sequence[Arm] | None = Non
         rows = [row for row in _against_controls(compared, [key]) if row.arm in by_label]
         runs = [by_label[row.arm].first for row in rows]
         of_the_training = any(dose_of(run) is not None for run in runs)
-        for point in _named_doses(runs, rows, dose_of if of_the_training else _share_of):
-            groups.setdefault(point.name, []).append((point.dose, point.row))
+        for point in _points(runs, rows, dose_of if of_the_training else _share_of_own_rows):
+            groups.setdefault(point.line, []).append((point.dose, point.row))
         if not any(len({dose for dose, _ in points}) > 1 for points in groups.values()):
             continue
         yield Figure(
@@ -51,7 +54,7 @@ def dose_and_response(compared: Comparison, *, among: Sequence[Arm] | None = Non
             y_label="difference to the control",
             kind="lines",
             from_zero=True,
-            series=[_differences(name, sorted(points, key=lambda point: point[0])) for name, points in groups.items()],
+            series=[_differences(line, sorted(points, key=lambda point: point[0])) for line, points in groups.items()],
             note="Paired differences to the control with their 95% intervals.",
         )
 
@@ -59,60 +62,61 @@ def dose_and_response(compared: Comparison, *, among: Sequence[Arm] | None = Non
 class _Point(NamedTuple):
     """A row at its dose."""
 
-    name: str
-    """The line it belongs to."""
+    line: str
+    """Name of the line that the point is drawn on."""
     dose: float
     row: ComparisonRow
 
 
-def _named_doses(
-    runs: Sequence[Run], rows: Sequence[ComparisonRow], dose_of: Callable[[Run], float | None]
-) -> list[_Point]:
-    """The rows whose dose is known.
+def _points(runs: Sequence[Run], rows: Sequence[ComparisonRow], dose_of: Callable[[Run], float | None]) -> list[_Point]:
+    """The rows whose dose is known, in their order.
 
-    Lines are of one intervention and model; where two ways lead to one dose (a tenth of the training, or half of the
-    rows of a fifth), also of one length.
+    A line connects the points of one intervention and model. If it would have two points of the same dose (all rows of
+    a tenth of the training, half of the rows of a fifth), it is divided by the length of the training.
     """
     points = [
         (run, _Point(" ".join(filter(None, [run.arm, str(run.settings.get("model.name") or "")])), dose, row))
         for run, row in zip(runs, rows, strict=True)
         if (dose := dose_of(run)) is not None
     ]
-    counts = Counter((point.name, point.dose) for _, point in points)
-    twice = {name for (name, _), count in counts.items() if count > 1}
+    counts = Counter((point.line, point.dose) for _, point in points)
+    ambiguous = {line for (line, _), count in counts.items() if count > 1}
     return [
-        point._replace(name=f"{point.name}, {_length_of(run)}") if point.name in twice else point
+        point._replace(line=f"{point.line}, {_length_of(run)}") if point.line in ambiguous else point
         for run, point in points
     ]
 
 
 def _length_of(run: Run) -> str:
-    """How much the run trained, in words."""
+    """The length of the run's training, as the legend says it."""
     plan = run.record["plan"]
     fraction = plan.get("realised_fraction")
     return f"{plan['num_steps']} steps" if fraction is None else f"{fraction:g} of the training"
 
 
 def _differences(name: str, points: Sequence[tuple[float, ComparisonRow]]) -> Series:
-    """Differences to the control at each dose."""
-    spans = [_span(row) for _, row in points]
-    low, middle, high = ([span[n] for span in spans] for n in range(3))
-    return Series(name, [dose for dose, _ in points], middle, low, high)
+    """The differences to the control, by dose."""
+    estimates = [_estimate(row) for _, row in points]
+    return Series(name, [dose for dose, _ in points], *columns(estimates))
 
 
-def _span(row: ComparisonRow) -> tuple[float, float, float]:
-    """(low, difference, high) as they are drawn."""
-    low, middle, high = (row.spec.scale * nan_if_unknown(value) for value in (row.ci_low, row.difference, row.ci_high))
-    return low, middle, high
+def _estimate(row: ComparisonRow) -> Estimate:
+    """The difference and its interval, in the unit in which they are drawn."""
+    scale = row.spec.scale
+    return Estimate(
+        value=scale * nan_if_unknown(row.difference),
+        low=scale * nan_if_unknown(row.ci_low),
+        high=scale * nan_if_unknown(row.ci_high),
+    )
 
 
 def _against_controls(compared: Comparison, keys: Sequence[MetricKey]) -> list[ComparisonRow]:
-    """The rows of arms against their controls."""
+    """The rows that compare these metrics of an arm with its control."""
     return [row for row in compared.rows if row.key in keys and row.difference is not None and row.is_against_control]
 
 
 def forests(compared: Comparison) -> Iterator[Figure]:
-    """Paired differences: shares in points, log-likelihoods in nats."""
+    """All differences of an arm below each other: one figure for shares, in points, and one for nats."""
     specs = compared.specs
     for unit, keys in (
         ("points of per cent", specs.headline("bias")),
@@ -125,10 +129,9 @@ def forests(compared: Comparison) -> Iterator[Figure]:
         series: list[Series] = []
         for arm, rows in by_arm.items():
             labels = [specs.short_name(row.key) for row in rows]
-            spans = [_span(row) for row in rows]
-            low, middle, high = ([span[n] for span in spans] for n in range(3))
-            places = [float(len(order) - 1 - order.index((label, arm))) for label in labels]
-            series.append(Series(arm, middle, places, low, high, labels))
+            values, low, high = columns([_estimate(row) for row in rows])
+            heights = [float(len(order) - 1 - order.index((label, arm))) for label in labels]
+            series.append(Series(arm, values, heights, low, high, labels))
         yield Figure(
             name=f"forest_{unit.split()[0]}",
             title=f"Arms against their controls, {unit}",
@@ -141,7 +144,7 @@ def forests(compared: Comparison) -> Iterator[Figure]:
 
 
 def items(compared: Comparison) -> Iterator[Figure]:
-    """Every item of a metric under the control and under the arm: first seed of each."""
+    """Every item of a metric under the control against the same item under the arm, for the first seed of each arm."""
     for key in compared.specs.item_by_item:
         series = [
             Series(arm.label, *(values.tolist() for values in pair))
@@ -161,15 +164,15 @@ def items(compared: Comparison) -> Iterator[Figure]:
 
 
 def _common_items(run: Run, control: Run, key: MetricKey) -> tuple[np.ndarray, np.ndarray] | None:
-    """(control, arm) of the items both have."""
+    """(values under the control, values under the arm) of common items, (n,) each; None: a side has no such items."""
     benchmark, protocol, subset, metric = key
-    sides = [(one, one.last) for one in (run, control)]
-    if any(last is None or not one.has_items(benchmark, last) for one, last in sides):
-        return None
-    ours, theirs = (one.items(benchmark, str(last)) for one, last in sides)
-    if not (ours.has(metric) and theirs.has(metric)):
-        return None
-    if not (ours.chosen(protocol, subset, metric).size and theirs.chosen(protocol, subset, metric).size):
-        return None
-    pairs = aligned(protocol, subset, metric, ours, theirs)
-    return pairs.baseline[:_MOST_ITEMS], pairs.treatment[:_MOST_ITEMS]
+    tables: list[ItemTable] = []
+    for side in (run, control):
+        if side.last is None or not side.has_items(benchmark, side.last):
+            return None
+        table = side.items(benchmark, side.last)
+        if not table.has(metric) or not table.rows_of(protocol, subset, metric).size:
+            return None
+        tables.append(table)
+    values = aligned(protocol, subset, metric, *tables)
+    return values.baseline[:_MOST_ITEMS], values.treatment[:_MOST_ITEMS]

@@ -1,7 +1,9 @@
-"""The comparison as files for other programs: JSON, CSV, Markdown and LaTeX.
+"""Writes the comparison as files: JSON, CSV, Markdown, LaTeX, the HTML report and the figures.
 
-Input: a comparison. Output: comparison.json (everything), .csv and .md (every row), .tex (booktabs, the metrics that
-are shown first). Guarantees: one source for all of them, the rows; names are escaped for LaTeX.
+Input: a comparison.
+Output: comparison.json (everything), .csv and .md (every row), .tex (booktabs tables of the metrics that are shown
+first), report.html, figures/.
+Guarantees: all of them are made from the same rows. Names are escaped for LaTeX.
 """
 
 import csv
@@ -22,8 +24,8 @@ _CSV_COLUMNS = (
     "stderr", "paired", "difference", "difference_stderr", "df", "ci_low", "ci_high", "p", "p_holm", "n", "seeds",
     "between_seeds_sd", "single_run_stderr", "minimum_detectable_effect", "difference_nats", "sentence",
 )  # fmt: skip
-"""All fields of a row; their order is older than that of the JSON, and people read the file by it."""
-_BRIEF = (
+"""All fields of a row. The order differs from that of the JSON and is kept, because people script against it."""
+_MARKDOWN_COLUMNS = (
     "benchmark", "protocol", "subset", "metric", "arm", "baseline_arm", "baseline", "value", "difference", "ci_low",
     "ci_high", "p", "p_holm", "n", "seeds", "sentence",
 )  # fmt: skip
@@ -37,14 +39,14 @@ _ESCAPED = str.maketrans(
 
 
 def write(compared: Comparison, folder: Path) -> None:
-    """All of them into a folder, with report.html and figures/ in three formats."""
-    drawn = figures.figures(compared)
+    """Writes all files into a folder."""
+    all_figures = figures.figures(compared)
     write_json(folder / "comparison.json", as_json(compared))
     write_bytes(folder / "comparison.csv", _comma_separated(compared.rows).encode())
     write_bytes(folder / "comparison.md", _markdown(compared.rows).encode())
     write_bytes(folder / "comparison.tex", latex(compared).encode())
-    write_bytes(folder / "report.html", html.page(compared, drawn).encode())
-    drawing.write(drawn, folder / "figures")
+    write_bytes(folder / "report.html", html.page(compared, all_figures).encode())
+    drawing.write(all_figures, folder / "figures")
 
 
 def as_json(compared: Comparison) -> dict[str, Any]:
@@ -53,7 +55,7 @@ def as_json(compared: Comparison) -> dict[str, Any]:
 
 
 def _comma_separated(rows: Sequence[ComparisonRow]) -> str:
-    """Every row and column."""
+    """The text of the CSV file: every row, every field."""
     file = io.StringIO()
     writer: csv.DictWriter[str] = csv.DictWriter(file, list(_CSV_COLUMNS), lineterminator="\n")
     writer.writeheader()
@@ -62,9 +64,9 @@ def _comma_separated(rows: Sequence[ComparisonRow]) -> str:
 
 
 def _markdown(rows: Sequence[ComparisonRow]) -> str:
-    """Every row as a Markdown table."""
-    lines = ["| " + " | ".join(_BRIEF) + " |", "|" + "---|" * len(_BRIEF)]
-    lines += ["| " + " | ".join(_cell(getattr(row, name)) for name in _BRIEF) + " |" for row in rows]
+    """A Markdown table of every row."""
+    lines = ["| " + " | ".join(_MARKDOWN_COLUMNS) + " |", "|" + "---|" * len(_MARKDOWN_COLUMNS)]
+    lines += ["| " + " | ".join(_cell(getattr(row, name)) for name in _MARKDOWN_COLUMNS) + " |" for row in rows]
     return "\n".join(lines) + "\n"
 
 
@@ -76,17 +78,17 @@ def _cell(value: Any) -> str:
 
 
 def latex(compared: Comparison) -> str:
-    """A booktabs table an arm that has a control: control, arm, difference and interval, p, p after Holm."""
+    """A booktabs table per arm that has a control: control, arm, difference with interval, p, p after Holm."""
     parts = [r"% \usepackage{booktabs}"]
     for arm in compared.arms:
-        if not arm.paired:
+        control = arm.control_label
+        if control is None:
             continue
-        control = arm.paired[0][1].label
-        mine = {row.key: row for row in compared.rows if (row.arm, row.baseline_arm) == (arm.label, control)}
+        row_of = {row.key: row for row in compared.rows if (row.arm, row.baseline_arm) == (arm.label, control)}
         lines = [
             _latex_line(compared.specs.short_name(key), row)
-            for key in (mine if compared.options.metrics else compared.specs.shown_first)
-            if (row := mine.get(key)) is not None
+            for key in (row_of if compared.options.metrics else compared.specs.shown_first)
+            if (row := row_of.get(key)) is not None
         ]
         parts += [
             r"\begin{tabular}{lrrrrr}", r"\toprule",
@@ -97,7 +99,7 @@ def latex(compared: Comparison) -> str:
 
 
 def _latex_line(name: str, row: ComparisonRow) -> str:
-    """One metric."""
+    """The line of one metric. name: the metric, as it is printed."""
     cells = (
         name, number(row.baseline, row.spec), number(row.value, row.spec), difference(row), p_value(row.p),
         p_value(row.p_holm),

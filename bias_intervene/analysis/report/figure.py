@@ -1,19 +1,21 @@
-"""A figure as plain data, before anyone draws it: axes, series, intervals.
+"""Figures as plain data: axes, series and intervals.
 
-Input: numbers with their labels. Output: a `Figure`. Guarantees: the report's interactive plots and the files for
-papers are drawn from the same description, so they cannot disagree.
+Input: numbers with their labels.
+Output: a `Figure`.
+Guarantees: the interactive plots of the report and the files for papers are drawn from the same description, so they
+show the same numbers.
 """
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from typing import Literal
+from typing import Literal, NamedTuple
 
 from bias_intervene.results import MetricKey
 
 
 @dataclass(frozen=True)
 class Series:
-    """Points of one colour, in the order of x. low, high: the interval of y (of x in a forest), nan where unknown."""
+    """Points of one colour, in the order of x. low, high: the interval of y (of x in a forest), NaN where unknown."""
 
     name: str
     x: list[float]
@@ -21,35 +23,62 @@ class Series:
     low: list[float] = field(default_factory=list[float])
     high: list[float] = field(default_factory=list[float])
     labels: Sequence[str] = ()
+    """A text for each point; empty: none."""
     background: bool = False
-    """Numbers of others, drawn behind ours."""
+    """Whether it shows numbers of others (the original run, the case study), which are drawn in grey behind ours."""
 
 
 @dataclass(frozen=True)
 class Figure:
-    """One picture."""
+    """One figure."""
 
     name: str
+    """Name of its files, without the ending."""
     title: str
     x_label: str
     y_label: str
     kind: Literal["lines", "path", "forest", "scatter"]
+    """`lines`: y over x with bands. `path`: points in their order, connected. `forest`: one line of the plot per point,
+    with a horizontal interval. `scatter`: points alone."""
     series: list[Series]
     note: str = ""
+    """The sentence below it."""
     diagonal: bool = False
+    """Whether the line y = x is drawn."""
     from_zero: bool = False
-    """Both axes reach zero: nothing altered is no difference."""
+    """Whether both axes begin at or cross zero, because a dose of 0 has the difference 0."""
     mark: float = 0.0
-    """Where the upright line of a forest stands."""
+    """x of the vertical line of a forest."""
 
     @property
     def num_lines(self) -> int:
-        """Lines of a forest below each other; 0 of other figures."""
-        return sum(len(one.x) for one in self.series) if self.kind == "forest" else 0
+        """Number of lines of a forest; 0 for other figures."""
+        return sum(len(series.x) for series in self.series) if self.kind == "forest" else 0
+
+
+class Estimate(NamedTuple):
+    """A value with its interval, as it is drawn; NaN where unknown."""
+
+    value: float
+    low: float
+    high: float
+
+
+class Columns(NamedTuple):
+    """Many estimates, by field."""
+
+    values: list[float]
+    low: list[float]
+    high: list[float]
+
+
+def columns(estimates: Sequence[Estimate]) -> Columns:
+    """The values, the lower ends and the upper ends of estimates, in their order."""
+    return Columns(*([estimate[index] for estimate in estimates] for index in range(len(Estimate._fields))))
 
 
 def file_name(kind: str, key: MetricKey) -> str:
-    """Name of a metric's figure, which is the name of its files."""
+    """Name of a figure about one metric."""
     return "_".join([kind, *(part for part in dict.fromkeys(key) if part != "all")])
 
 

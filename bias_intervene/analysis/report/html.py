@@ -1,12 +1,14 @@
-"""report.html: the comparison as one page that needs nothing else.
+"""report.html: the comparison as one self-contained page.
 
-Input: a comparison and its figures. Output: one self-contained HTML file: the verdicts, tables that sort and filter,
-interactive plots, samples of what the swap did, the settings that differ, provenance. Guarantees: nothing is fetched,
-so it works offline and in print; corpus text is hostile input and is escaped, in the page and in the data of the plots;
-no environment variables and no user names.
+Input: a comparison and its figures.
+Output: one HTML file with the verdicts, tables that sort and filter, interactive plots, samples of swapped text, the
+settings that differ, and provenance.
+Guarantees: the page loads nothing from elsewhere, so it works offline and in print. Text of the corpus is untrusted and
+is escaped, in the page and in the data of the plots. The page holds no environment variables and no user names.
 """
 
 import json
+import math
 from collections.abc import Sequence
 from importlib import resources
 from typing import Any
@@ -15,7 +17,7 @@ from bias_intervene.analysis import published
 from bias_intervene.analysis.comparison import Comparison
 from bias_intervene.analysis.records import Run
 from bias_intervene.analysis.report import terminal
-from bias_intervene.analysis.report.drawing import BEHIND, colours
+from bias_intervene.analysis.report.drawing import BACKGROUND_COLOUR, colours
 from bias_intervene.analysis.report.figure import Figure, Series
 from bias_intervene.record import read_lines, without_home
 from bias_intervene.results import ComparisonRow
@@ -26,11 +28,11 @@ _COLUMNS: tuple[tuple[str, bool], ...] = (
     ("difference", True), ("95% interval", False), ("p", True), ("Holm", True), ("n", True), ("seeds", True),
     ("in words", False),
 )  # fmt: skip
-"""(name, whether it is sorted as a number)."""
+"""(name of a column of the results, whether it is sorted as a number)."""
 
 
 def page(compared: Comparison, figures: Sequence[Figure]) -> str:
-    """The page."""
+    """The text of report.html."""
     return rendered(
         "report.html.j2",
         figures,
@@ -41,14 +43,14 @@ def page(compared: Comparison, figures: Sequence[Figure]) -> str:
         runs=_runs(compared),
         results=_results(compared),
         published=published.section(compared) if compared.options.published else None,
-        audits=[swaps for arm in compared.arms if (swaps := _audit(arm.first)) is not None],
+        audits=[audit for arm in compared.arms if (audit := _audit(arm.first)) is not None],
         provenance=[_provenance(run) for arm in compared.arms for run, _ in arm.replicates],
         caveats=terminal.caveats(compared),
     )
 
 
 def rendered(template: str, figures: Sequence[Figure], **values: Any) -> str:
-    """A page of `values` with interactive plots of the figures."""
+    """A template of analysis/templates filled with `values` and interactive plots of the figures."""
     # Jinja escapes everything but the two strings marked safe: Plotly's own code, and JSON without a "<".
     from jinja2 import Environment, PackageLoader
 
@@ -66,27 +68,27 @@ def rendered(template: str, figures: Sequence[Figure], **values: Any) -> str:
 
 
 def _title(compared: Comparison) -> str:
-    """What is compared, in a line."""
+    """The title of the page: the arms."""
     names = dict.fromkeys(arm.first.arm for arm in compared.arms)
     return f"bias_intervene: {', '.join(names)}"
 
 
 def _runs(compared: Comparison) -> dict[str, Any]:
-    """The table of runs, as the terminal has it."""
+    """The table of runs, with the same cells as in the terminal."""
     columns, rows = terminal.runs_cells(compared.arms)
     return {"columns": columns, "rows": rows}
 
 
 def _results(compared: Comparison) -> dict[str, Any]:
-    """Every row, those of the metrics that are shown first marked and in their order."""
+    """The table of all rows, those of the metrics that are shown first at the top and in their order."""
     order = {key: n for n, key in enumerate(compared.specs.shown_first)}
     rows = sorted(compared.rows, key=lambda row: order.get(row.key, len(order)))
-    columns = [{"name": name, "number": number} for name, number in _COLUMNS]
-    return {"columns": columns, "rows": [_result(row, is_first=row.key in order) for row in rows]}
+    columns = [{"name": name, "number": is_number} for name, is_number in _COLUMNS]
+    return {"columns": columns, "rows": [_result(row, is_shown_first=row.key in order) for row in rows]}
 
 
-def _result(row: ComparisonRow, *, is_first: bool) -> dict[str, Any]:
-    """One row's cells. is_first: of a metric that is shown first."""
+def _result(row: ComparisonRow, *, is_shown_first: bool) -> dict[str, Any]:
+    """The cells of one row. is_shown_first: whether its metric is among those that are shown first."""
 
     def number(value: float | None, factor: float = 1) -> dict[str, Any]:
         if value is None:
@@ -109,16 +111,17 @@ def _result(row: ComparisonRow, *, is_first: bool) -> dict[str, Any]:
         number(row.difference, factor), text(interval, "interval"), p(row.p), p(row.p_holm),
         number(row.n), number(row.seeds), text(row.sentence, "sentence"),
     ]  # fmt: skip
-    return {"brief": is_first and row.is_against_control, "cells": cells}
+    return {"brief": is_shown_first and row.is_against_control, "cells": cells}
 
 
 def _audit(run: Run) -> dict[str, Any] | None:
-    """What the swap did to the rows of a run, with samples."""
+    """The counts of a run's swaps, with samples of swapped text; None for a run that swapped nothing."""
     counts = run.record["audit"]
     if not counts or not counts["num_swaps"]:
         return None
     path = run.folder / "audit_samples.jsonl"
-    forms = ", ".join(f"{form} {count:,}" for form, count in sorted(counts["swaps"].items(), key=lambda one: -one[1]))
+    by_count = sorted(counts["swaps"].items(), key=lambda form_and_count: -form_and_count[1])
+    forms = ", ".join(f"{form} {count:,}" for form, count in by_count)
     return {
         "arm": run.label,
         "text": f"{counts['num_swaps']:,} pronouns in {counts['rows_changed']:,} of {counts['rows']:,} rows: {forms}.",
@@ -127,11 +130,11 @@ def _audit(run: Run) -> dict[str, Any] | None:
 
 
 def _provenance(run: Run) -> dict[str, str]:
-    """What a run was made from and on."""
+    """The settings, plan, environment, fingerprints and stages of a run, as JSON text."""
     names = ("settings", "plan", "environment", "fingerprints", "stages")
-    kept = {name: run.record[name] for name in names if run.record.get(name)}
+    sections = {name: run.record[name] for name in names if run.record.get(name)}
     label = f"{run.label} seed {run.settings['seed']}" if "seed" in run.settings else run.label
-    text = json.dumps(without_home(kept), indent=1, ensure_ascii=False)
+    text = json.dumps(without_home(sections), indent=1, ensure_ascii=False)
     return {"label": label, "folder": without_home(str(run.folder)), "text": text}
 
 
@@ -139,21 +142,21 @@ def _provenance(run: Run) -> dict[str, str]:
 
 
 def _embedded(value: object) -> str:
-    """JSON that can stand inside a script element whatever its strings hold."""
+    """JSON that is safe inside a script element: no string in it can close the element."""
     return json.dumps(value, allow_nan=False).replace("<", "\\u003c")
 
 
 def _plots(figures: Sequence[Figure]) -> list[dict[str, Any]]:
     """Plotly's data and layout of each figure."""
-    chosen = colours(figures)
-    return [{"data": _traces(figure, chosen), "layout": _layout(figure)} for figure in figures]
+    colour_of = colours(figures)
+    return [{"data": _traces(figure, colour_of), "layout": _layout(figure)} for figure in figures]
 
 
-def _traces(figure: Figure, chosen: dict[str, str]) -> list[dict[str, Any]]:
-    """The series, bands before lines."""
+def _traces(figure: Figure, colour_of: dict[str, str]) -> list[dict[str, Any]]:
+    """The traces of the series; the band of a line comes before the line."""
     data: list[dict[str, Any]] = []
     for series in figure.series:
-        colour = BEHIND if series.background else chosen[series.name]
+        colour = BACKGROUND_COLOUR if series.background else colour_of[series.name]
         if figure.kind == "lines" and series.low:
             data.append(_band(series, colour))
         data.append(_trace(figure, series, colour))
@@ -163,7 +166,7 @@ def _traces(figure: Figure, chosen: dict[str, str]) -> list[dict[str, Any]]:
 def _trace(figure: Figure, series: Series, colour: str) -> dict[str, Any]:
     """The points of one series."""
     points: dict[str, Any] = {
-        "type": "scatter", "name": series.name, "x": _known(series.x), "y": _known(series.y),
+        "type": "scatter", "name": series.name, "x": _null_for_nan(series.x), "y": _null_for_nan(series.y),
         "mode": {"lines": "lines+markers", "path": "lines+markers", "forest": "markers", "scatter": "markers"}[
             figure.kind
         ],
@@ -174,35 +177,37 @@ def _trace(figure: Figure, series: Series, colour: str) -> dict[str, Any]:
     if figure.kind == "forest":
         above = [high - x for high, x in zip(series.high, series.x, strict=True)]
         below = [x - low for low, x in zip(series.low, series.x, strict=True)]
-        points["error_x"] = {"type": "data", "symmetric": False, "array": _known(above), "arrayminus": _known(below)}
+        points["error_x"] = {
+            "type": "data", "symmetric": False, "array": _null_for_nan(above), "arrayminus": _null_for_nan(below),
+        }  # fmt: skip
     return points
 
 
 def _band(series: Series, colour: str) -> dict[str, Any]:
-    """The interval around a line."""
-    there = [n for n in range(len(series.x)) if series.low[n] == series.low[n] and series.high[n] == series.high[n]]
-    edge = [series.high[n] for n in there] + [series.low[n] for n in reversed(there)]
+    """The interval around a line, at the points where it is known."""
+    known = [n for n in range(len(series.x)) if series.low[n] == series.low[n] and series.high[n] == series.high[n]]
+    edge = [series.high[n] for n in known] + [series.low[n] for n in reversed(known)]
     red, green, blue = (int(colour[n : n + 2], 16) for n in (1, 3, 5))
     return {
-        "type": "scatter", "x": [series.x[n] for n in there] + [series.x[n] for n in reversed(there)], "y": edge,
+        "type": "scatter", "x": [series.x[n] for n in known] + [series.x[n] for n in reversed(known)], "y": edge,
         "fill": "toself", "fillcolor": f"rgba({red},{green},{blue},0.15)", "line": {"width": 0}, "mode": "lines",
         "hoverinfo": "skip", "showlegend": False, "legendgroup": series.name,
     }  # fmt: skip
 
 
-def _known(values: Sequence[float]) -> list[float | None]:
-    """JSON's null for what is unknown."""
-    return [value if value == value else None for value in values]
+def _null_for_nan(values: Sequence[float]) -> list[float | None]:
+    """The values with None, which is JSON's null, in place of NaN."""
+    return [None if math.isnan(value) else value for value in values]
 
 
 def _legend(figures: Sequence[Figure]) -> dict[str, str]:
-    """Name -> colour, one legend for all plots: an arm has one colour in all of them."""
-    behind = {one.name: BEHIND for figure in figures for one in figure.series if one.background}
-    return colours(figures) | behind
+    """Name of a series -> colour, for the one legend of all plots."""
+    background = {s.name: BACKGROUND_COLOUR for figure in figures for s in figure.series if s.background}
+    return colours(figures) | background
 
 
 def _layout(figure: Figure) -> dict[str, Any]:
-    """Axes and title."""
+    """Plotly's layout of a figure: title, axes and reference lines."""
     axes: dict[str, Any] = {
         "title": {"text": figure.title, "font": {"size": 14}}, "margin": {"l": 60, "r": 10, "t": 40, "b": 45},
         "xaxis": {"title": {"text": figure.x_label}, "automargin": True},
@@ -210,11 +215,11 @@ def _layout(figure: Figure) -> dict[str, Any]:
         "showlegend": False, "hovermode": "closest",
     }  # fmt: skip
     if figure.kind == "forest":
-        labels = {y: label for one in figure.series for y, label in zip(one.y, one.labels, strict=True)}
+        labels = {y: label for series in figure.series for y, label in zip(series.y, series.labels, strict=True)}
         axes["yaxis"] |= {"tickvals": list(labels), "ticktext": list(labels.values())}
         axes["shapes"] = [_line(x0=figure.mark, x1=figure.mark, y0=0, y1=1, yref="paper")]
     if figure.diagonal:
-        values = [value for one in figure.series for value in (*one.x, *one.y)]
+        values = [value for series in figure.series for value in (*series.x, *series.y)]
         low, high = min(values), max(values)
         axes["shapes"] = [_line(x0=low, x1=high, y0=low, y1=high)]
     if figure.from_zero:

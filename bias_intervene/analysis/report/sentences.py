@@ -1,7 +1,8 @@
-"""A row of the comparison in one sentence.
+"""States a row of the comparison in one sentence.
 
-Input: a row with its difference, its p-values and the least effect its design could have detected. Output: a sentence.
-Guarantees: "no difference" is never said alone: it comes with the difference that the design would have detected.
+Input: a row with its difference, its p-values and the least effect that its design could have detected.
+Output: a sentence.
+Guarantees: a sentence that reports no difference also states the difference that the design would have detected.
 """
 
 from collections.abc import Iterator
@@ -11,19 +12,19 @@ from bias_intervene.results import ComparisonRow
 
 
 def in_words(row: ComparisonRow) -> str:
-    """The row in words."""
+    """The row as a sentence."""
     if row.difference is None:
         return "scored alone: nothing to compare with"
     p = row.p if row.p_holm is None else row.p_holm
     if p is None or row.p is None:
         return "too little to say whether there is a difference"
-    provisos = "".join(f"; {words}" for words in _provisos_of(row))
+    provisos = "".join(f"; {phrase}" for phrase in _provisos_of(row))
     if p < ALPHA:
         direction = "higher" if row.difference > 0 else "lower"
         interval = f"[{_amount(row.ci_low, row)}, {_amount(row.ci_high, row)}]"
         after_holm = " after Holm" if row.p_holm is not None else ""
-        moved = f"{direction} by {_amount(abs(row.difference), row)} {interval}"
-        return f"{moved}, p {probability(p)}{after_holm}{provisos}"
+        change = f"{direction} by {_amount(abs(row.difference), row)} {interval}"
+        return f"{change}, p {probability(p)}{after_holm}{provisos}"
     if row.minimum_detectable_effect is None:
         return "no difference: every item is the same"
     if row.p < ALPHA:
@@ -33,7 +34,7 @@ def in_words(row: ComparisonRow) -> str:
 
 
 def _provisos_of(row: ComparisonRow) -> Iterator[str]:
-    """What a p-value and an interval do not cover."""
+    """Phrases that limit the claim: an unpaired comparison, a single training of each arm."""
     if not row.paired:
         yield "unpaired, since one side has no items"
     if row.seeds == 1 and row.is_against_control:
@@ -41,7 +42,7 @@ def _provisos_of(row: ComparisonRow) -> Iterator[str]:
 
 
 def _amount(value: float | None, row: ComparisonRow) -> str:
-    """A difference for people: points of per cent for shares, nats for log-likelihoods."""
+    """A difference as it is printed: percentage points for shares, nats for log-likelihoods."""
     if value is None:
         return "?"
     if row.spec.unit == "share":

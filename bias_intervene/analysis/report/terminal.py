@@ -1,9 +1,11 @@
-"""The comparison laid out for the terminal.
+"""Lays out the comparison for the terminal.
 
-Input: a comparison. Output: rich tables within 80 columns. Guarantees: the manipulation check stands above everything
-and its metrics above the bias metrics, what the intervention cost below them, so that no one reads a null result
-without knowing whether the intervention took, or an effect without its price. Which metrics are shown, in which order
-and under which names, is said by their specs.
+The manipulation check comes first and the capabilities come last, so that nobody reads a null result without knowing
+whether the intervention took effect, or an effect without its cost in capability.
+
+Input: a comparison.
+Output: rich tables within 80 columns.
+Guarantees: which metrics are shown, in which order and under which names, is determined by their specs.
 """
 
 from collections.abc import Sequence
@@ -19,12 +21,12 @@ from bias_intervene.analysis import published
 from bias_intervene.analysis.comparison import Comparison
 from bias_intervene.analysis.pairing import Arm
 from bias_intervene.analysis.records import (
+    ARM_NAME_SETTINGS,
     CONTROL,
-    NAMED_BY_THE_ARM,
-    OF_THE_SEED,
+    SEED_SETTINGS,
     Run,
-    brief,
     differing_settings,
+    short_key,
     unused_by_controls,
 )
 from bias_intervene.analysis.verdicts import probability
@@ -32,7 +34,7 @@ from bias_intervene.results import BASE, PUBLISHED, ComparisonRow, MetricSpec, M
 
 
 def comparison(compared: Comparison, *, by: Sequence[str] = ()) -> Group:
-    """Everything a terminal shows of a comparison. by: dotted settings that make sections."""
+    """Everything that is printed of a comparison. by: dotted settings whose values divide the arms into sections."""
     parts: list[Any] = [_runs_table(compared.arms)]
     for verdict in compared.verdicts:
         parts.append(Text(f"{verdict.sentence}.", style="green" if verdict.took else "bold red"))
@@ -42,8 +44,8 @@ def comparison(compared: Comparison, *, by: Sequence[str] = ()) -> Group:
         if heading:
             parts.append(Rule(heading, align="left"))
         for arm in members:
-            mine = [row for row in compared.rows if row.arm == arm.label]
-            parts.append(_arm_table(arm.label, mine, compared.specs, every=bool(compared.options.metrics)))
+            rows = [row for row in compared.rows if row.arm == arm.label]
+            parts.append(_arm_table(arm.label, rows, compared.specs, all_metrics=bool(compared.options.metrics)))
     if compared.options.published:
         parts.append(_published_table(compared))
     if compared.runs.unfinished:
@@ -62,17 +64,17 @@ def comparison(compared: Comparison, *, by: Sequence[str] = ()) -> Group:
 
 
 def caveats(compared: Comparison) -> list[str]:
-    """What the benchmarks' authors and critics say of them, as the records have it."""
-    found: list[str] = []
+    """The caveats of the benchmarks from the records of the runs, each once."""
+    all_caveats: list[str] = []
     for arm in compared.arms:
         by_benchmark: dict[str, dict[str, Any]] = arm.first.record.get("benchmarks") or {}
         for notes in by_benchmark.values():
-            found += notes.get("caveats", ())
-    return list(dict.fromkeys(found))
+            all_caveats += notes.get("caveats", ())
+    return list(dict.fromkeys(all_caveats))
 
 
 def _published_table(compared: Comparison) -> Group:
-    """What the case study's released interventions changed, with what is to be known about it."""
+    """The changes that the case study's released interventions show, with their caveats."""
     section = published.section(compared)
     table = Table(title="Published", box=box.SIMPLE_HEAD, title_justify="left", pad_edge=False, collapse_padding=True)
     for name in section["columns"]:
@@ -83,7 +85,7 @@ def _published_table(compared: Comparison) -> Group:
 
 
 def _sections(arms: Sequence[Arm], by: Sequence[str]) -> list[tuple[str, list[Arm]]]:
-    """(heading, arms) by the values of settings, in the order met."""
+    """(heading, arms) for each combination of values of the settings `by`, in the order of the arms."""
     by_heading: dict[str, list[Arm]] = {}
     for arm in arms:
         settings = arm.first.settings
@@ -92,7 +94,7 @@ def _sections(arms: Sequence[Arm], by: Sequence[str]) -> list[tuple[str, list[Ar
 
 
 def _runs_table(arms: Sequence[Arm]) -> Table:
-    """One line an arm."""
+    """The table of runs: one line per arm."""
     table = Table(title="Runs", box=box.SIMPLE_HEAD, title_justify="left", pad_edge=False, collapse_padding=True)
     columns, rows = runs_cells(arms)
     for name in columns:
@@ -103,9 +105,9 @@ def _runs_table(arms: Sequence[Arm]) -> Table:
 
 
 def runs_cells(arms: Sequence[Arm]) -> tuple[list[str], list[list[str]]]:
-    """(columns, one row an arm): the settings that differ, how many seeds, and what the swap did."""
+    """(names of columns, the cells of each arm): the settings that differ, the number of seeds, the counts of swaps."""
     runs = [arm.first for arm in arms]
-    keys = [key for key in differing_settings(runs) if key not in {*NAMED_BY_THE_ARM, *OF_THE_SEED}]
+    keys = [key for key in differing_settings(runs) if key not in {*ARM_NAME_SETTINGS, *SEED_SETTINGS}]
     unused = unused_by_controls(runs)
     rows: list[list[str]] = []
     for arm, run in zip(arms, runs, strict=True):
@@ -118,15 +120,15 @@ def runs_cells(arms: Sequence[Arm]) -> tuple[list[str], list[list[str]]]:
                 str(len(arm.replicates)),
                 " ".join(filter(None, [plan["repository"].split("/")[-1], plan["revision"]])),
                 str(plan["num_steps"]),
-                *_audited([one for one, _ in arm.replicates]),
+                *_swap_counts([replicate.run for replicate in arm.replicates]),
             ]
         )
-    names = [brief(key, [run.settings for run in runs]) for key in keys]
+    names = [short_key(key, [run.settings for run in runs]) for key in keys]
     return ["arm", *names, "seeds", "checkpoint", "steps", "swapped", "rows changed"], rows
 
 
-def _audited(runs: Sequence[Run]) -> tuple[str, str]:
-    """(pronouns swapped, rows changed of all) in all of the runs."""
+def _swap_counts(runs: Sequence[Run]) -> tuple[str, str]:
+    """(pronouns swapped, "rows changed of rows read"), summed over the runs."""
     audits: list[dict[str, Any]] = [run.record["audit"] or {} for run in runs]
     swaps, changed, rows = (
         sum(audit.get(name, 0) for audit in audits) for name in ("num_swaps", "rows_changed", "rows")
@@ -134,10 +136,11 @@ def _audited(runs: Sequence[Run]) -> tuple[str, str]:
     return str(swaps), f"{changed} of {rows}" if rows else "-"
 
 
-def _arm_table(arm: str, rows: Sequence[ComparisonRow], specs: MetricSpecs, *, every: bool = False) -> Table:
-    """The metrics of one arm beside its base and its control; a control's beside base and published last checkpoint.
+def _arm_table(arm: str, rows: Sequence[ComparisonRow], specs: MetricSpecs, *, all_metrics: bool = False) -> Table:
+    """The metrics of one arm beside those of its base and its control.
 
-    every: all metrics, not only those that are shown first.
+    An arm without a control, such as the control itself, is shown beside its base and the original run's last
+    checkpoint. all_metrics: every metric, not only those that are shown first or listed.
     """
     names = dict.fromkeys(row.baseline_arm for row in rows if row.baseline_arm)
     controls = [name for name in names if name not in {BASE, PUBLISHED}]
@@ -152,14 +155,14 @@ def _arm_table(arm: str, rows: Sequence[ComparisonRow], specs: MetricSpecs, *, e
     corrected = any(row.p_holm is not None for row in rows)
     if corrected:
         table.add_column("Holm", justify="right")
-    known = dict.fromkeys(row.key for row in rows)
-    for key in known if every else [*specs.shown_first, *(key for key in known if specs.of(key).listed)]:
-        mine = {row.baseline_arm: row for row in rows if row.key == key}
-        if not mine:
+    keys = dict.fromkeys(row.key for row in rows)
+    for key in keys if all_metrics else [*specs.shown_first, *(key for key in keys if specs.of(key).listed)]:
+        by_baseline = {row.baseline_arm: row for row in rows if row.key == key}
+        if not by_baseline:
             continue
-        row = next(iter(mine.values()))
-        against = mine.get(controls[0] if controls else BASE)
-        cells = [number(mine[name].baseline, row.spec) if name in mine else "-" for name in beside]
+        row = next(iter(by_baseline.values()))
+        against = by_baseline.get(controls[0] if controls else BASE)
+        cells = [number(by_baseline[name].baseline, row.spec) if name in by_baseline else "-" for name in beside]
         value = f"{number(row.value, row.spec)} ±{number(row.stderr, row.spec)}"
         p = [p_value(against and against.p), *([p_value(against and against.p_holm)] if corrected else [])]
         table.add_row(specs.short_name(key), *cells, value, difference(against), *p)
@@ -167,14 +170,14 @@ def _arm_table(arm: str, rows: Sequence[ComparisonRow], specs: MetricSpecs, *, e
 
 
 def number(value: float | None, spec: MetricSpec) -> str:
-    """A value for people."""
+    """A value of a metric as it is printed: shares in per cent."""
     if value is None:
         return "?"
     return f"{100 * value:.1f}" if spec.unit == "share" else f"{value:.2f}"
 
 
 def difference(row: ComparisonRow | None) -> str:
-    """A signed difference with its interval."""
+    """A signed difference with its interval, as it is printed."""
     if row is None or row.difference is None:
         return "-"
     low, high = (number(value, row.spec) for value in (row.ci_low, row.ci_high))
@@ -183,5 +186,5 @@ def difference(row: ComparisonRow | None) -> str:
 
 
 def p_value(value: float | None) -> str:
-    """A p-value for people."""
+    """A p-value as it is printed."""
     return "-" if value is None else probability(value)

@@ -1,9 +1,10 @@
-"""The benchmarks, each in one place: its items, its scoring, how its metrics are read, and what is to be known of it.
+"""The benchmarks, one module or folder each: items, scoring, specs of the metrics, and caveats.
 
-Input: the settings of the evaluation. Output: items with an identity that is the same from every source, and their
-numbers under a model. Guarantees: a file with the wrong columns or a line without its brackets is refused, naming the
-line and what was expected; slips of the published files are mended and counted, and what a reader must know of the
-items stands in the record.
+`benchmark` defines what a benchmark is, `registry` lists them all, and `sources` reads what several have in common.
 
-`registry` names them all; `benchmark` says what one is.
+Input: the settings of the evaluation, and a model.
+Output: items, whose identity does not depend on the source they were read from, and their scores.
+Guarantees: a file with wrong columns, or a line without its brackets, is refused, and the message names the line and
+what was expected. Errors in published files are corrected where that is possible, and counted; the counts and the
+caveats are written to the record.
 """

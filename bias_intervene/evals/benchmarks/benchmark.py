@@ -1,8 +1,9 @@
-"""What a benchmark is: everything that the rest of the program asks of one.
+"""The interface of a benchmark: all that the rest of the program uses of one.
 
-Input: settings, where a run's generated world is, a model ready to score. Output: items, rows of items, metrics.
-Guarantees: a benchmark says by itself what its numbers depend on (`identity`), so that kept evaluations are never taken
-for others; it describes its metrics by itself (`specs`), so that nobody who reads them needs to know its name.
+Input: the settings of the evaluation, the generated world if the run has one, and a model ready to score.
+Output: items, rows of scored items, metrics.
+Guarantees: a benchmark states everything that its results depend on (`identity`), so a cached evaluation is never used
+for another one. It describes its metrics (`specs`), so the code that reads results needs no knowledge of a benchmark.
 """
 
 from abc import ABC, abstractmethod
@@ -24,74 +25,74 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Sources:
-    """Where items can come from besides the hub and the user's files."""
+    """The generated world, from which items can be read as well as from the hub and the user's files."""
 
     world_folder: Path | None = None
-    """The generated world's folder, where the run has one."""
+    """Folder of the world's files; None: the run has no world."""
     world_data: WorldData | None = None
-    """The generated world's settings, where the run has one."""
+    """Settings of the world; None: the run has no world."""
 
 
 @dataclass(frozen=True)
 class ScoringInputs:
-    """What is scored besides the items, and how."""
+    """What a benchmark may use for scoring besides its items and the model."""
 
     evals: EvalsSettings
     heldout_rows: np.ndarray | None
-    """(rows, tokens) kept out of training, unaltered; None where the run has none."""
+    """Token ids (rows, tokens) of rows kept out of training, unaltered; None: the run has none."""
     checkpoint: Path
-    """Folder of the checkpoint, for its tokenizer's files."""
+    """Folder of the checkpoint, with the files of its tokenizer."""
 
 
 @dataclass(frozen=True)
 class Scored:
-    """What one benchmark says of one checkpoint."""
+    """The results of one benchmark for one checkpoint."""
 
     rows: Sequence[ItemRow]
-    """One row an item and a protocol."""
+    """One row per item and protocol."""
     metrics: Sequence[MetricValue]
 
 
 class Benchmark(ABC):
-    """One benchmark. A subclass stands beside its items and its scoring, and is named in `registry`."""
+    """One benchmark. Subclasses are in the modules of their items and scoring, and are listed in `registry`."""
 
     name: str
-    """Of its settings, its metrics and its file of items."""
+    """The name of its settings, of its metrics and of its file of items."""
     version: int
-    """Raise it when the same items and weights would be scored differently: kept evaluations are then not used."""
+    """To be increased when the same items and weights would be scored differently; then cached results are not used."""
     specs: tuple[MetricSpec, ...]
-    """How its metrics are read, in the order in which people should read them."""
+    """How its metrics are compared and printed, in the order in which they are shown."""
     caveats: tuple[str, ...] = ()
-    """What its authors and critics say of it; repeated in the record and the report."""
+    """Reservations of its authors and critics, which the record and the report repeat."""
     reads_heldout_rows: bool = False
-    """Whether its numbers depend on the rows kept out of training."""
+    """Whether its results depend on the rows kept out of training."""
     items_are_local: bool = False
-    """Whether its items are found without the hub and without the user's files: such benchmarks are checked first."""
+    """Whether its items need neither the hub nor the user's files. Such benchmarks are read, and so checked, first."""
 
     @abstractmethod
     def items(self, evals: EvalsSettings, sources: Sources) -> Sequence[Any] | None:
-        """The items; None where it has none but held-out rows. Raises `DataError` or `HubError`."""
+        """The items; None for a benchmark that reads held-out rows only. Raises `DataError` or `HubError`."""
 
     @abstractmethod
     def score(self, items: Any, scorer: "Scorer", inputs: ScoringInputs) -> Scored:
-        """Rows of items and metrics of one checkpoint. With several ranks the first one's are kept."""
+        """The results for one checkpoint. With several ranks, all call it, and those of the first one are used."""
 
     def fingerprint(self, items: Any) -> str | None:
-        """Identity of the items; None where there are none."""
+        """Fingerprint of the items; None if there are none."""
         return None if items is None else fingerprint([repr(item) for item in items])
 
     def identity(self, items: Any, evals: EvalsSettings, heldout_rows: list[Any] | None) -> dict[str, Any]:
-        """Everything that its numbers depend on besides the checkpoint. heldout_rows: identity of these rows."""
+        """Everything that the results depend on but the checkpoint. heldout_rows: shape and sha256 of these rows."""
         values: dict[str, Any] = {"version": self.version, "too_long": evals.too_long}
         if items is not None:
             values["items"] = self.fingerprint(items)
         return values | ({"heldout_rows": heldout_rows} if self.reads_heldout_rows else {})
 
     def notes(self, items: Any) -> dict[str, Any]:
-        """What a reader of the numbers must know of the items; stands in the record."""
+        """What the record says about the items: counts and caveats."""
         return {"caveats": list(self.caveats)} if self.caveats else {}
 
 
 def scored(rows: Sequence[ItemRow], metrics: Iterable[MetricValue]) -> Scored:
-    """Rows and their metrics."""
+    """Scored rows with their metrics."""
     return Scored(rows, list(metrics))

@@ -1,13 +1,13 @@
-"""CrowS-Pairs: is the more stereotypical sentence of a pair the likelier one?
+"""CrowS-Pairs (Nangia et al. 2020): is the more stereotypical sentence of a pair the likelier one?
 
-Items: the multilingual revision of the hub (1,677 English pairs, 1,677 French), the 1,508 original pairs from their CSV
-file, or the generated world's.
+Items: the revised pairs of the hub (1,677 in English, 1,677 in French; Névéol et al. 2022), the 1,508 original pairs
+from their CSV file, or the pairs of the generated world.
 
-Each sentence is scored whole, conditioned on one token alone (end-of-text for Pythia, see `models.TextTokenizer`), no
-leading space, log-probabilities summed without length normalisation: the protocol of lm-evaluation-harness. A tie
-counts as not stereotypical. Beside each category stand its pairs that show a stereotype and those that go against one
-(`gender/stereo`, `gender/antistereo`). Many pairs are no valid contrasts: the caveat below is repeated by the record
-and the comparison.
+The protocol is that of lm-evaluation-harness: each sentence is scored whole, without a leading space and conditioned
+only on the tokenizer's prefix token (end-of-text for Pythia, see `models.TextTokenizer`), and its log-probabilities are
+summed without length normalisation. A tie counts as not stereotypical. Metrics are given for all pairs, for each
+category, and within each for the pairs that show a stereotype and those that go against one (`gender/stereo`,
+`gender/antistereo`). Many pairs are not valid contrasts; the caveat below is repeated in the record and the report.
 """
 
 import csv
@@ -34,7 +34,7 @@ CATEGORIES = (
     "sexual-orientation", "socioeconomic", "autre",
 )  # fmt: skip
 _DIRECTIONS = {"0": "stereo", "1": "antistereo"}
-"""The hub's classes, where they come as numbers."""
+"""Number of a class in the hub's data set -> its name."""
 
 _NATS = MetricSpec("crows_pairs", None, family="bias", unit="nats")
 _SHARE = replace(_NATS, metric="pct_stereotype", unit="share", in_nats="signed_likelihood_diff")
@@ -43,7 +43,7 @@ _SIGNED = replace(_NATS, metric="signed_likelihood_diff")
 
 
 class CrowsPairs(Benchmark):
-    """Pairs of sentences, one of them more stereotypical."""
+    """Pairs of sentences of which one is more stereotypical."""
 
     name = "crows_pairs"
     version = 2
@@ -64,12 +64,12 @@ class CrowsPairs(Benchmark):
         return read(evals.crows_pairs, world_folder=sources.world_folder)
 
     def score(self, items: Sequence["CrowsPair"], scorer: "Scorer", inputs: ScoringInputs) -> Scored:
-        """Both sentences of every pair."""
+        """Scores both sentences of every pair."""
         rows = score(items, scorer)
         return scored(rows, metrics(rows))
 
     def notes(self, items: Sequence["CrowsPair"]) -> dict[str, Any]:
-        """How many pairs, and the caveat."""
+        """The number of pairs, and the caveat."""
         return {"pairs": len(items), **super().notes(items)}
 
 
@@ -84,27 +84,27 @@ class CrowsPair:
     sent_more: str
     sent_less: str
     bias_type: str
-    """The category, by the beginning of what the file calls it, as lm-evaluation-harness selects them."""
+    """The category: the one of CATEGORIES that the file's value begins with, as in lm-evaluation-harness."""
     direction: str
-    """stereo or antistereo: whether sent_more shows a stereotype or goes against one."""
+    """`stereo`: sent_more shows a stereotype; `antistereo`: sent_less goes against one."""
 
 
 def read(settings: CrowsPairsSettings, *, world_folder: Path | None) -> list[CrowsPair]:
-    """The pairs of the categories in the settings, in the order of the file."""
+    """The pairs of the categories in the settings, in the order of the file. Raises `DataError` or `HubError`."""
     pairs = _all_pairs(settings, world_folder=world_folder)
     if settings.categories is None:
         return pairs
-    known = {pair.bias_type for pair in pairs}
-    unknown = [name for name in settings.categories if name not in known]
+    present = {pair.bias_type for pair in pairs}
+    unknown = [name for name in settings.categories if name not in present]
     if unknown:
         raise DataError(
-            f"evals.crows_pairs.categories: no pair of {', '.join(unknown)}; found {', '.join(sorted(known))}"
+            f"evals.crows_pairs.categories: no pair of {', '.join(unknown)}; found {', '.join(sorted(present))}"
         )
     return [pair for pair in pairs if pair.bias_type in settings.categories]
 
 
 def _all_pairs(settings: CrowsPairsSettings, *, world_folder: Path | None) -> list[CrowsPair]:
-    """Every pair of the source."""
+    """All pairs of the source that the settings name."""
     if settings.path is not None:
         return _read_csv(Path(settings.path).expanduser(), key=f"evals.crows_pairs.path={settings.path}")
     if settings.source == "world":
@@ -114,17 +114,17 @@ def _all_pairs(settings: CrowsPairsSettings, *, world_folder: Path | None) -> li
 
 
 def _read_csv(path: Path, *, key: str) -> list[CrowsPair]:
-    """Pairs of a CSV file in the original format."""
+    """Pairs of a CSV file in the original format. key: the setting, for messages. Raises `DataError`."""
     if not path.is_file():
         raise DataError(f"{key}: no file {path}")
     try:
         with path.open(encoding="utf8", newline="") as file:
             reader = csv.DictReader(file)
-            found = [name for name in reader.fieldnames or [] if name]
-            missing = [name for name in _COLUMNS if name not in found]
+            columns = [name for name in reader.fieldnames or [] if name]
+            missing = [name for name in _COLUMNS if name not in columns]
             if missing:
                 raise DataError(
-                    f"{path}: no column {', '.join(missing)}; found {', '.join(found) or 'nothing'}, expected "
+                    f"{path}: no column {', '.join(missing)}; found {', '.join(columns) or 'nothing'}, expected "
                     f"{', '.join(_COLUMNS)}"
                 )
             rows = list(reader)
@@ -132,12 +132,12 @@ def _read_csv(path: Path, *, key: str) -> list[CrowsPair]:
         raise DataError(f"{path}: not UTF-8 ({error.reason} at byte {error.start})") from None
     if not rows:
         raise DataError(f"{path}: no pairs below its header")
-    # Line 1 is the header; `place` counts from it, the item from the first pair.
+    # `place` counts lines from the header, which is line 1; items are numbered from 0.
     return [_pair_of(number, row, place=f"{path}, row {number + 2}") for number, row in enumerate(rows)]
 
 
 def _pair_of(number: int, row: dict[str, Any], *, place: str) -> CrowsPair:
-    """One row of either source."""
+    """The pair of one row of the hub or of a CSV file. place: of the row, for messages. Raises `DataError`."""
     more, less, direction, bias_type = (str(value) for value in fields(row, *_COLUMNS, place=place))
     empty = [name for name, value in zip(_COLUMNS, (more, less, direction, bias_type), strict=True) if not value]
     if empty:
@@ -150,9 +150,9 @@ def _pair_of(number: int, row: dict[str, Any], *, place: str) -> CrowsPair:
 
 
 def score(pairs: Sequence[CrowsPair], scorer: "Scorer") -> list[ItemRow]:
-    """One row a pair."""
+    """One row per pair."""
     requests = [scorer.whole(f"pair {pair.item}", text) for pair in pairs for text in (pair.sent_more, pair.sent_less)]
-    found = scorer.log_likelihoods(requests, label="CrowS-Pairs").reshape(-1, 2)
+    log_likelihoods_P2 = scorer.log_likelihoods(requests, label="CrowS-Pairs").reshape(-1, 2)
     return [
         {
             "item": pair.item,
@@ -166,12 +166,12 @@ def score(pairs: Sequence[CrowsPair], scorer: "Scorer") -> list[ItemRow]:
             "likelihood_diff": abs(float(more - less)),
             "signed_likelihood_diff": float(more - less),
         }
-        for pair, (more, less) in zip(pairs, found, strict=True)
+        for pair, (more, less) in zip(pairs, log_likelihoods_P2, strict=True)
     ]  # fmt: skip
 
 
 def metrics(rows: Sequence[ItemRow]) -> Iterator[MetricValue]:
-    """Metrics of all pairs, of each category and of both directions."""
+    """Metrics over all pairs, each category, and both directions of each."""
     for subset, members in by_subset(rows).items():
         for metric in ("pct_stereotype", "likelihood_diff", "signed_likelihood_diff"):
             yield mean_of(members, protocol=_PROTOCOL, subset=subset, metric=metric)

@@ -1,12 +1,14 @@
-"""Any task of lm-evaluation-harness on our checkpoints, its results in the same record.
+"""Any task of lm-evaluation-harness, scored on our checkpoints by the harness itself.
 
-Input: task names and a checkpoint. Output: one row an item, task and metric, and the harness's own metrics with its own
-standard errors: benchmark `harness`, protocol the task. Guarantees: the model is scored as the harness scores it,
-weights, tokenizer and beginning token the same as for our own benchmarks; a task that does not exist is named before
-any checkpoint is loaded. Items carry a metric only where its mean over them is the metric, so that a paired comparison
-of them is one of the metric itself.
+The harness is an optional dependency (`pip install "bias_intervene[harness]"`) and imported only when it is used. A row
+of an item holds a metric only if the metric is the mean of its values over the items, so that a paired comparison of
+the items is one of the metric.
 
-The harness is an extra (`pip install "bias_intervene[harness]"`), imported when it is asked for.
+Input: names of tasks, and a checkpoint.
+Output: one row per item and task, and the harness's metrics with its standard errors, as benchmark `harness` with the
+task as the protocol.
+Guarantees: weights, tokenizer and prefix token are the same as for our own benchmarks. A task that does not exist is
+refused before any checkpoint is loaded.
 """
 
 import importlib
@@ -33,12 +35,12 @@ _SUBSET = "all"
 
 
 class Harness(Benchmark):
-    """The tasks of lm-evaluation-harness that a user names. Its version is the harness's own."""
+    """The tasks that a user names. Instead of `version`, the harness's version is part of the identity."""
 
     name = "harness"
     version = 0
     items_are_local = True
-    # Of a task's metrics only those are known that our own benchmarks have too.
+    # Which unit a metric has is known only of those that our own benchmarks have too.
     specs = (
         *(MetricSpec("harness", name, unit="share", pairing="mean_if_kept", listed=True)
           for name in ("pct_stereotype", "accuracy")),
@@ -46,25 +48,25 @@ class Harness(Benchmark):
     )  # fmt: skip
 
     def items(self, evals: EvalsSettings, sources: Sources) -> Any:
-        """What identifies the tasks: the harness reads their items itself."""
+        """The identity of the tasks; the harness reads their items itself."""
         return check(evals.harness_tasks, evals.harness_include_path)
 
     def score(self, items: Any, scorer: "Scorer", inputs: ScoringInputs) -> Scored:
-        """All tasks, on the first rank; the others get nothing."""
+        """Scores all tasks on the first rank; the other ranks get no rows."""
         evals = inputs.evals
         return score(evals.harness_tasks, evals.harness_include_path, scorer, folder=inputs.checkpoint)
 
     def fingerprint(self, items: Any) -> str:
-        """Of tasks and version."""
+        """Fingerprint of the tasks and the version."""
         return fingerprint(items)
 
     def identity(self, items: Any, evals: EvalsSettings, heldout_rows: list[Any] | None) -> dict[str, Any]:
-        """Names, the harness's version, files of one's own."""
+        """Names of the tasks, version of the harness, fingerprint of the user's task files."""
         return items
 
 
 def _task_manager(include_path: str | None) -> Any:
-    """The harness's index of tasks, with a folder of one's own. Raises `DataError` where the extra is missing."""
+    """The harness's index of tasks, with the user's folder. Raises `DataError` if the harness is not installed."""
     try:
         from lm_eval.tasks import TaskManager
     except ImportError:
@@ -78,23 +80,23 @@ def _task_manager(include_path: str | None) -> Any:
 
 
 def check(tasks: Sequence[str], include_path: str | None) -> dict[str, Any]:
-    """Finds mistyped tasks; returns what identifies them: names, the harness's version, files of one's own."""
+    """The identity of the tasks: names, version, user's files. Raises `DataError` for an unknown task."""
     manager = _task_manager(include_path)
     unknown = [name for name in tasks if not manager.match_tasks([name])]
     if unknown:
         raise DataError(f"evals.harness_tasks: no task {unknown[0]!r}; {did_you_mean(unknown[0], manager.all_tasks)}")
-    own = sorted(Path(include_path).expanduser().rglob("*.*")) if include_path else []
+    user_files = sorted(Path(include_path).expanduser().rglob("*.*")) if include_path else []
     return {
         "tasks": list(tasks),
         "version": importlib.metadata.version("lm_eval"),
-        "own": fingerprint([[path.name, path.read_bytes().hex()] for path in own if path.is_file()]),
+        "own": fingerprint([[path.name, path.read_bytes().hex()] for path in user_files if path.is_file()]),
     }
 
 
 def score(tasks: Sequence[str], include_path: str | None, scorer: "Scorer", *, folder: Path) -> Scored:
-    """Rows of items and metrics, on the first rank; the others get nothing.
+    """Scores all tasks on the first rank; the other ranks get no rows. Raises `DataError` or `HubError`.
 
-    folder: the checkpoint, for its tokenizer.
+    folder: of the checkpoint, from which the harness reads the tokenizer.
     """
     if scorer.ranks.rank > 0:
         return Scored([], [])
@@ -122,7 +124,7 @@ def score(tasks: Sequence[str], include_path: str | None, scorer: "Scorer", *, f
 
 
 def _metrics_of(results: dict[str, Any]) -> Iterator[MetricValue]:
-    """The harness's own numbers, a row each."""
+    """The harness's own metrics. results: as `simple_evaluate` returns them."""
     for task, values in results["results"].items():
         number = results.get("n-samples", {}).get(task, {}).get("effective")
         for key, value in values.items():
@@ -142,7 +144,7 @@ def _metrics_of(results: dict[str, Any]) -> Iterator[MetricValue]:
 
 
 def _items_of(results: dict[str, Any], metrics: Sequence[MetricValue]) -> Iterator[ItemRow]:
-    """One row an item and task, with the metrics that are means over items."""
+    """One row per item and task, with the metrics that are means over items."""
     for task, samples in (results.get("samples") or {}).items():
         means = [metric for metric in metrics if metric.protocol == task and _is_mean(metric, samples)]
         for sample in samples:
@@ -151,7 +153,7 @@ def _items_of(results: dict[str, Any], metrics: Sequence[MetricValue]) -> Iterat
 
 
 def _is_mean(metric: MetricValue, samples: Sequence[dict[str, Any]]) -> bool:
-    """Whether the metric is the mean of what its samples hold under its name."""
+    """Whether the metric equals the mean of the values that the samples hold under its name."""
     values = [sample.get(metric.metric) for sample in samples]
     numbers = [float(value) for value in values if isinstance(value, int | float)]
     return len(numbers) == len(samples) > 0 and math.isclose(float(np.mean(numbers)), metric.value, rel_tol=1e-9)

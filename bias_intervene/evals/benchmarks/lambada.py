@@ -1,10 +1,10 @@
-"""LAMBADA: does the model still find the last word of a passage? What an intervention costs.
+"""LAMBADA (Paperno et al. 2016): does the model predict the last word of a passage? A measure of capability.
 
 Items: the passages of the hub's `lambada_openai`, or JSON lines with the passages under `text`.
 
-The protocol of lm-evaluation-harness (`lambada_openai`): the context is the passage without its last word, the target a
-space and that word. `accuracy`: every token of the target is the likeliest one (greedy decoding would give it).
-`perplexity`: exp of minus the mean log-probability of a target, over passages and not over tokens.
+The protocol is that of lm-evaluation-harness (`lambada_openai`): the context is the passage without its last word, and
+the target is a space and that word. `accuracy`: share of passages where greedy decoding gives the target. `perplexity`:
+exp of minus the mean log-likelihood of a target, averaged over passages, not over tokens.
 """
 
 from collections.abc import Iterator, Sequence
@@ -31,7 +31,7 @@ _PERPLEXITY = replace(_ACCURACY, metric="perplexity", unit="plain", pairing="per
 
 
 class Lambada(Benchmark):
-    """Passages whose last word is to be found."""
+    """Passages whose last word is to be predicted."""
 
     name = "lambada"
     version = 2
@@ -48,7 +48,7 @@ class Lambada(Benchmark):
         return read(evals.lambada)
 
     def score(self, items: Sequence["LambadaPassage"], scorer: "Scorer", inputs: ScoringInputs) -> Scored:
-        """The last word of every passage."""
+        """Scores the last word of every passage."""
         rows = score(items, scorer)
         return scored(rows, metrics(rows))
 
@@ -58,7 +58,7 @@ class Lambada(Benchmark):
 
 @dataclass(frozen=True)
 class LambadaPassage:
-    """A passage and its last word, a space before it."""
+    """A passage without its last word, and that word with the space before it."""
 
     item: str
     context: str
@@ -66,7 +66,7 @@ class LambadaPassage:
 
 
 def read(settings: LambadaSettings) -> list[LambadaPassage]:
-    """The passages in the order of their source."""
+    """The passages, in the order of their source. Raises `DataError` or `HubError`."""
     if settings.path is None:
         rows = hub_rows(HUB, None, "test", remedy="evals.lambada.path=FILE.jsonl")
         places = [f"{HUB} row {n}" for n in range(len(rows))]
@@ -81,7 +81,7 @@ def read(settings: LambadaSettings) -> list[LambadaPassage]:
 
 
 def passage(item: str, text: str, *, place: str) -> LambadaPassage:
-    """A passage cut before its last word.
+    """A passage divided before its last word. place: for messages. Raises `DataError` for less than two words.
 
     >>> passage("0", "He met her at the old mill", place="").target
     ' mill'
@@ -96,7 +96,7 @@ def passage(item: str, text: str, *, place: str) -> LambadaPassage:
 
 
 def score(passages: Sequence[LambadaPassage], scorer: "Scorer") -> list[ItemRow]:
-    """One row a passage."""
+    """One row per passage."""
     requests = [scorer.after(f"passage {p.item}", p.context, p.target) for p in passages]
     log_likelihoods, greedy = scorer.scores(requests, label="LAMBADA")
     return [
@@ -112,7 +112,7 @@ def score(passages: Sequence[LambadaPassage], scorer: "Scorer") -> list[ItemRow]
 
 
 def metrics(rows: Sequence[ItemRow]) -> Iterator[MetricValue]:
-    """Accuracy, mean log-likelihood of a target in nats, perplexity."""
+    """Accuracy, mean log-likelihood of a target (nats), and perplexity."""
     for metric in ("accuracy", "log_likelihood"):
         yield mean_of(rows, protocol=_PROTOCOL, subset="all", metric=metric)
     estimate = perplexity_and_stderr([row["log_likelihood"] for row in rows])

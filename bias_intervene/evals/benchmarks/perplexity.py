@@ -1,8 +1,9 @@
-"""Perplexity of rows kept out of training, unaltered: what an intervention costs.
+"""Perplexity of rows kept out of training, unaltered: a measure of capability.
 
-A token's log-probability given all that stands before it in its row; `log_likelihood` is the mean over a row's tokens,
-`perplexity` exp of minus the mean over rows, which are of one length. The subset `without_pronouns` leaves out the
-tokens that the swap is about: there the model is meant to change, elsewhere it is not.
+Every token but the first of a row is scored given all tokens before it. `log_likelihood` is the mean over the tokens of
+a row, and `perplexity` is exp of minus the mean over rows, which all have the same length. The subset
+`without_pronouns` leaves out the pronouns that the interventions swap, because the model should change at these and
+nowhere else.
 """
 
 from collections.abc import Iterator, Sequence
@@ -41,49 +42,50 @@ class Perplexity(Benchmark):
     )
 
     def items(self, evals: EvalsSettings, sources: Sources) -> None:
-        """None but the held-out rows."""
+        """None: it reads held-out rows only."""
 
     def score(self, items: None, scorer: "Scorer", inputs: ScoringInputs) -> Scored:
-        """Every held-out row."""
+        """Scores every held-out row."""
         assert inputs.heldout_rows is not None
         rows = score(inputs.heldout_rows, scorer)
         return scored(rows, metrics(rows))
 
 
 def score(rows_RT: np.ndarray, scorer: "Scorer") -> list[ItemRow]:
-    """Two rows a held-out row: all its tokens, and those that are no pronouns. rows_RT: (rows, tokens)."""
+    """Two item rows per held-out row: over all tokens, and over those that are no pronouns. rows_RT: token ids."""
     pronouns = {token for pair in single_id_forms(scorer.tokenizer).values() for token in pair}
     rows = [tuple(int(token) for token in row) for row in rows_RT]
     requests: list[Request] = []
     for number, row in enumerate(rows):
         requests.append(Request(f"row {number}", row[:1], row[1:]))
-        # Read off the same pass: each is a beginning of the row.
+        # These are scored in the same pass as the row, because each input is a prefix of it.
         requests += [
             Request(f"row {number} token {at}", row[:at], row[at : at + 1])
             for at in range(1, len(row))
             if row[at] in pronouns
         ]
-    found = iter(zip(requests, scorer.log_likelihoods(requests, label="held-out rows"), strict=True))
+    # In the order of the requests: of a row, then of each of its pronouns.
+    log_likelihoods = iter(scorer.log_likelihoods(requests, label="held-out rows"))
     item_rows: list[ItemRow] = []
     for number, row in enumerate(rows):
-        _, total = next(found)
-        of_pronouns = [value for token in row[1:] if token in pronouns for _, value in [next(found)]]
-        others = len(row) - 1 - len(of_pronouns)
+        total = next(log_likelihoods)
+        of_pronouns = [next(log_likelihoods) for token in row[1:] if token in pronouns]
+        num_others = len(row) - 1 - len(of_pronouns)
         item_rows.append(_item(number, "all", total / (len(row) - 1)))
-        if others:
-            item_rows.append(_item(number, "without_pronouns", (total - sum(of_pronouns)) / others))
+        if num_others:
+            item_rows.append(_item(number, "without_pronouns", (total - sum(of_pronouns)) / num_others))
     return item_rows
 
 
 def _item(number: int, subset: str, log_likelihood: float) -> ItemRow:
-    """A row of the items' file."""
+    """A row of the file of items. log_likelihood: mean over tokens, nats."""
     return {
         "item": f"row {number}", "protocol": _PROTOCOL, "subsets": [subset], "log_likelihood": float(log_likelihood),
     }  # fmt: skip
 
 
 def metrics(rows: Sequence[ItemRow]) -> Iterator[MetricValue]:
-    """Mean log-likelihood of a token in nats, and perplexity."""
+    """Mean log-likelihood of a token (nats) and perplexity, of both subsets."""
     for subset, members in by_subset(rows).items():
         yield mean_of(members, protocol=_PROTOCOL, subset=subset, metric="log_likelihood")
         estimate = perplexity_and_stderr([row["log_likelihood"] for row in members])

@@ -1,4 +1,4 @@
-"""All benchmarks, in the order in which people should read them: did the intervention take, bias, what it cost.
+"""All benchmarks, in the order in which results should be read: manipulation check, bias, capabilities.
 
 They are scored in the order of the fields of `EvalsSettings`. README.md of the package says how to add one.
 """

@@ -93,7 +93,7 @@ def test_what_has_no_runs_is_said_and_not_passed(tmp_path: Path):
     assert [name for name, answer in said.items() if answer.findings] == ["recovery"]
     del said["recovery"]
     assert all(answer.passed is None and "calibration" in answer.needs for answer in said.values())
-    assert "No runs for: dose and response" in page.verdict(calibrate(find([tmp_path])))
+    assert "No runs for: dose and response" in page.summary(calibrate(find([tmp_path])))
 
 
 def test_controls_of_one_world_are_paired_once(whole: Path):

@@ -38,7 +38,7 @@ def llama(scorer: Scorer) -> Scorer:
 def test_equal_to_generate_item_by_item(scorer: Scorer, architecture: str, batch_tokens: int):
     model = scorer if architecture == "neox" else llama(scorer)
     other = Scorer(model.model, model.tokenizer, device=model.device, batch_tokens=batch_tokens)
-    found = continuations(other, PROMPTS, enough=lambda number, text: False, max_new_tokens=12, label="t")
+    found = continuations(other, PROMPTS, is_long_enough=lambda number, text: False, max_new_tokens=12, label="t")
     expected = [plainly(other, prompt, 12) for prompt in PROMPTS]
     assert found == expected
     assert len(set(expected)) > 1
@@ -48,7 +48,7 @@ def test_a_row_that_has_said_enough_leaves_the_others_as_they_were(scorer: Score
     def enough(number: int, text: str) -> bool:
         return len(text) > 4 * number
 
-    found = continuations(scorer, PROMPTS, enough=enough, max_new_tokens=12, label="t")
+    found = continuations(scorer, PROMPTS, is_long_enough=enough, max_new_tokens=12, label="t")
     for number, (text, prompt) in enumerate(zip(found, PROMPTS, strict=True)):
         whole = plainly(scorer, prompt, 12)
         assert whole.startswith(text)
@@ -57,4 +57,4 @@ def test_a_row_that_has_said_enough_leaves_the_others_as_they_were(scorer: Score
 
 def test_a_prompt_that_leaves_no_room_is_refused(scorer: Scorer):
     with pytest.raises(BiasInterveneError, match=r"t: a prompt with 12 tokens after it has \d+, and .* at most 512"):
-        continuations(scorer, ["he " * 900], enough=lambda n, t: True, max_new_tokens=12, label="t")
+        continuations(scorer, ["he " * 900], is_long_enough=lambda n, t: True, max_new_tokens=12, label="t")

@@ -153,12 +153,12 @@ def test_pairs_of_the_same_occupations_are_one_cluster():
 def test_winobias_exact_match(monkeypatch: pytest.MonkeyPatch):
     said = {"he": " The Mover, of course", "she": "\n\nA nurse. The", "refers": "mover who"}
 
-    def continuations(scorer, prompts, *, enough, max_new_tokens, label):
+    def continuations(scorer, prompts, *, is_long_enough, max_new_tokens, label):
         texts = [said["refers" if text.startswith("What") else "she" if '"she"' in text else "he"] for text in prompts]
         assert prompts[0] == 'The mover met the nurse as he won .\nHere, what does "he" stand for?'
         # More than the referent's two words need not be waited for.
-        assert enough(0, " The Mover, of")
-        assert not enough(0, " The Mover,")
+        assert is_long_enough(0, " The Mover, of")
+        assert not is_long_enough(0, " The Mover,")
         return texts
 
     monkeypatch.setattr(winobias, "continuations", continuations)

@@ -1,4 +1,6 @@
-"""The manipulation check: did the model's pronouns move at all? `prompts` has its openings, `scoring` its numbers."""
+"""The manipulation check: did the model's preference between pronouns change? `prompts` has the prompts, `scoring` the
+metrics.
+"""
 
 from collections.abc import Sequence
 from dataclasses import replace
@@ -27,7 +29,7 @@ _GAP = replace(
 
 
 class Pronouns(Benchmark):
-    """Pronouns after openings, and at the pronouns of held-out rows."""
+    """The log-odds of pronouns after prompts, and at the pronouns of held-out rows."""
 
     name = "pronouns"
     version = 2
@@ -46,10 +48,10 @@ class Pronouns(Benchmark):
     )
 
     def items(self, evals: EvalsSettings, sources: Sources) -> list[PronounPrompt]:
-        """The openings."""
+        """The prompts."""
         return prompts.read(evals.pronouns, world_data=sources.world_data)
 
     def score(self, items: Sequence[PronounPrompt], scorer: "Scorer", inputs: ScoringInputs) -> Scored:
-        """Every opening, and every pronoun of the held-out rows where there are any."""
+        """Scores every prompt, and every pronoun of the held-out rows if the run has any."""
         rows: list[dict[str, Any]] = scoring.score(items, inputs.heldout_rows, scorer)
         return scored(rows, scoring.metrics(rows))

@@ -1,4 +1,6 @@
-"""Openings after which a pronoun is natural, for the manipulation check: plain English, or the generated world's."""
+"""Prompts for the manipulation check, after each of which a pronoun of a certain form is natural.
+
+There are prompts in plain English, and prompts about the people of the generated world."""
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -9,7 +11,7 @@ from bias_intervene.settings import PronounsSettings, WorldData
 
 FORMS = {"she_he": ("she", "he"), "her_him": ("her", "him"), "her_his": ("her", "his"),
          "herself_himself": ("herself", "himself")}  # fmt: skip
-"""Name of a pair -> (feminine, masculine)."""
+"""Form -> (feminine pronoun, masculine pronoun)."""
 _NEUTRAL = {
     "she_he": (
         "When the phone rang,", "The person at the door said that", "Someone in the crowd shouted that",
@@ -60,7 +62,7 @@ _MALE_LEANING = (
 
 @dataclass(frozen=True)
 class PronounPrompt:
-    """An opening after which a pronoun of one form is natural."""
+    """A prompt after which a pronoun of one form is natural."""
 
     item: str
     text: str
@@ -69,13 +71,13 @@ class PronounPrompt:
     form: str
     """A key of FORMS."""
     cluster: str
-    """The person it is about; a neutral opening is about nobody and stands for itself."""
+    """Label of its cluster: the person it is about, or the prompt itself if it names no person of the list."""
     planted_log_odds: float | None
-    """log P(he)/P(she) in the generated world; None where no truth is known."""
+    """log P(he) - log P(she) in the generated world, nats; None in plain English."""
     family: str = "prompts"
-    """`prompts`, or in the world `unseen`: openings of a kind that the model was never trained on."""
+    """Its protocol: `prompts`, or in the world also `unseen`, for wordings that occur in no training row."""
     unmentioned: bool = False
-    """About an occupation that the end of the training does not mention."""
+    """Whether it is about an occupation that the last part of the training does not mention."""
 
     @property
     def subsets(self) -> list[str]:
@@ -84,7 +86,7 @@ class PronounPrompt:
 
 
 def read(settings: PronounsSettings, *, world_data: WorldData | None) -> list[PronounPrompt]:
-    """Every form's openings."""
+    """The prompts of the settings' source, in all forms. Raises `DataError` for a run without a world."""
     if settings.source == "english":
         planted: dict[str, float] = {}
         unmentioned: tuple[str, ...] = ()
@@ -116,7 +118,7 @@ def read(settings: PronounsSettings, *, world_data: WorldData | None) -> list[Pr
 
 
 def _product(openings: dict[str, tuple[str, ...]], nouns: Sequence[str]) -> Iterator[tuple[str, int, str, str]]:
-    """(form, number of the opening, opening, noun)."""
+    """Every opening with every noun, as (form, number of the opening within the form, opening, noun)."""
     for form, of_form in openings.items():
         for number, opening in enumerate(of_form):
             for noun in nouns:

@@ -1,13 +1,14 @@
-"""Scoring of the manipulation check: the log-odds of pronouns.
+"""Scores the manipulation check: the log-odds of feminine against masculine pronouns.
 
-Before a null result means "the intervention does not change bias", it must be known that the intervention took. Two
-protocols. `prompts`: log P(feminine) - log P(masculine) after openings where a pronoun of that form is natural, neutral
-ones and ones about occupations; the occupation gap is the male leaning minus the female leaning mean of
-log P(he) - log P(she); `log_odds_they` sets `they` against he and she together, which is where the neutral swap shows.
-`heldout`: at every pronoun of rows kept out of training, unaltered, the log-odds of the feminine against the masculine
-form there.
+A null result says something about the intervention only if the intervention changed the model at all; this is what
+these metrics measure. There are two protocols:
 
-In the generated world a third, `unseen`: the occupations in openings of a kind that no training row holds.
+- `prompts`: log P(feminine) - log P(masculine) after prompts where a pronoun of that form is natural, neutral ones and
+  ones about occupations. `occupation_gap` is the mean of log P(he) - log P(she) over male-leaning occupations minus the
+  mean over female-leaning ones. `log_odds_they` is log P(they) - log P(he or she), which the neutral swap should raise.
+- `heldout`: the same log-odds at every pronoun of rows kept out of training, unaltered.
+
+In the generated world there is also `unseen`: occupations in prompts whose wording occurs in no training row.
 """
 
 from collections.abc import Iterator, Sequence
@@ -27,26 +28,27 @@ if TYPE_CHECKING:
 
 _LOG_ODDS = tuple(f"log_odds_{form}" for form in FORMS)
 THEY = "log_odds_they"
+"""Metric of the prompts of form she_he: they against he and she together."""
 
 
 def score(prompts: Sequence[PronounPrompt], heldout_rows: np.ndarray | None, scorer: "Scorer") -> list[ItemRow]:
-    """One row a prompt, and one a held-out pronoun and form. heldout_rows: (rows, tokens) or None."""
+    """One row per prompt, and one per pronoun and form of the held-out rows, token ids (rows, tokens) or None."""
     rows = score_prompts(prompts, scorer)
     return rows if heldout_rows is None else rows + score_heldout(heldout_rows, scorer)
 
 
 def score_prompts(prompts: Sequence[PronounPrompt], scorer: "Scorer") -> list[ItemRow]:
-    """Feminine against masculine, and `they` against both where a subject follows."""
-    words = [(*FORMS[prompt.form], *(["they"] if prompt.form == "she_he" else [])) for prompt in prompts]
+    """The protocols `prompts` and `unseen`: one row per prompt."""
+    pronouns = [(*FORMS[prompt.form], *(["they"] if prompt.form == "she_he" else [])) for prompt in prompts]
     requests = [
-        scorer.after(prompt.item, prompt.text, f" {word}")
-        for prompt, choices in zip(prompts, words, strict=True)
-        for word in choices
+        scorer.after(prompt.item, prompt.text, f" {pronoun}")
+        for prompt, choices in zip(prompts, pronouns, strict=True)
+        for pronoun in choices
     ]
-    found = iter(scorer.log_likelihoods(requests, label="pronouns").tolist())
+    log_likelihoods = iter(scorer.log_likelihoods(requests, label="pronouns").tolist())
     rows: list[ItemRow] = []
-    for prompt, choices in zip(prompts, words, strict=True):
-        feminine, masculine, *they = (next(found) for _ in choices)
+    for prompt, choices in zip(prompts, pronouns, strict=True):
+        feminine, masculine, *they = (next(log_likelihoods) for _ in choices)
         rows.append(
             _item(prompt.item, prompt.family, prompt.cluster, prompt.subsets, prompt.form, feminine - masculine)
             | {
@@ -57,28 +59,28 @@ def score_prompts(prompts: Sequence[PronounPrompt], scorer: "Scorer") -> list[It
     return rows
 
 
-class _Place(NamedTuple):
-    """A pronoun of a held-out row."""
+class _HeldoutPronoun(NamedTuple):
+    """A pronoun in a held-out row."""
 
     row: int
-    at: int
+    position: int
     form: str
 
 
 def score_heldout(rows_RT: np.ndarray, scorer: "Scorer") -> list[ItemRow]:
-    """Log-odds at the pronouns of held-out rows whose forms are single tokens."""
+    """The protocol `heldout`: one row per pronoun and form. Forms whose pronouns are not single tokens are left out."""
     forms = single_id_forms(scorer.tokenizer)
-    places: list[_Place] = []
+    pronouns: list[_HeldoutPronoun] = []
     requests: list[Request] = []
     for number, row in enumerate(rows_RT.tolist()):
         for form, pair in forms.items():
             for at in range(1, len(row)):
                 if row[at] in pair:
-                    places.append(_Place(number, at, form))
-                    # All of a row are read off one pass: each is a beginning of it.
+                    pronouns.append(_HeldoutPronoun(number, at, form))
+                    # All requests of a row are scored in one pass, because each input is a prefix of the row.
                     before = tuple(row[:at])
                     requests += [Request(f"row {number} token {at}", before, (token,)) for token in pair]
-    found = scorer.log_likelihoods(requests, label="pronouns of held-out rows").reshape(-1, 2)
+    log_likelihoods_N2 = scorer.log_likelihoods(requests, label="pronouns of held-out rows").reshape(-1, 2)
     return [
         _item(
             f"row {number} token {at} {form}",
@@ -88,25 +90,25 @@ def score_heldout(rows_RT: np.ndarray, scorer: "Scorer") -> list[ItemRow]:
             form,
             float(feminine - masculine),
         )
-        for (number, at, form), (feminine, masculine) in zip(places, found, strict=True)
+        for (number, at, form), (feminine, masculine) in zip(pronouns, log_likelihoods_N2, strict=True)
     ]
 
 
 def _item(name: str, protocol: str, cluster: str, subsets: list[str], form: str, log_odds: float) -> ItemRow:
-    """A row of the items' file."""
+    """A row of the file of items, in which one form has a value."""
     blank = dict.fromkeys((*_LOG_ODDS, THEY, "planted"))
     common = {"item": name, "protocol": protocol, "cluster": cluster, "subsets": subsets}
     return common | blank | {f"log_odds_{form}": log_odds}
 
 
 def single_id_forms(tokenizer: TextTokenizer) -> dict[str, tuple[int, int]]:
-    """Form -> ids of " feminine" and " masculine", where both are single tokens."""
+    """Form -> ids of its feminine and masculine pronoun with a leading space, where both are single tokens."""
     encoded = {form: [tokenizer.encode(f" {word}") for word in pair] for form, pair in FORMS.items()}
     return {form: (f[0], m[0]) for form, (f, m) in encoded.items() if len(f) == len(m) == 1}
 
 
 def metrics(rows: Sequence[ItemRow]) -> Iterator[MetricValue]:
-    """Means by form and subset, and the gap between occupations."""
+    """Means of each form in each subset, and the gap between occupations, with a standard error over occupations."""
     for protocol in dict.fromkeys(row["protocol"] for row in rows):
         of_protocol = by_subset(row for row in rows if row["protocol"] == protocol)
         for subset, members in of_protocol.items():
@@ -114,18 +116,17 @@ def metrics(rows: Sequence[ItemRow]) -> Iterator[MetricValue]:
                 if any(row[metric] is not None for row in members):
                     yield mean_of(members, protocol=protocol, subset=subset, metric=metric)
         if {"male_leaning", "female_leaning"} <= of_protocol.keys():
-            high, low = (_by_person(of_protocol[subset]) for subset in ("male_leaning", "female_leaning"))
-            (male, male_stderr), (female, female_stderr) = mean_and_stderr(high), mean_and_stderr(low)
-            estimate = (male - female, float(np.hypot(male_stderr, female_stderr)))
-            yield metric_of(
-                estimate, protocol=protocol, subset="occupations", metric="occupation_gap", n=high.size + low.size
-            )
+            male, female = (_by_occupation(of_protocol[subset]) for subset in ("male_leaning", "female_leaning"))
+            (male_mean, male_stderr), (female_mean, female_stderr) = mean_and_stderr(male), mean_and_stderr(female)
+            estimate = (male_mean - female_mean, float(np.hypot(male_stderr, female_stderr)))
+            n = male.size + female.size
+            yield metric_of(estimate, protocol=protocol, subset="occupations", metric="occupation_gap", n=n)
 
 
-def _by_person(rows: Sequence[ItemRow]) -> np.ndarray:
-    """Mean log P(he) - log P(she) of each occupation, over its openings."""
+def _by_occupation(rows: Sequence[ItemRow]) -> np.ndarray:
+    """float64 (occupations,): mean log P(he) - log P(she) of each occupation over its prompts, nats."""
     values: dict[str, list[float]] = {}
     for row in rows:
         if row["log_odds_she_he"] is not None:
             values.setdefault(row["cluster"], []).append(-row["log_odds_she_he"])
-    return np.array([np.mean(of_person) for of_person in values.values()])
+    return np.array([np.mean(of_occupation) for of_occupation in values.values()])

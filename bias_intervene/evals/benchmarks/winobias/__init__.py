@@ -1,4 +1,4 @@
-"""WinoBias: pronouns of occupations. `items` has the sentences of every source, `scoring` its four protocols."""
+"""WinoBias (Zhao et al. 2018): pronouns of occupations. `items` reads the sentences, `scoring` has four protocols."""
 
 from collections.abc import Sequence
 from dataclasses import replace
@@ -27,7 +27,7 @@ _RIGHT, _RIGHT_PRO, _RIGHT_ANTI = (
 
 
 class WinoBias(Benchmark):
-    """Pairs of sentences, pro- and anti-stereotypical."""
+    """Pairs of a pro- and an anti-stereotypical sentence."""
 
     name = "winobias"
     version = 3
@@ -47,18 +47,18 @@ class WinoBias(Benchmark):
     )  # fmt: skip
 
     def items(self, evals: EvalsSettings, sources: Sources) -> list[WinobiasPair]:
-        """The pairs of both types."""
+        """The pairs of type 1 and type 2."""
         return sentences.read(evals.winobias, world_folder=sources.world_folder)
 
     def score(self, items: Sequence[WinobiasPair], scorer: "Scorer", inputs: ScoringInputs) -> Scored:
-        """Every pair by every protocol of the settings."""
+        """Scores every pair by every protocol of the settings."""
         rows = scoring.score(items, scorer, protocols=inputs.evals.winobias.protocols)
         return scored(rows, scoring.metrics(rows))
 
     def identity(self, items: Any, evals: EvalsSettings, heldout_rows: list[Any] | None) -> dict[str, Any]:
-        """The protocols too."""
+        """Includes the protocols."""
         return {**super().identity(items, evals, heldout_rows), "protocols": evals.winobias.protocols}
 
     def notes(self, items: Sequence[WinobiasPair]) -> dict[str, Any]:
-        """How many pairs, and how many have which slip."""
+        """The number of pairs, and the counts of errors in the published files."""
         return {"pairs": len(items), **sentences.notes(items), **super().notes(items)}

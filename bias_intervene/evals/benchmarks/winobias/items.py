@@ -1,12 +1,17 @@
-"""Sentences of WinoBias in pairs, pro- and anti-stereotypical: the original text files, the hub's data set (made from
-the authors' CoNLL files), or the generated world's.
+"""Pairs of WinoBias sentences, one pro- and one anti-stereotypical.
 
-Input: one of the three sources. Output: pairs of sentences with referent, pronoun and the occupations they name.
-Guarantees: the two published sources give the same items. The hub's rows stand in another order (that of their document
-numbers as text: 0, 100, 101), so items are known by their document number, which is the line of the text files; words
-are cut as in CoNLL (`'s` and `n't` apart), and the sentence for reading is put together from them. Slips: a doubled
-article before the referent is mended; a second marked pronoun of the same referent is ignored; pairs that differ in
-more than the pronoun are kept and marked. All are counted.
+There are three sources: the original text files, the hub's data set (made from the authors' CoNLL files), and the
+generated world. The hub's rows are sorted by their document numbers as text (0, 100, 101, ...), so an item is named
+after its document number, which is its line in the text files. Sentences are split into tokens as in CoNLL (`'s` and
+`n't` are tokens of their own), and the running text is put together from these.
+
+The published files have three kinds of errors, which are counted: a doubled article before the referent is corrected, a
+second marked pronoun of the same referent is ignored, and pairs that differ in more than the pronoun are kept and
+marked.
+
+Input: one of the three sources.
+Output: pairs of sentences, with referent, pronoun and the occupations that they name.
+Guarantees: the two published sources give equal items.
 """
 
 import re
@@ -30,16 +35,16 @@ OCCUPATIONS = (
     "chief", "developer", "carpenter", "manager", "lawyer", "farmer", "salesperson", "physician", "guard", "analyst",
     "mechanic", "sheriff", "CEO",
 )  # fmt: skip
-"""Of Zhao et al. 2018: twenty that women mostly have, twenty that men mostly have."""
+"""The occupations of Zhao et al. 2018: twenty held mostly by women, then twenty held mostly by men."""
 
 _BRACKETS = re.compile(r"\[([^\]]*)\]")
 _DOUBLED_ARTICLE = re.compile(r"\b(the|a|an) \[(?=\1 )", re.IGNORECASE)
 _WORDS = re.compile(r"\d+(?:,\d+)*|\w+?(?=n['’]t\b)|n['’]t\b|\w+(?:-\w+)*|['’]\w+|[^\w\s]")
-"""As CoNLL cuts them: could n't, writer 's, well-fitting, 2,000."""
+"""Finds tokens as in CoNLL: could n't, writer 's, well-fitting, 2,000."""
 
 
 def _any_of(nouns: Iterable[str]) -> re.Pattern[str]:
-    """Finds one of the nouns in a sentence, the longest that fits."""
+    """A pattern that finds any of the nouns in a sentence; of several at one position, the longest."""
     return re.compile(rf"\b({'|'.join(sorted(nouns, key=len, reverse=True))})\b", re.IGNORECASE)
 
 
@@ -49,7 +54,7 @@ _WORLD_NOUNS = _any_of({*world.OCCUPATIONS, *world.NEUTRAL_NOUNS})
 
 @dataclass(frozen=True)
 class WinobiasSentence:
-    """One sentence with its referent and pronoun marked."""
+    """One sentence, with its referent and its pronoun."""
 
     tokens: tuple[str, ...]
     referent: str
@@ -58,35 +63,36 @@ class WinobiasSentence:
     """Index of the pronoun in `tokens`."""
     slips: tuple[str, ...] = ()
     nouns: re.Pattern[str] = field(default=_PUBLISHED_NOUNS, repr=False, compare=False)
-    """The people that a sentence of this source can name. No part of the identity: it follows from the source."""
+    """Finds the people that sentences of this source name. Not part of the item's identity, because it follows from the
+    source."""
 
     @property
     def text(self) -> str:
-        """The sentence as one would write it."""
+        """The sentence as running text."""
         return re.sub(r" (?=[.,;:!?]|['’]\w|n['’]t\b)", "", self.spaced)
 
     @property
     def spaced(self) -> str:
-        """Its words with a space between any two, as the published protocols put it to the model."""
+        """The tokens joined by spaces, as the published protocols present the sentence to the model."""
         return " ".join(self.tokens)
 
     @property
     def candidates(self) -> tuple[str, str] | None:
-        """(referent, the other person), both as "the ..."; None: not two occupations are named.
+        """(referent, the other person), both as "the ..."; None if the sentence does not name two people.
 
-        One published sentence names three; the first that is not the referent is the other then.
+        One published sentence names three people; of the two that are not the referent, the first is used.
         """
         referent = self.nouns.search(self.referent)
         if referent is None:
             return None
-        named = [match[1] for match in self.nouns.finditer(self.spaced)]
-        other = next((noun for noun in named if noun.lower() != referent[1].lower()), None)
+        people = [match[1] for match in self.nouns.finditer(self.spaced)]
+        other = next((noun for noun in people if noun.lower() != referent[1].lower()), None)
         return None if other is None else (f"the {referent[1]}", f"the {other}")
 
 
 @dataclass(frozen=True)
 class WinobiasPair:
-    """A pro-stereotypical sentence and its anti-stereotypical partner: the same line of two files."""
+    """A pro-stereotypical sentence and its anti-stereotypical partner, which are the same line of two files."""
 
     item: str
     kind: str
@@ -96,7 +102,7 @@ class WinobiasPair:
 
     @property
     def matched(self) -> bool:
-        """Whether they differ in pronouns only; in 18 of the 1,584 published pairs another word differs too."""
+        """Whether the sentences differ in pronouns only; in 18 of the 1,584 published pairs another word differs."""
         neutral = [
             ["*" if t.lower() in MASCULINE | _FEMININE else t.lower() for t in sentence.tokens]
             for sentence in (self.pro, self.anti)
@@ -105,12 +111,12 @@ class WinobiasPair:
 
     @property
     def cluster(self) -> str:
-        """The two occupations: pairs of the same ones were written from the same beginning."""
+        """Label of the cluster: the two occupations, because pairs about the same two begin with the same words."""
         return " and ".join(sorted(self.pro.candidates)) if self.pro.candidates else self.item
 
 
 def read(settings: WinobiasSettings, *, world_folder: Path | None) -> list[WinobiasPair]:
-    """The pairs of both types, in the order of the text files."""
+    """The pairs of both types, in the order of the text files. Raises `DataError` or `HubError`."""
     pairs: list[WinobiasPair] = []
     for kind in ("type1", "type2"):
         pro, anti = (_sentences(settings, kind, stereotype, world_folder) for stereotype in ("pro", "anti"))
@@ -127,7 +133,7 @@ def read(settings: WinobiasSettings, *, world_folder: Path | None) -> list[Winob
 def _sentences(
     settings: WinobiasSettings, kind: str, stereotype: str, world_folder: Path | None
 ) -> dict[int, WinobiasSentence]:
-    """Number, from 1 -> sentence."""
+    """Number of a line, from 1 -> its sentence."""
     if settings.path is None and settings.source == "hub":
         return _from_hub(kind, stereotype, settings.split)
     if settings.path is not None:
@@ -139,7 +145,7 @@ def _sentences(
 
 
 def _lines_of_file(folder: Path, kind: str, stereotype: str, split: str, *, key: str) -> Iterator[tuple[str, str]]:
-    """(place, line) of the sentences of one original text file."""
+    """(place for messages, line) of one original text file, without empty lines. key: the setting, for messages."""
     if not folder.is_dir():
         raise DataError(f"{key}: no folder {folder}")
     path = folder / f"{stereotype}_stereotyped_{kind}.txt.{'dev' if split == 'validation' else 'test'}"
@@ -152,7 +158,9 @@ def _lines_of_file(folder: Path, kind: str, stereotype: str, split: str, *, key:
 
 
 def parse(line: str, *, place: str, nouns: re.Pattern[str] = _PUBLISHED_NOUNS) -> WinobiasSentence:
-    """One line "12 [The developer] argued with the designer because [he] ...".
+    """The sentence of a line "12 [The developer] argued with the designer because [he] ...". Raises `DataError`.
+
+    place: of the line, for messages.
 
     >>> parse("3 [The mover] thanked the cook because [he] left.", place="").referent
     'The mover'
@@ -177,7 +185,7 @@ def parse(line: str, *, place: str, nouns: re.Pattern[str] = _PUBLISHED_NOUNS) -
 
 
 def _tokenize(text: str) -> list[str]:
-    """Words and marks, brackets dropped.
+    """Words and punctuation marks, without the brackets.
 
     >>> _tokenize("[The cook] couldn't find the baker 's well-fitting hat.")
     ['The', 'cook', 'could', "n't", 'find', 'the', 'baker', "'s", 'well-fitting', 'hat', '.']
@@ -186,19 +194,23 @@ def _tokenize(text: str) -> list[str]:
 
 
 def _slips(*, doubled: bool, pronouns: int) -> tuple[str, ...]:
-    """Names of the slips of a sentence."""
+    """Names of the errors in a published sentence. pronouns: number of marked pronouns."""
     return (*(["doubled_article"] if doubled else []), *(["second_pronoun"] if pronouns > 1 else []))
 
 
 def _from_hub(kind: str, stereotype: str, split: str) -> dict[int, WinobiasSentence]:
-    """Sentences of one configuration of the hub's data set."""
+    """As `_sentences`, for one configuration of the hub's data set."""
     config = f"{kind}_{stereotype}"
     rows = hub_rows(HUB, config, split, remedy="evals.winobias.path=FOLDER of the original text files")
     return dict(hub_sentence(row, place=f"{HUB} {config} row {number}") for number, row in enumerate(rows))
 
 
 def hub_sentence(row: dict[str, Any], *, place: str) -> tuple[int, WinobiasSentence]:
-    """(number, sentence): tokens, and [referent start, end, pronoun start, end, ...], ends included."""
+    """(number of the line, sentence) of a row of the hub. Raises `DataError`.
+
+    Its `coreference_clusters` are [referent start, end, pronoun start, end, ...], indices of tokens, ends included.
+    place: of the row, for messages.
+    """
     identity, words, clusters = fields(row, "document_id", "tokens", "coreference_clusters", place=place)
     number = re.search(r"(\d+)\D*$", str(identity).split(";")[0])
     if number is None:
@@ -225,7 +237,7 @@ def hub_sentence(row: dict[str, Any], *, place: str) -> tuple[int, WinobiasSente
 
 
 def notes(pairs: Iterable[WinobiasPair]) -> dict[str, int]:
-    """How many sentences or pairs have which slip."""
+    """Name of an error in the published files -> number of sentences, or pairs, that have it."""
     counted = {"doubled_article": 0, "second_pronoun": 0, "differing_in_more_than_the_pronoun": 0}
     for pair in pairs:
         for slip in (*pair.pro.slips, *pair.anti.slips):

@@ -16,7 +16,7 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-from scipy import optimize, stats
+import scipy
 
 _LEVEL = 0.95
 """Confidence level of every interval."""
@@ -86,7 +86,7 @@ def wilson_interval(successes: int, n: int, *, level: float = _LEVEL) -> tuple[f
     """
     if not 0 <= successes <= n or n == 0:
         raise ValueError(f"{successes} successes of {n}")
-    z = float(stats.norm.ppf(0.5 + level / 2))
+    z = float(scipy.stats.norm.ppf(0.5 + level / 2))
     share = successes / n
     centre = (share + z**2 / (2 * n)) / (1 + z**2 / n)
     half = z / (1 + z**2 / n) * np.sqrt(share * (1 - share) / n + z**2 / (4 * n**2))
@@ -129,14 +129,14 @@ def compare_paired(
     mean, stderr = mean_and_stderr(differences, clusters)
     n = differences.size
     units = n if clusters is None else len(set(np.asarray(clusters).tolist()))
-    half = float(stats.t.ppf(0.5 + level / 2, units - 1)) * stderr if units > 1 else float("nan")
+    half = float(scipy.stats.t.ppf(0.5 + level / 2, units - 1)) * stderr if units > 1 else float("nan")
     df = units - 1 if units > 1 else None
     if not differences.any():
         p = 1.0
     elif clusters is None and np.isin(baseline, (0.0, 1.0)).all() and np.isin(treatment, (0.0, 1.0)).all():
         p, df = mcnemar_exact(gained=int((differences > 0).sum()), lost=int((differences < 0).sum())), None
     elif units > 1 and stderr > 0:
-        p = float(2 * stats.t.sf(abs(mean) / stderr, units - 1))
+        p = float(2 * scipy.stats.t.sf(abs(mean) / stderr, units - 1))
     else:
         p = float("nan")
     return PairedComparison(mean, ci_low=mean - half, ci_high=mean + half, p=p, n=n, stderr=stderr, df=df)
@@ -160,8 +160,8 @@ def compare_unpaired(
     stderr = math.hypot(*(float("nan") if stderr is None else stderr for stderr in (baseline_stderr, treatment_stderr)))
     if not stderr > 0:
         return PairedComparison(difference, float("nan"), float("nan"), float("nan"), 0)
-    half = float(stats.norm.ppf(0.5 + level / 2)) * stderr
-    p = float(2 * stats.norm.sf(abs(difference) / stderr))
+    half = float(scipy.stats.norm.ppf(0.5 + level / 2)) * stderr
+    p = float(2 * scipy.stats.norm.sf(abs(difference) / stderr))
     return PairedComparison(difference, difference - half, difference + half, p, 0, stderr)
 
 
@@ -177,7 +177,7 @@ def compare_perplexity(baseline: np.ndarray, treatment: np.ndarray, *, level: fl
     weighted = perplexities[0] * baseline - perplexities[1] * treatment
     n = weighted.size
     _, stderr = mean_and_stderr(weighted)
-    half = float(stats.t.ppf(0.5 + level / 2, n - 1)) * stderr if n > 1 else float("nan")
+    half = float(scipy.stats.t.ppf(0.5 + level / 2, n - 1)) * stderr if n > 1 else float("nan")
     p = compare_paired(baseline, treatment, level=level).p
     return PairedComparison(difference, difference - half, difference + half, p, n, stderr, n - 1 if n > 1 else None)
 
@@ -190,7 +190,7 @@ def mcnemar_exact(*, gained: int, lost: int) -> float:
     """
     if gained + lost == 0:
         return 1.0
-    return float(stats.binomtest(gained, gained + lost, 0.5).pvalue)
+    return float(scipy.stats.binomtest(gained, gained + lost, 0.5).pvalue)
 
 
 def compare_gap(high: np.ndarray, low: np.ndarray, *, level: float = _LEVEL) -> PairedComparison:
@@ -204,7 +204,7 @@ def compare_gap(high: np.ndarray, low: np.ndarray, *, level: float = _LEVEL) -> 
         return PairedComparison(difference=0.0, ci_low=0.0, ci_high=0.0, p=1.0, n=n, stderr=0.0)
     if min(high.size, low.size) < 2:
         return PairedComparison(difference, float("nan"), float("nan"), float("nan"), n)
-    test: Any = stats.ttest_ind(high, low, equal_var=False)
+    test: Any = scipy.stats.ttest_ind(high, low, equal_var=False)
     interval = test.confidence_interval(level)
     stderr = float(np.hypot(mean_and_stderr(high)[1], mean_and_stderr(low)[1]))
     return PairedComparison(
@@ -248,16 +248,17 @@ def minimum_detectable_effect(
 def _stderrs_detected(df: float | None, power: float, level: float) -> float:
     """The effect that is detected with probability `power`, in standard errors."""
     if df is None:
-        return float(stats.norm.ppf(0.5 + level / 2) + stats.norm.ppf(power))
-    critical = float(stats.t.ppf(0.5 + level / 2, df))
+        return float(scipy.stats.norm.ppf(0.5 + level / 2) + scipy.stats.norm.ppf(power))
+    critical = float(scipy.stats.t.ppf(0.5 + level / 2, df))
     # The noncentral t as a mixture of normals over the estimated variance: scipy's own gives nan for few df.
     quantiles = (np.arange(2000) + 0.5) / 2000
-    thresholds = critical * np.sqrt(stats.chi2.ppf(quantiles, df) / df)
+    thresholds = critical * np.sqrt(scipy.stats.chi2.ppf(quantiles, df) / df)
 
     def excess_power(effect: float) -> float:
-        return float(np.mean(stats.norm.sf(thresholds - effect) + stats.norm.cdf(-thresholds - effect))) - power
+        beyond = scipy.stats.norm.sf(thresholds - effect) + scipy.stats.norm.cdf(-thresholds - effect)
+        return float(np.mean(beyond)) - power
 
-    effect: Any = optimize.brentq(excess_power, 0.0, 20 * critical)
+    effect: Any = scipy.optimize.brentq(excess_power, 0.0, 20 * critical)
     return float(effect)
 
 
@@ -281,6 +282,6 @@ def over_seeds(values: Sequence[float] | np.ndarray, *, level: float = _LEVEL) -
     """
     array = np.asarray(values, dtype=np.float64)
     mean, stderr = mean_and_stderr(array)
-    half = float(stats.t.ppf(0.5 + level / 2, array.size - 1)) * stderr if array.size > 1 else float("nan")
+    half = float(scipy.stats.t.ppf(0.5 + level / 2, array.size - 1)) * stderr if array.size > 1 else float("nan")
     spread = float(array.std(ddof=1)) if array.size > 1 else float("nan")
     return OverSeeds(mean, spread, mean - half, mean + half, int(array.size))

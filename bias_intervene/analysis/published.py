@@ -48,7 +48,7 @@ COLUMNS: dict[MetricKey, _Columns] = {
     MetricKey("winobias", "exact_match", "all", "net_bias"): _Columns("net_bias", "net_bias_se_indep"),
     MetricKey("winobias", "exact_match", "all", "accuracy"): _Columns("acc", None),
 }
-SIZES = {"19M": "70m", "350M": "410m", "1.3B": "1.4b", "6.7B": "6.9b"}
+_SIZES = {"19M": "70m", "350M": "410m", "1.3B": "1.4b", "6.7B": "6.9b"}
 """Name of a model size in the first suite (v0) -> its present name."""
 _TWO_STEPS_AN_ITERATION = {("v0", "1.4b"), ("v0", "410m")}
 """(suite, size) of models trained with batches of 4,194,304 tokens: an iteration counts as two steps of half of it."""
@@ -98,7 +98,7 @@ def values_of(line: dict[str, str]) -> Iterator[PublishedValue]:
     """The values of one line of either table; none where the evaluation sentences had been altered."""
     if line.get("eval_inputs_mutated") == "yes":
         return
-    size = SIZES.get(line["size"], line["size"].lower())
+    size = _SIZES.get(line["size"], line["size"].lower())
     step = int(line["step_2M_equiv"] if "step_2M_equiv" in line else line["iteration"])
     if "iteration" in line and (line["suite"], size) in _TWO_STEPS_AN_ITERATION:
         step *= 2

@@ -23,6 +23,7 @@ import pyarrow.parquet as pq
 from bias_intervene.errors import RunDirectoryError
 from bias_intervene.record import SCHEMA, flatten, has_effect, read_json
 from bias_intervene.results import MetricRow, MetricSpec, MetricSpecs
+from bias_intervene.settings import in_current_form
 from bias_intervene.settings.intervention import OPTIONS
 
 SEED_SETTINGS = ("seed", "data.seed", "model.seed")
@@ -232,14 +233,16 @@ def read_record(path: Path) -> dict[str, Any]:
     missing = [name for name in ("arm", "settings", "plan", "results", "fingerprints") if not record.get(name)]
     if missing:
         raise RunDirectoryError(f"{path}: no {', '.join(missing)} in it; run its command again to write it anew")
-    return record
+    return {**record, "settings": in_current_form(record["settings"])}
 
 
 def differing_settings(runs: Sequence[Run]) -> list[str]:
     """Dotted keys of the settings whose values differ between the runs, in alphabetical order."""
     settings = [run.settings for run in runs if not run.foreign]
     keys = sorted({key for values in settings for key in values})
-    return [key for key in keys if len({repr(values.get(key)) for values in settings}) > 1]
+    differing = [key for key in keys if len({repr(values.get(key)) for values in settings}) > 1]
+    # Two suites differ in most facts, which follow from the name of the suite.
+    return [key for key in differing if "model.suite" not in differing or not key.startswith("model.facts.")]
 
 
 def label(runs: Sequence[Run]) -> None:

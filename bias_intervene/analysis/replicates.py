@@ -10,7 +10,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import replace
 
 import numpy as np
-from scipy import stats
+import scipy
 
 from bias_intervene.results import ComparisonRow, MetricKey
 from bias_intervene.statistics import over_seeds
@@ -48,7 +48,7 @@ def _over_seeds(rows: Sequence[ComparisonRow]) -> ComparisonRow:
     if not differences.any():
         p = 1.0
     elif stderr > 0:
-        p = float(2 * stats.t.sf(abs(difference.mean) / stderr, difference.seeds - 1))
+        p = float(2 * scipy.stats.t.sf(abs(difference.mean) / stderr, difference.seeds - 1))
     else:
         p = float("nan")
     single_run_stderrs = [each.difference_stderr for each in rows if each.difference_stderr is not None]

@@ -32,7 +32,7 @@ from bias_intervene.data.shards import bins, local_layout
 from bias_intervene.errors import BiasInterveneError, DataError
 from bias_intervene.interventions.audit import Audit
 from bias_intervene.interventions.row_swap import RowSwap
-from bias_intervene.plan import pythia
+from bias_intervene.plan import pile_rows
 from bias_intervene.record import whole_folder
 from bias_intervene.settings import JsonlData, TextData, read_intervention
 
@@ -71,7 +71,7 @@ def parsers() -> argparse.ArgumentParser:
     show_.add_argument("--step", type=int, required=True)
     show_.add_argument("--first", type=int, default=0, help="first row shown, counted within the step")
     show_.add_argument("--rows", type=int, default=4, help="how many (default 4)")
-    show_.add_argument("--batch-rows", type=int, default=pythia.BATCH_ROWS, help="rows a step (default Pythia's)")
+    show_.add_argument("--batch-rows", type=int, default=pile_rows.BATCH_ROWS, help="rows a step (default Pythia's)")
     show_.add_argument("--standard", action="store_true", help="the hub's rows of the Pile that was not deduplicated")
     show_.add_argument("--tokenizer", help="tokenizer.json, or a folder that holds one (default: Pythia's of the hub)")
     show_.add_argument("--intervention", help="shows what it changes")
@@ -88,7 +88,7 @@ def parsers() -> argparse.ArgumentParser:
     write_.add_argument("files", type=Path, nargs="+", help=".txt, .jsonl, also .gz, or folders of them")
     write_.add_argument("--output", type=Path, required=True, help="folder to make: it will hold rows.bin, rows.idx")
     write_.add_argument("--tokenizer", required=True, help="tokenizer.json, or a folder that holds one")
-    write_.add_argument("--sequence-length", type=int, default=pythia.SEQUENCE_LENGTH, help="default 2048")
+    write_.add_argument("--sequence-length", type=int, default=pile_rows.SEQUENCE_LENGTH, help="default 2048")
     write_.add_argument("--end-of-text", default="<|endoftext|>", help="token between documents")
     write_.add_argument("--field", default="text", help="key that holds the text of a JSON line")
     write_.set_defaults(run=_write)
@@ -107,7 +107,7 @@ def _info(arguments: argparse.Namespace) -> None:
         first, end = -(-part.first // rows.row_bytes), part.end // rows.row_bytes
         line = f"{part.path.name}: {part.end - part.first:,} bytes, rows {first:,} to {end - 1:,}"
         if len(rows) == EXPECTED.num_rows:
-            line += f" (Pythia's steps {first // pythia.BATCH_ROWS:,} to {(end - 1) // pythia.BATCH_ROWS:,})"
+            line += f" (Pythia's steps {first // pile_rows.BATCH_ROWS:,} to {(end - 1) // pile_rows.BATCH_ROWS:,})"
         print(line)
 
 
@@ -132,7 +132,7 @@ def _show(arguments: argparse.Namespace) -> None:
         )
     if arguments.source is None:
         cache = Path(os.environ.get("BIAS_INTERVENE_CACHE", "~/.cache/bias_intervene")).expanduser()
-        repository = pythia.rows_repository(deduped=not arguments.standard)
+        repository = pile_rows.STANDARD_REPOSITORY if arguments.standard else pile_rows.DEDUPED_REPOSITORY
         layout = fetch_rows(repository, numbers, whole_shards=False, cache=cache)
     else:
         layout = _layout_of(arguments.source, whole=False, rows=numbers)

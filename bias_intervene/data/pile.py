@@ -28,7 +28,7 @@ from bias_intervene.data.corpus import Corpus
 from bias_intervene.data.indexed import Layout, Part, Rows
 from bias_intervene.data.shards import SHARD, Expected, check_covered, local_layout
 from bias_intervene.errors import DataError, HubError, first_line
-from bias_intervene.plan import pythia
+from bias_intervene.plan import pile_rows
 from bias_intervene.record import fingerprint, read_json, sha256_of_file, write_json
 from bias_intervene.settings import PileData
 
@@ -36,9 +36,7 @@ _SAMPLED_ROWS = 1024
 """Rows hashed to identify a corpus: hashing all 42 GB of the 7% window would take minutes at every start."""
 _FETCH_ATTEMPTS = 5
 """Attempts in a row without a single byte received before a download is given up."""
-EXPECTED = Expected(
-    row_tokens=pythia.ROW_TOKENS, num_rows=pythia.TOTAL_STEPS * pythia.BATCH_ROWS, shard_bytes=pythia.SHARD_BYTES
-)
+EXPECTED = Expected(row_tokens=pile_rows.ROW_TOKENS, num_rows=pile_rows.NUM_ROWS, shard_bytes=pile_rows.SHARD_BYTES)
 
 
 def prepare_pile(data: PileData, *, rows: range, heldout: range, repository: str, cache: Path) -> Corpus:
@@ -50,9 +48,9 @@ def prepare_pile(data: PileData, *, rows: range, heldout: range, repository: str
     else:
         key = f"data.source={data.source}"
         layout = local_layout(Path(data.source).expanduser(), expected=EXPECTED, key=key, rows=needed)
-        if layout.row_tokens != pythia.ROW_TOKENS:
+        if layout.row_tokens != pile_rows.ROW_TOKENS:
             raise DataError(
-                f"{key}: rows of {layout.row_tokens} tokens; Pythia's have {pythia.ROW_TOKENS}. Other rows are "
+                f"{key}: rows of {layout.row_tokens} tokens; Pythia's have {pile_rows.ROW_TOKENS}. Other rows are "
                 "read with data=indexed"
             )
     return Corpus(layout, window_fingerprint(Rows(layout), rows), num_training_rows=layout.num_rows, heldout=heldout)
@@ -97,7 +95,7 @@ def fetch_rows(repository: str, rows: range, *, whole_shards: bool, cache: Path)
     folder.mkdir(parents=True, exist_ok=True)
     with FileLock(folder / ".lock"):
         commit, shards = _list_shards(repository, folder)
-        row_bytes = pythia.ROW_TOKENS * 2
+        row_bytes = pile_rows.ROW_TOKENS * 2
         first, end = rows.start * row_bytes, rows.stop * row_bytes
         if end > shards[-1].end:
             raise DataError(f"{repository}: rows up to {rows.stop:,} are needed and it holds {shards[-1].end:,} bytes")
@@ -106,7 +104,7 @@ def fetch_rows(repository: str, rows: range, *, whole_shards: bool, cache: Path)
             parts = _fetch_shards(repository, commit, used, folder)
         else:
             parts = _fetch_ranges(repository, commit, used, folder / commit, first=first, end=end)
-    layout = Layout(tuple(parts), pythia.ROW_TOKENS, "uint16", shards[-1].end // row_bytes)
+    layout = Layout(tuple(parts), pile_rows.ROW_TOKENS, "uint16", shards[-1].end // row_bytes)
     check_covered(layout, rows, key=f"{repository} at {commit}")
     return layout
 

@@ -6,6 +6,6 @@ run does. `profiles` holds what others published. `row_swap` applies an interven
 `choice` draws the share that is altered, `audit` counts and keeps what was changed.
 """
 
-from bias_intervene.interventions.registry import INTERVENTIONS, RELEASED, Intervention
+from bias_intervene.interventions.registry import INTERVENTIONS, Intervention
 
-__all__ = ["INTERVENTIONS", "RELEASED", "Intervention"]
+__all__ = ["INTERVENTIONS", "Intervention"]

@@ -126,6 +126,3 @@ _ALL = (
 )
 INTERVENTIONS: dict[str, Intervention] = {intervention.name: intervention for intervention in _ALL}
 """Name -> intervention."""
-
-RELEASED: dict[str, ExpectedEffect] = {"intervention": _she_over_he(+1), "intervention_long": _she_over_he(+1)}
-"""model.variant -> the expected effect of the intervention that the case study's released model was trained with."""

@@ -9,7 +9,7 @@ import json
 import threading
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 from tokenizers import Tokenizer
 
@@ -20,6 +20,9 @@ from bias_intervene.record import fingerprint, sha256_of_file
 LOADING = threading.Lock()
 """One load at a time in a process: transformers replaces `PreTrainedModel.tie_weights` while it loads, and two loads
 that overlap leave it replaced, so that a later model's head is not its embedding."""
+_SPECIAL_TOKENS = {"bos_token", "eos_token", "unk_token", "pad_token"}
+_PLAIN_KEYS = {"backend", "clean_up_tokenization_spaces", "is_local", "model_max_length", "tokenizer_class"}
+"""Keys of tokenizer_config.json that change nothing in how a text becomes ids."""
 _HEAD_TOLERANCE = 1e-3
 """Logits: larger differences than rounding makes."""
 
@@ -89,6 +92,46 @@ def check_vocabulary(model: Any, tokenizer: TextTokenizer, folder: Path) -> None
 
 def load_tokenizer(folder: Path) -> TextTokenizer:
     """The tokenizer of a checkpoint folder. Raises `ModelError` where there is none, or no token to begin with."""
+    loaded = _described_by_files(folder) or _built_by_transformers(folder)
+    backend = loaded.backend
+    backend.no_padding()
+    backend.no_truncation()
+    end_of_text = _first_known(backend, END_OF_TEXT, loaded.eos_token, loaded.bos_token)
+    prefix = _first_known(backend, loaded.bos_token, loaded.eos_token, END_OF_TEXT)
+    if end_of_text is None or prefix is None:
+        raise ModelError(f"{folder}: the tokenizer has no end-of-text, end-of-sequence or beginning-of-sequence token")
+    return TextTokenizer(backend, *end_of_text, *prefix)
+
+
+class _Loaded(NamedTuple):
+    """A tokenizer with the special tokens that its configuration names."""
+
+    backend: Tokenizer
+    bos_token: str | None
+    eos_token: str | None
+
+
+def _described_by_files(folder: Path) -> _Loaded | None:
+    """The tokenizer without transformers, whose import takes seconds; None where tokenizer.json is not all of it.
+
+    transformers takes a tokenizer of the class TokenizersBackend from tokenizer.json as it stands, and adds those
+    special tokens that the file does not have. Tokenizers of other classes it may rebuild.
+    """
+    description, configuration = folder / "tokenizer.json", folder / "tokenizer_config.json"
+    if not (description.is_file() and configuration.is_file()):
+        return None
+    values = json.loads(configuration.read_text(encoding="utf8"))
+    if values.get("tokenizer_class") != "TokenizersBackend" or not values.keys() <= _PLAIN_KEYS | _SPECIAL_TOKENS:
+        return None
+    backend = Tokenizer.from_file(str(description))
+    special = {token.content for token in backend.get_added_tokens_decoder().values() if token.special}
+    if not {values[key] for key in _SPECIAL_TOKENS & values.keys()} <= special:
+        return None
+    return _Loaded(backend, values.get("bos_token"), values.get("eos_token"))
+
+
+def _built_by_transformers(folder: Path) -> _Loaded:
+    """The tokenizer as transformers builds it. Raises `ModelError`."""
     from transformers import AutoTokenizer
 
     try:
@@ -98,13 +141,7 @@ def load_tokenizer(folder: Path) -> TextTokenizer:
     backend = getattr(loaded, "backend_tokenizer", None)
     if not isinstance(backend, Tokenizer):
         raise ModelError(f"{folder}: its tokenizer has no tokenizer.json; convert it to a fast tokenizer")
-    backend.no_padding()
-    backend.no_truncation()
-    end_of_text = _first_known(backend, END_OF_TEXT, loaded.eos_token, loaded.bos_token)
-    prefix = _first_known(backend, loaded.bos_token, loaded.eos_token, END_OF_TEXT)
-    if end_of_text is None or prefix is None:
-        raise ModelError(f"{folder}: the tokenizer has no end-of-text, end-of-sequence or beginning-of-sequence token")
-    return TextTokenizer(backend, *end_of_text, *prefix)
+    return _Loaded(backend, loaded.bos_token, loaded.eos_token)
 
 
 def _first_known(backend: Tokenizer, *tokens: Any) -> tuple[str, int] | None:

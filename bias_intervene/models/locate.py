@@ -11,37 +11,47 @@ from typing import Any
 
 from bias_intervene.errors import HubError, ModelError
 from bias_intervene.models.loading import LOADING
-from bias_intervene.models.world_model import world_folder
+from bias_intervene.plan import history
 from bias_intervene.record import fingerprint, sha256_of_file, whole_folder
-from bias_intervene.settings import FolderModel, GgufModel, HubModel, PythiaModel, Settings, WorldModel
+from bias_intervene.settings import GgufModel, ModelSettings, SuiteModel
 
 _CONVERSION = 1
 """Raise when a GGUF file would be converted differently."""
 
 
-def locate_checkpoint(settings: Settings, *, repository: str, revision: str | None) -> Path:
-    """The local folder of a checkpoint. Raises `ModelError` or `HubError`. World models: see `world_folder`."""
-    model = settings.model
-    if isinstance(model, PythiaModel) and model.path is not None:
-        return _checkpoint_folder(snapshots(model, repository) / str(revision), key=f"model.path={model.path}")
-    if isinstance(model, FolderModel):
-        return _checkpoint_folder(Path(model.path).expanduser(), key=f"model.path={model.path}")
-    if isinstance(model, GgufModel):
-        return _convert_gguf(gguf_file(model), settings.cache)
-    if isinstance(model, WorldModel):
-        return world_folder(settings) / "training" / "checkpoints" / str(revision)
-    assert isinstance(model, PythiaModel | HubModel)
-    return fetch(repository, revision)
+def locate_checkpoint(
+    model: ModelSettings, *, repository: str, revision: str | None, cache: Path, pretraining: Path | None = None
+) -> Path:
+    """The local folder of a checkpoint. Raises `ModelError` or `HubError`.
 
-
-def snapshots(model: PythiaModel, repository: str) -> Path:
-    """The local folder with the stepN/ of a repository: named after it below model.path, or model.path itself.
-
-    A released intervention is only taken from a folder of its name, so that it cannot be the original by mistake.
+    cache: where a converted GGUF file is kept. pretraining: the run that made the generated world's model
+    (`world_folder`).
     """
-    folder = Path(str(model.path)).expanduser()
+    match model.kind:
+        case "suite" if model.path is not None:
+            folder = _revisions_folder(model, model.path, repository)
+            return _checkpoint_folder(folder / str(revision), key=f"model.path={model.path}")
+        case "folder":
+            return _checkpoint_folder(Path(model.path).expanduser(), key=f"model.path={model.path}")
+        case "gguf":
+            return _convert_gguf(gguf_file(model), cache)
+        case "world":
+            assert pretraining is not None
+            return pretraining / "training" / "checkpoints" / str(revision)
+        case "suite" | "hub":
+            return fetch(repository, revision)
+
+
+def _revisions_folder(model: SuiteModel, path: str, repository: str) -> Path:
+    """The folder that holds a folder for each revision: named after the repository below model.path, or model.path.
+
+    A model that was already altered is only taken from a folder of its name, so that it cannot be the original by
+    mistake.
+    """
+    folder = Path(path).expanduser()
     named = folder / repository.split("/")[-1]
-    return named if named.is_dir() or model.variant != "original" else folder
+    known = history(model)
+    return named if named.is_dir() or (known and known.arm) else folder
 
 
 def _checkpoint_folder(path: Path, *, key: str) -> Path:
@@ -90,7 +100,7 @@ def fetch(repository: str, revision: str | None) -> Path:
     except (LocalEntryNotFoundError, HfHubHTTPError, OSError) as error:
         raise HubError(
             f"config.json of {name} cannot be fetched from the hub ({type(error).__name__}), and no copy is in its "
-            "local cache. Without a hub: model=local model.path=FOLDER, for Pythia model.path=FOLDER that holds "
+            "local cache. Without a hub: model=local model.path=FOLDER, for a suite model.path=FOLDER that holds "
             f"{revision or 'stepN'}/, or model=demo"
         ) from None
 

@@ -1,12 +1,15 @@
 """Settings -> what will run."""
 
+from bias_intervene.plan.history import History, history
 from bias_intervene.plan.plan import Plan, Schedule, checkpoints_between, make_plan, rows_of_step
 from bias_intervene.plan.table import plan_table
 
 __all__ = [
+    "History",
     "Plan",
     "Schedule",
     "checkpoints_between",
+    "history",
     "make_plan",
     "plan_table",
     "rows_of_step",

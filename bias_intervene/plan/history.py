@@ -1,200 +1,176 @@
-"""The original training of a model, and the step of it at which a run starts. Pure functions.
+"""The original training of a model: what is known of it, and what was published of it.
 
-Input: settings. Output: the model's `History`, and the window of steps that a fraction, a step or a number of steps
-asks for. Guarantees: a window starts at a checkpoint that was published, or the request is refused with the nearest
-ones.
+Input: the settings of a model. Output: its `History`, or None for a model of which nothing is known but its weights.
+Guarantees: a model that was never published is refused, with those that were; every value is a fact of the suite
+(`model.facts`), or a setting of the generated world's pretraining.
 
-There are two kinds of model. Of Pythia and of the generated world's model the published checkpoints and the rows of
-every step are known, so a fraction decides where training starts. All others are continued for `train.num_steps` from
-step 0.
+This is the one place where kinds of model are told apart for the plan. Of a suite and of the generated world's model
+the published checkpoints and the rows of every step are known, so a fraction decides where training starts. All others
+are continued for `train.num_steps` from step 0.
 """
 
+from bisect import bisect_left
 from dataclasses import dataclass
+from typing import Literal
 
 from bias_intervene.errors import PlanError, did_you_mean
-from bias_intervene.plan import pythia
-from bias_intervene.settings import PythiaModel, Settings, WorldModel
+from bias_intervene.settings import ModelSettings, NeoxShape, SuiteModel, WorldModel, all_steps
+from bias_intervene.settings.suite import Choice, ReleasedModels
+
+_WORLD_MINIMUM_RATIO = 0.1
+"""Learning rate of the world's pretraining at its last step, as a share of its peak: that of Pythia."""
+
+
+@dataclass(frozen=True)
+class OriginalRate:
+    """The learning rate of an original training, in the one form there is: GPT-NeoX's cosine (`training.schedule`)."""
+
+    peak: float
+    minimum: float
+    warmup_steps: int
 
 
 @dataclass(frozen=True)
 class History:
     """What is known of a model's original training."""
 
-    total_steps: int
+    repository: str
+    """Where its checkpoints are, as a user would name it."""
+    revision: str
+    """Branch, tag or folder of a checkpoint, with {step} in braces."""
     checkpoint_steps: tuple[int, ...]
+    """Published steps, ascending."""
+    random_steps: tuple[int, ...]
+    """Those of checkpoint_steps at which the weights are random and no checkpoint is kept."""
+    optimizer_steps: tuple[int, ...]
+    """Steps whose optimizer states were published too."""
+    total_steps: int
     batch_rows: int
     sequence_length: int
-    warmup_steps: int
-    peak_learning_rate: float
-    minimum_learning_rate: float
+    learning_rate: OriginalRate | None
+    """None: not known."""
+    shape: NeoxShape | None
+    """None: known once the files are read."""
+    row_order: Literal["pile", "world"] | None
+    """The kind of `data` that holds the rows of every step in their order. None: no such rows."""
+    rows_repository: str | None
+    """Data set on the hub with these rows. None: they are not on the hub."""
+    arm: str | None
+    """The arm of a model that was already altered. None: the original."""
+    acts_as: str | None
+    """Intervention whose expected effect an altered model is checked for."""
+
+    def revision_of(self, step: int) -> str:
+        """Branch, tag or folder of a published checkpoint."""
+        return self.revision.format(step=step)
 
 
-def history(settings: Settings) -> History | None:
-    """The original training of the model, None where it is unknown."""
-    model = settings.model
-    if isinstance(model, PythiaModel):
-        peak = pythia.SIZES[model.name].peak_learning_rate
-        return History(
-            total_steps=pythia.TOTAL_STEPS,
-            checkpoint_steps=pythia.INTERVENTIONS[model.variant][1]
-            if model.variant in pythia.INTERVENTIONS
-            else pythia.CHECKPOINT_STEPS,
-            batch_rows=pythia.BATCH_ROWS,
-            sequence_length=pythia.SEQUENCE_LENGTH,
-            warmup_steps=pythia.WARMUP_STEPS,
-            peak_learning_rate=peak,
-            minimum_learning_rate=peak * pythia.MINIMUM_LEARNING_RATE_RATIO,
-        )
-    if isinstance(model, WorldModel):
-        steps = {0, model.total_steps, *range(0, model.total_steps, model.checkpoint_interval)}
-        return History(
-            total_steps=model.total_steps,
-            checkpoint_steps=tuple(sorted(steps)),
-            batch_rows=model.batch_rows,
-            sequence_length=model.sequence_length,
-            warmup_steps=model.warmup_steps,
-            peak_learning_rate=model.peak_learning_rate,
-            minimum_learning_rate=model.peak_learning_rate * pythia.MINIMUM_LEARNING_RATE_RATIO,
-        )
-    return None
+def history(model: ModelSettings) -> History | None:
+    """The original training of the model, None where it is unknown. Raises `PlanError` for a model never published."""
+    if isinstance(model, SuiteModel):
+        return _history_of_suite(model)
+    return _history_of_world(model) if isinstance(model, WorldModel) else None
 
 
-def check_model(settings: Settings) -> None:
-    """Refuses a model that was never published."""
-    model = settings.model
-    if isinstance(model, PythiaModel):
-        if model.name not in pythia.SIZES:
-            raise PlanError(f'model.name: no Pythia size "{model.name}"; {did_you_mean(model.name, pythia.SIZES)}')
-        if model.seed is not None:
-            if model.deduped:
-                raise PlanError(
-                    f"model.seed={model.seed}: PolyPythias were trained on the standard Pile only; "
-                    "set model.deduped=false with it"
-                )
-            if not pythia.SIZES[model.name].has_polypythias or model.seed not in pythia.POLYPYTHIA_SEEDS:
-                sizes = ", ".join(name for name, size in pythia.SIZES.items() if size.has_polypythias)
-                raise PlanError(
-                    f"model.seed={model.seed} for {model.name}: PolyPythias exist for {sizes} with seeds 1 to 9"
-                )
-        _check_variant(settings, model)
-    if isinstance(model, WorldModel) and (model.hidden_size % model.num_heads):
+def _history_of_suite(model: SuiteModel) -> History:
+    """The history of one model of a suite, by the facts of its size and of the repository it is in."""
+    facts = model.facts
+    if model.name not in facts.sizes:
+        raise PlanError(f'model.name: no size "{model.name}" of {model.suite}; {did_you_mean(model.name, facts.sizes)}')
+    size, released = facts.sizes[model.name], _released(model)
+    peak, schedule = size.peak_learning_rate, facts.schedule
+    rate = None
+    if peak is not None and schedule is not None:
+        rate = OriginalRate(peak=peak, minimum=peak * schedule.minimum_ratio, warmup_steps=schedule.warmup_steps)
+    return History(
+        repository=released.repository.format(**model.choice),
+        revision=facts.revision,
+        checkpoint_steps=all_steps(released.steps or facts.steps),
+        random_steps=(),
+        optimizer_steps=all_steps(facts.optimizer_steps),
+        total_steps=facts.total_steps,
+        batch_rows=facts.batch_rows,
+        sequence_length=facts.sequence_length,
+        learning_rate=rate,
+        shape=size.gpt_neox,
+        row_order=facts.row_order,
+        rows_repository=released.rows_repository,
+        arm=released.arm,
+        acts_as=released.acts_as,
+    )
+
+
+def _released(model: SuiteModel) -> ReleasedModels:
+    """The entry of the facts that the model belongs to. Raises `PlanError` that says which choices were published."""
+    wrong_options = {id(entry): _wrong_options(model, entry) for entry in model.facts.models}
+    for entry in model.facts.models:
+        if not wrong_options[id(entry)]:
+            return entry
+    fewest = min(len(wrong) for wrong in wrong_options.values())
+    nearest = [
+        " with ".join(f"model.{key}={', '.join(map(_text, entry.where[key]))}" for key in wrong_options[id(entry)])
+        for entry in model.facts.models
+        if len(wrong_options[id(entry)]) == fewest
+    ]
+    chosen = ", ".join(f"model.{key}={_text(value)}" for key, value in model.choice.items())
+    raise PlanError(
+        f"{chosen}: no such model of {model.suite} was published; with the rest as it is there are "
+        f"{' or '.join(dict.fromkeys(nearest))}"
+    )
+
+
+def _wrong_options(model: SuiteModel, entry: ReleasedModels) -> list[str]:
+    """The options whose chosen values the models of an entry do not have. True is not 1."""
+    return [
+        key
+        for key, allowed in entry.where.items()
+        if not any(type(value) is type(model.choice[key]) and value == model.choice[key] for value in allowed)
+    ]
+
+
+def _text(value: Choice) -> str:
+    """A value as it is typed on the command line."""
+    return "null" if value is None else str(value).lower() if isinstance(value, bool) else str(value)
+
+
+def _history_of_world(model: WorldModel) -> History:
+    """The pretraining of the generated world's model, as its settings say."""
+    if model.hidden_size % model.num_heads:
         raise PlanError(
             f"model.hidden_size={model.hidden_size}: must be a multiple of model.num_heads={model.num_heads}"
         )
+    steps = {0, model.total_steps, *range(0, model.total_steps, model.checkpoint_interval)}
+    peak = model.peak_learning_rate
+    return History(
+        repository=f"world/{model.name}",
+        revision="step{step}",
+        checkpoint_steps=tuple(sorted(steps)),
+        random_steps=(0,),
+        optimizer_steps=(),
+        total_steps=model.total_steps,
+        batch_rows=model.batch_rows,
+        sequence_length=model.sequence_length,
+        learning_rate=OriginalRate(peak=peak, minimum=peak * _WORLD_MINIMUM_RATIO, warmup_steps=model.warmup_steps),
+        shape=NeoxShape(
+            num_layers=model.num_layers,
+            hidden_size=model.hidden_size,
+            num_heads=model.num_heads,
+            vocabulary_size=model.vocabulary_size,
+        ),
+        row_order="world",
+        rows_repository=None,
+        arm=None,
+        acts_as=None,
+    )
 
 
-def _check_variant(settings: Settings, model: PythiaModel) -> None:
-    """Refuses a released intervention that does not exist, or that would be trained further."""
-    if model.variant == "original":
-        return
-    sizes, _ = pythia.INTERVENTIONS[model.variant]
-    if model.name not in sizes or not model.deduped or model.seed is not None:
-        raise PlanError(
-            f"model.variant={model.variant} for {model.name}: released for {', '.join(sizes)}, deduplicated, without "
-            "a model.seed"
-        )
-    if settings.intervention.fraction != 0:
-        raise PlanError(
-            f"model.variant={model.variant}: the released interventions are evaluated, not trained further; set "
-            "intervention.fraction=0"
-        )
+def neighbours(step: float, steps: tuple[int, ...]) -> tuple[int, ...]:
+    """Members of the ascending `steps` on either side of `step`, or the one equal to it.
 
-
-def check_rows(settings: Settings, known: History | None) -> None:
-    """Refuses rows that do not belong to the model."""
-    model, data, train = settings.model, settings.data, settings.train
-    if isinstance(model, WorldModel) != (data.kind == "world"):
-        raise PlanError(
-            f"data.kind={data.kind} with model.kind={model.kind}: the generated world and its model belong "
-            "together; use model=demo data=world, or another model with data=text, jsonl, hub or indexed"
-        )
-    if data.kind == "pile" and not isinstance(model, PythiaModel):
-        raise PlanError("data=pile holds Pythia's rows; use data=text, jsonl, hub or indexed with this model")
-    if known and data.kind in {"pile", "world"}:
-        wanted = {
-            "train.global_batch_rows": (train.global_batch_rows, known.batch_rows),
-            "train.sequence_length": (train.sequence_length, known.sequence_length),
-        }
-        for key, (found, needed) in wanted.items():
-            if found != needed:
-                raise PlanError(
-                    f"{key}={found}: the original training read {needed}, and the same rows in the same order "
-                    f"need the same; leave it at {needed}"
-                )
-
-
-def window(settings: Settings, known: History | None) -> tuple[int, int, float | None]:
-    """(start step, number of steps, asked fraction) of the training."""
-    fraction, num_steps = settings.intervention.fraction, settings.train.num_steps
-    if known is None:
-        if fraction is not None:
-            raise PlanError(
-                f"intervention.fraction={fraction}: how {settings.model.name} was trained is not known, so a share of "
-                "its training has no meaning; set train.num_steps instead"
-            )
-        if num_steps is None:
-            raise PlanError(f"train.num_steps: needed for {settings.model.name}, whose training is not known")
-        return 0, num_steps, None
-    model = settings.model
-    assert isinstance(model, PythiaModel | WorldModel)
-    if model.step is not None:
-        if fraction is not None:
-            raise PlanError(
-                f"model.step={model.step} and intervention.fraction={fraction} both say where to start; set one of them"
-            )
-        start = published_step(model.step, known, key=f"model.step={model.step}")
-    elif fraction is None and num_steps is not None:
-        start = published_step(
-            known.total_steps - num_steps, known, key=f"train.num_steps={num_steps} without a fraction"
-        )
-    else:
-        fraction = model.default_fraction if fraction is None else fraction
-        start = _step_of_fraction(fraction, known)
-    available = known.total_steps - start
-    if num_steps is not None and num_steps > available:
-        raise PlanError(
-            f"train.num_steps={num_steps}: from step {start} the original training has {available} steps left"
-        )
-    return start, available if num_steps is None else num_steps, fraction
-
-
-def published_step(step: int, known: History, *, key: str) -> int:
-    """`step` if a checkpoint of it exists, else a refusal that names its neighbours."""
-    near = pythia.neighbours(step, known.checkpoint_steps)
-    if near != (step,):
-        names = " and ".join(str(s) for s in near)
-        raise PlanError(f"{key}: no checkpoint of step {step} was published; the nearest: {names}")
-    return step
-
-
-def published_steps(settings: Settings, known: History | None) -> tuple[int, ...]:
-    """evals.steps, ascending, if checkpoints of all of them exist."""
-    asked = settings.evals.steps
-    if asked is None:
-        return ()
-    if not asked:
-        raise PlanError("evals.steps: none given; name the checkpoints, as in evals.steps=[1000,2000,143000]")
-    if known is None:
-        raise PlanError(
-            f"evals.steps={asked}: which checkpoints of {settings.model.name} were published is not known; evaluate "
-            "them one by one, by model.revision or model.path"
-        )
-    steps = [published_step(step, known, key="evals.steps") for step in asked]
-    if isinstance(settings.model, WorldModel) and 0 in steps:
-        raise PlanError("evals.steps: step 0 of the generated world's model holds random weights and is not kept")
-    return tuple(sorted(set(steps)))
-
-
-def _step_of_fraction(fraction: float, known: History) -> int:
-    """The published checkpoint nearest to `fraction` of the training before its end."""
-    wanted = known.total_steps * (1 - fraction)
-    near = pythia.neighbours(wanted, known.checkpoint_steps)
-    start = min(near, key=lambda step: abs(step - wanted))
-    if fraction > 0 and start == known.total_steps:
-        smaller = near[0]
-        raise PlanError(
-            f"intervention.fraction={fraction} leaves no step: it asks for step {wanted:g} and the nearest published "
-            f"checkpoint is the last one ({start}). The one before is step {smaller}, a fraction of "
-            f"{(known.total_steps - smaller) / known.total_steps:.4g}; 0 evaluates the last one without training"
-        )
-    return start
+    >>> neighbours(132_990, (132_000, 133_000)), neighbours(132_000, (132_000, 133_000))
+    ((132000, 133000), (132000,))
+    """
+    at = bisect_left(steps, step)
+    if at < len(steps) and steps[at] == step:
+        return (steps[at],)
+    return steps[max(0, at - 1) : at + 1]

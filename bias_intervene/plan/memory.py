@@ -1,8 +1,8 @@
 """The layout of a step on the ranks and the memory it takes, computed before any file is read.
 
-Input: settings. Output: estimates in GiB per GPU, and the micro batch, ZeRO stage and recomputation that fit, where the
-settings leave them open. Guarantees: a value that the settings give is never changed; where nothing fits, the smallest
-layout is taken and the plan says so.
+Input: the settings of the training and the model's shape, where it is known. Output: estimates in GiB per GPU, and the
+micro batch, ZeRO stage and recomputation that fit, where the settings leave them open. Guarantees: a value that the
+settings give is never changed; where nothing fits, the smallest layout is taken and the plan says so.
 
 Model states after Rajbhandari et al. 2020 (ZeRO), activations after Korthikanti et al. 2022. It is an estimate: the
 share _RESERVE of a GPU is left to the CUDA context, communication buffers and fragmentation.
@@ -12,8 +12,7 @@ import math
 from dataclasses import dataclass
 
 from bias_intervene.errors import PlanError
-from bias_intervene.plan import pythia
-from bias_intervene.settings import PythiaModel, Settings, WorldModel
+from bias_intervene.settings import NeoxShape, TrainSettings
 
 _GIB = 1024**3
 _RESERVE = 0.1
@@ -32,32 +31,12 @@ class Fit:
     activation_checkpointing: bool
 
 
-def shape(settings: Settings) -> tuple[int, int, int] | None:
-    """(layers, hidden size, vocabulary) where it is known without reading files."""
-    model = settings.model
-    if isinstance(model, PythiaModel):
-        size = pythia.SIZES[model.name]
-        return size.num_layers, size.hidden_size, size.vocabulary_size
-    if isinstance(model, WorldModel):
-        return model.num_layers, model.hidden_size, model.vocabulary_size
-    return None
-
-
-def num_parameters(settings: Settings) -> int | None:
-    """Number of weights where it is known without reading files."""
-    known = shape(settings)
-    if known is None:
-        return None
-    layers, hidden, vocabulary = known
-    return pythia.neox_parameters(num_layers=layers, hidden_size=hidden, vocabulary_size=vocabulary)
-
-
-def num_ranks(settings: Settings) -> int:
+def num_ranks(train: TrainSettings) -> int:
     """Ranks of the run, over all machines."""
-    return settings.train.num_nodes * settings.train.num_processes
+    return train.num_nodes * train.num_processes
 
 
-def gib_a_gpu(settings: Settings, fit: Fit) -> float | None:
+def gib_a_gpu(train: TrainSettings, shape: NeoxShape | None, fit: Fit) -> float | None:
     """Estimated GiB a GPU; None where the model's shape is not known.
 
     States a parameter: weights (2 or 4 bytes), fp32 gradients (4), fp32 master and two moments (12; 8 where the
@@ -65,14 +44,13 @@ def gib_a_gpu(settings: Settings, fit: Fit) -> float | None:
     they are recomputed, the inputs of the layers and one layer whole. Loss: a chunk of logits in fp32 and in the
     weights' type, and the head's gradient in both.
     """
-    known = shape(settings)
-    if known is None:
+    if shape is None:
         return None
-    layers, hidden, vocabulary = known
-    train, ranks = settings.train, num_ranks(settings)
+    layers, hidden, vocabulary = shape.num_layers, shape.hidden_size, shape.vocabulary_size
+    ranks = num_ranks(train)
     is_bf16 = train.precision == "bf16"
     weights, optimizer, width = (2, 12, 1) if is_bf16 else (4, 8, 2)
-    states = (num_parameters(settings) or 0) * (
+    states = shape.num_parameters * (
         weights / (ranks if fit.zero_stage >= 3 else 1)
         + 4 / (ranks if fit.zero_stage >= 2 else 1)
         + optimizer / (ranks if fit.zero_stage >= 1 else 1)
@@ -84,12 +62,12 @@ def gib_a_gpu(settings: Settings, fit: Fit) -> float | None:
     return (states + activations + loss) / _GIB
 
 
-def fitting(settings: Settings) -> Fit:
+def fitting(train: TrainSettings, shape: NeoxShape | None, *, model_name: str) -> Fit:
     """What was asked for, and where it was left open, the first that fits: the lowest ZeRO stage, without
     recomputation if possible, with as many rows at once as divide a rank's share; the least where none does. Raises
     `PlanError` where the model's shape is not known.
     """
-    train, ranks = settings.train, num_ranks(settings)
+    ranks = num_ranks(train)
     share = train.global_batch_rows // ranks if train.global_batch_rows % ranks == 0 else 0
     stages = (1, 2, 3) if train.zero_stage is None else (train.zero_stage,)
     recompute = (False, True) if train.activation_checkpointing is None else (train.activation_checkpointing,)
@@ -100,17 +78,16 @@ def fitting(settings: Settings) -> Fit:
     fits = [Fit(micro, stage, again) for stage in stages for again in recompute for micro in micros]
     if len(fits) == 1:
         return fits[0]
-    if shape(settings) is None:
+    if shape is None:
         raise PlanError(
             f"train.micro_batch_rows, train.zero_stage and train.activation_checkpointing must be given for "
-            f"{settings.model.name}: how much memory it takes is only known once its files are read"
+            f"{model_name}: how much memory it takes is only known once its files are read"
         )
-    return next((fit for fit in fits if fits_in(settings, fit)), fits[-1])
+    return next((fit for fit in fits if fits_in(train, shape, fit)), fits[-1])
 
 
-def check_engine(settings: Settings, fit: Fit) -> None:
+def check_engine(train: TrainSettings, fit: Fit) -> None:
     """Refuses what DeepSpeed has not got, and machines that cannot meet."""
-    train = settings.train
     if fit.zero_stage == 0 and train.precision == "bf16":
         raise PlanError(
             "train.zero_stage=0 with train.precision=bf16: DeepSpeed then keeps no fp32 gradients and drifts; "
@@ -128,9 +105,9 @@ def check_engine(settings: Settings, fit: Fit) -> None:
         )
 
 
-def divide_batch(settings: Settings, micro_batch_rows: int) -> int:
+def divide_batch(train: TrainSettings, micro_batch_rows: int) -> int:
     """Accumulation steps, so that micro batch x accumulation x ranks is the global batch exactly."""
-    train, ranks = settings.train, num_ranks(settings)
+    ranks = num_ranks(train)
     once = micro_batch_rows * ranks
     if train.global_batch_rows % once:
         per_rank = train.global_batch_rows / ranks
@@ -147,19 +124,19 @@ def divide_batch(settings: Settings, micro_batch_rows: int) -> int:
     return train.global_batch_rows // once
 
 
-def fits_in(settings: Settings, fit: Fit) -> bool:
-    """Whether the estimate leaves RESERVE of a GPU free; true where there is none."""
-    needed = gib_a_gpu(settings, fit)
-    return needed is None or needed <= settings.train.gpu_memory_gib * (1 - _RESERVE)
+def fits_in(train: TrainSettings, shape: NeoxShape | None, fit: Fit) -> bool:
+    """Whether the estimate leaves _RESERVE of a GPU free; true where there is none."""
+    needed = gib_a_gpu(train, shape, fit)
+    return needed is None or needed <= train.gpu_memory_gib * (1 - _RESERVE)
 
 
-def memory_by_stage(settings: Settings, fit: Fit) -> dict[str, float] | None:
+def memory_by_stage(train: TrainSettings, shape: NeoxShape | None, fit: Fit) -> dict[str, float] | None:
     """Estimated GiB a GPU by ZeRO stage, all else as in `fit`; None where the model's shape is not known."""
-    found = {
-        str(stage): gib_a_gpu(settings, Fit(fit.micro_batch_rows, stage, fit.activation_checkpointing))
+    estimates = {
+        str(stage): gib_a_gpu(train, shape, Fit(fit.micro_batch_rows, stage, fit.activation_checkpointing))
         for stage in range(4)
     }
-    return {stage: round(value, 2) for stage, value in found.items() if value is not None} or None
+    return {stage: round(value, 2) for stage, value in estimates.items() if value is not None} or None
 
 
 def gib(value: float) -> str:

@@ -5,7 +5,8 @@ no torch is touched; a request that cannot be met is refused with the nearest on
 original training, so step 133,000 means the same everywhere.
 
 `intervention.fraction` ends here: it becomes steps and a revision, and the plan keeps both the requested and the
-realised value. `history` finds where a run starts, `memory` how a step is laid out on the ranks.
+realised value. `history` says what is known of the original training, `window` which steps of it are repeated, `memory`
+how a step is laid out on the ranks.
 """
 
 import dataclasses
@@ -13,8 +14,7 @@ from dataclasses import dataclass
 from typing import Any, cast
 
 from bias_intervene.errors import PlanError
-from bias_intervene.plan import pythia
-from bias_intervene.plan.history import History, check_model, check_rows, history, published_steps, window
+from bias_intervene.plan.history import History, OriginalRate, history
 from bias_intervene.plan.memory import (
     Fit,
     check_engine,
@@ -24,11 +24,13 @@ from bias_intervene.plan.memory import (
     gib,
     gib_a_gpu,
     memory_by_stage,
-    num_parameters,
     num_ranks,
-)  # fmt: skip
+)
+from bias_intervene.plan.pile_rows import shards_of_rows
+from bias_intervene.plan.window import check_rows, published_steps, window
 from bias_intervene.results import ExpectedEffect
-from bias_intervene.settings import PileData, PythiaModel, Settings, WorldModel
+from bias_intervene.settings import DataSettings, EvalsSettings, ModelSettings, PileData, Settings, TrainSettings
+from bias_intervene.settings.intervention import kind_of
 
 
 @dataclass(frozen=True)
@@ -120,21 +122,28 @@ def make_plan(settings: Settings, *, expected_effect: ExpectedEffect | None = No
 
     expected_effect: that of the run's intervention, which is only described above this package.
     """
-    check_model(settings)
-    known = history(settings)
-    check_rows(settings, known)
-    start_step, num_steps, asked = window(settings, known)
-    if isinstance(settings.model, WorldModel) and start_step == 0 and settings.evals.scored_benchmarks():
+    model, train = settings.model, settings.train
+    known = history(model)
+    if known and known.arm and settings.intervention.fraction != 0:
         raise PlanError(
-            f"step 0 of {settings.model.name} holds random weights and is not kept; the first checkpoint is step "
-            f"{settings.model.checkpoint_interval}"
+            f"{known.repository}: the released interventions are evaluated, not trained further; set "
+            "intervention.fraction=0"
         )
-    train = settings.train
-    fit = fitting(settings)
-    check_engine(settings, fit)
-    accumulation_steps = divide_batch(settings, fit.micro_batch_rows)
+    check_rows(model, known, data_kind=settings.data.kind, train=train)
+    start_step, num_steps, asked = window(
+        model, known, fraction=settings.intervention.fraction, num_steps=train.num_steps
+    )
+    if known and start_step in known.random_steps and settings.evals.scored_benchmarks():
+        raise PlanError(
+            f"step {start_step} of {model.name} holds random weights and is not kept; the first checkpoint is step "
+            f"{min(set(known.checkpoint_steps) - set(known.random_steps))}"
+        )
+    shape = known.shape if known else None
+    fit = fitting(train, shape, model_name=model.name)
+    check_engine(train, fit)
+    accumulation_steps = divide_batch(train, fit.micro_batch_rows)
     warmup = train.optimizer_warmup_steps if num_steps else 0
-    reads_original_rows = settings.data.kind in {"pile", "world"}
+    reads_original_rows = known is not None and settings.data.kind == known.row_order
     if reads_original_rows and warmup > start_step:
         raise PlanError(
             f"train.optimizer_warmup_steps: {warmup} steps before step {start_step} do not exist; at most {start_step}"
@@ -142,21 +151,21 @@ def make_plan(settings: Settings, *, expected_effect: ExpectedEffect | None = No
     # A user's own corpus starts with the warm-up's rows; the original rows have them just before the window.
     first_row = (start_step if reads_original_rows else warmup) * train.global_batch_rows
     rows = (first_row, first_row + num_steps * train.global_batch_rows)
-    heldout = _rows_before(settings, rows[0] - warmup * train.global_batch_rows) if num_steps else None
+    heldout = _rows_before(settings.data, rows[0] - warmup * train.global_batch_rows) if num_steps else None
     end_step = start_step + num_steps
     saved = checkpoints_between(start_step, end_step, train.save_interval)
-    published = _published_to_score(settings, known)
-    evaluated = evaluated_steps(settings, start_step=start_step, saved=saved, published=published)
+    published = _published_to_score(model, known, settings.evals)
+    evaluated = _evaluated_steps(settings.evals, start_step=start_step, saved=saved, published=published)
     return Plan(
-        arm=arm(settings),
-        repository=repository(settings),
-        revision=revision(settings, start_step),
+        arm=(known.arm if known else None) or settings.intervention.name,
+        repository=_repository(model, known),
+        revision=_revision(model, known, start_step),
         published_steps=tuple(step for step in published if not (step == start_step and step in evaluated)),
         start_step=start_step,
         num_steps=num_steps,
         rows=rows,
         heldout=heldout,
-        shards=shards(heldout, rows[1]) if heldout else None,
+        shards=_shards(heldout, rows[1]) if heldout else None,
         optimizer_warmup_steps=warmup,
         tokens=num_steps * train.global_batch_rows * train.sequence_length,
         asked_fraction=asked,
@@ -165,31 +174,29 @@ def make_plan(settings: Settings, *, expected_effect: ExpectedEffect | None = No
         global_batch_rows=train.global_batch_rows,
         micro_batch_rows=fit.micro_batch_rows,
         accumulation_steps=accumulation_steps,
-        num_ranks=num_ranks(settings),
+        num_ranks=num_ranks(train),
         zero_stage=fit.zero_stage,
         activation_checkpointing=fit.activation_checkpointing,
         checkpoint_steps=saved,
-        schedule=schedule(settings, known, start_step),
-        original_schedule=original_schedule(known) if known else None,
-        num_parameters=num_parameters(settings),
-        memory_gib_by_zero_stage=memory_by_stage(settings, fit),
+        schedule=_schedule(train, known, start_step=start_step, model_name=model.name),
+        original_schedule=_original_schedule(known),
+        num_parameters=shape.num_parameters if shape else None,
+        memory_gib_by_zero_stage=memory_by_stage(train, shape, fit),
         evaluated_steps=evaluated,
-        benchmarks=settings.evals.scored_benchmarks(with_heldout_rows=_holds_out(settings, num_steps)),
-        notes=notes(settings, fit, start_step=start_step, num_steps=num_steps),
+        benchmarks=settings.evals.scored_benchmarks(with_heldout_rows=_holds_out(settings.data, num_steps)),
+        notes=_notes(settings, known, fit, start_step=start_step, num_steps=num_steps),
         expected_effect=expected_effect,
     )
 
 
-def _rows_before(settings: Settings, end: int) -> tuple[int, int] | None:
+def _rows_before(data: DataSettings, end: int) -> tuple[int, int] | None:
     """The Pile's rows held out: the last before `end`, the first row that the run trains on."""
-    if not isinstance(settings.data, PileData):
-        return None
-    return max(0, end - settings.data.heldout_rows), end
+    return (max(0, end - data.heldout_rows), end) if isinstance(data, PileData) else None
 
 
-def shards(heldout: tuple[int, int], end: int) -> tuple[dict[str, Any], ...]:
+def _shards(heldout: tuple[int, int], end: int) -> tuple[dict[str, Any], ...]:
     """The shards that hold the Pile's rows from the first held out to `end`, by the sizes the hub is known to keep."""
-    named = pythia.shards_of_rows(heldout[0], end)
+    named = shards_of_rows(heldout[0], end)
     return tuple({"name": name, "bytes_needed": needed} for name, needed in named)
 
 
@@ -205,128 +212,121 @@ def checkpoints_between(start: int, end: int, interval: int) -> tuple[int, ...]:
     return tuple(sorted({*range(first, end + 1, interval), end}))
 
 
-def _holds_out(settings: Settings, num_steps: int) -> bool:
+def _holds_out(data: DataSettings, num_steps: int) -> bool:
     """Whether there are rows kept out of training; a run that trains nothing reads no corpus but the world's."""
-    return settings.data.heldout_rows > 0 and (num_steps > 0 or settings.data.kind == "world")
+    return data.heldout_rows > 0 and (num_steps > 0 or data.kind == "world")
 
 
-def arm(settings: Settings) -> str:
-    """What was done to the model: the intervention of this run, or that of the released model it evaluates."""
-    model = settings.model
-    if isinstance(model, PythiaModel) and model.variant != "original":
-        return f"released_{model.variant}"
-    return settings.intervention.name
-
-
-def _published_to_score(settings: Settings, known: History | None) -> tuple[int, ...]:
+def _published_to_score(model: ModelSettings, known: History | None, evals: EvalsSettings) -> tuple[int, ...]:
     """Steps of the original run's checkpoints that are scored: those asked for, and the last one."""
-    if not settings.evals.scored_benchmarks():
+    if not evals.scored_benchmarks():
         return ()
-    last = {known.total_steps} if known and settings.evals.published_final else set[int]()
-    return tuple(sorted({*published_steps(settings, known), *last}))
+    last = {known.total_steps} if known and evals.published_final else set[int]()
+    return tuple(sorted({*published_steps(model, known, asked=evals.steps), *last}))
 
 
-def evaluated_steps(
-    settings: Settings, *, start_step: int, saved: tuple[int, ...], published: tuple[int, ...]
+def _evaluated_steps(
+    evals: EvalsSettings, *, start_step: int, saved: tuple[int, ...], published: tuple[int, ...]
 ) -> tuple[int, ...]:
     """Steps of the checkpoints scored of this run: base, its own, each once, ascending."""
-    if not settings.evals.scored_benchmarks():
+    if not evals.scored_benchmarks():
         return ()
-    own = saved if settings.evals.saved == "all" else saved[-1:]
-    base = (start_step,) if settings.evals.base or not (saved or published) else ()
+    own = saved if evals.saved == "all" else saved[-1:]
+    base = (start_step,) if evals.base or not (saved or published) else ()
     return tuple(sorted({*base, *own}))
 
 
-def repository(settings: Settings) -> str:
+def _repository(model: ModelSettings, known: History | None) -> str:
     """Where the weights come from, as a user would name it."""
-    model = settings.model
-    match model.kind:
-        case "pythia":
-            return pythia.repository(model.name, deduped=model.deduped, seed=model.seed, variant=model.variant)
-        case "hub":
-            return model.repository
-        case "folder" | "gguf":
-            return model.path
-        case "world":
-            return f"world/{model.name}"
-
-
-def revision(settings: Settings, start_step: int) -> str | None:
-    """Branch, tag or commit of the base checkpoint."""
-    model = settings.model
+    if known is not None:
+        return known.repository
     if model.kind == "hub":
-        return model.revision
-    return f"step{start_step}" if isinstance(model, PythiaModel | WorldModel) else None
+        return model.repository
+    assert model.kind == "folder" or model.kind == "gguf"
+    return model.path
 
 
-def schedule(settings: Settings, known: History | None, start_step: int) -> Schedule:
+def _revision(model: ModelSettings, known: History | None, start_step: int) -> str | None:
+    """Branch, tag, commit or folder of the base checkpoint."""
+    if known is not None:
+        return known.revision_of(start_step)
+    return model.revision if model.kind == "hub" else None
+
+
+def _schedule(train: TrainSettings, known: History | None, *, start_step: int, model_name: str) -> Schedule:
     """The learning rate's parameters in effect."""
-    train = settings.train
-    if train.schedule == "original":
-        if known is None:
-            raise PlanError(
-                f"train.schedule=original: how {settings.model.name} was trained is not known; "
-                "use train.schedule=constant with a train.learning_rate"
-            )
-        peak = train.learning_rate or known.peak_learning_rate
-        minimum = known.minimum_learning_rate / known.peak_learning_rate * peak
-        warmup, total = known.warmup_steps, known.total_steps
-    else:
+    if train.schedule == "constant":
         if train.learning_rate is None:
             raise PlanError("train.learning_rate: needed with train.schedule=constant")
-        peak = minimum = train.learning_rate
-        warmup, total = 0, 0
+        rate = OriginalRate(peak=train.learning_rate, minimum=train.learning_rate, warmup_steps=0)
+        total_steps = 0
+    else:
+        if known is None or known.learning_rate is None:
+            raise PlanError(
+                f"train.schedule=original: how {model_name} was trained is not known; "
+                "use train.schedule=constant with a train.learning_rate"
+            )
+        rate, total_steps = known.learning_rate, known.total_steps
+        if train.learning_rate is not None:
+            minimum = rate.minimum / rate.peak * train.learning_rate
+            rate = OriginalRate(peak=train.learning_rate, minimum=minimum, warmup_steps=rate.warmup_steps)
     return Schedule(
         kind=train.schedule,
-        peak=peak,
-        minimum=minimum,
-        warmup_steps=warmup,
-        total_steps=total,
+        peak=rate.peak,
+        minimum=rate.minimum,
+        warmup_steps=rate.warmup_steps,
+        total_steps=total_steps,
         start_step=start_step,
         rewarmup_steps=train.rewarmup_steps,
     )
 
 
-def original_schedule(known: History) -> Schedule:
-    """The learning rate of the original training."""
+def _original_schedule(known: History | None) -> Schedule | None:
+    """The learning rate of the original training. None: not known."""
+    if known is None or known.learning_rate is None:
+        return None
     return Schedule(
         kind="original",
-        peak=known.peak_learning_rate,
-        minimum=known.minimum_learning_rate,
-        warmup_steps=known.warmup_steps,
+        peak=known.learning_rate.peak,
+        minimum=known.learning_rate.minimum,
+        warmup_steps=known.learning_rate.warmup_steps,
         total_steps=known.total_steps,
         start_step=0,
         rewarmup_steps=0,
     )
 
 
-def notes(settings: Settings, fit: Fit, *, start_step: int, num_steps: int) -> tuple[str, ...]:
+def _notes(settings: Settings, known: History | None, fit: Fit, *, start_step: int, num_steps: int) -> tuple[str, ...]:
     """What a reader of the record must know and no number says."""
-    said: list[str] = []
-    if num_steps and start_step > 0 and settings.train.optimizer_warmup_steps == 0:
-        said.append(
-            "Adam's moments start empty: optimizer states were published for the final step only. Compare with the "
-            "control arm, which starts the same way, or set train.optimizer_warmup_steps."
+    notes: list[str] = []
+    train = settings.train
+    if num_steps and known and start_step > 0 and train.optimizer_warmup_steps == 0:
+        steps = ", ".join(map(str, known.optimizer_steps))
+        states = f"were published for step {steps} only" if steps else "were not published"
+        notes.append(
+            f"Adam's moments start empty: optimizer states {states}. Compare with the control arm, which starts the "
+            "same way, or set train.optimizer_warmup_steps."
         )
-    if num_steps and isinstance(settings.model, PythiaModel) and settings.data.kind != "pile":
-        said.append(
+    if num_steps and known and settings.data.kind != known.row_order:
+        notes.append(
             "These rows are not the ones the original training read at these steps: the published final "
             "checkpoint is no matched control."
         )
-    if num_steps and settings.train.device != "cpu" and not fits_in(settings, fit):
-        said.append(
-            f"A GPU needs about {gib(gib_a_gpu(settings, fit) or 0)} GiB, and train.gpu_memory_gib="
-            f"{settings.train.gpu_memory_gib:g}, a tenth of it kept free, is less: take more GPUs "
+    shape = known.shape if known else None
+    if num_steps and train.device != "cpu" and not fits_in(train, shape, fit):
+        notes.append(
+            f"A GPU needs about {gib(gib_a_gpu(train, shape, fit) or 0)} GiB, and train.gpu_memory_gib="
+            f"{train.gpu_memory_gib:g}, a tenth of it kept free, is less: take more GPUs "
             "(train=pythia_4gpu, pythia_8gpu, pythia_64gpu) or say how large yours are."
         )
-    if settings.intervention.name == "none" and settings.intervention.probability < 1:
-        said.append("intervention.probability has no effect on the control: it is the control of every value of it.")
+    if kind_of(settings.intervention.name) == "unaltered" and settings.intervention.probability < 1:
+        notes.append("intervention.probability has no effect on the control: it is the control of every value of it.")
     if not num_steps:
-        said.append("Evaluation only: no step is trained.")
+        notes.append("Evaluation only: no step is trained.")
     evals = settings.evals
-    if evals.scored_benchmarks() != evals.scored_benchmarks(with_heldout_rows=_holds_out(settings, num_steps)):
-        said.append("No perplexity and no pronouns of held-out rows: no row is kept out of a training.")
-    return tuple(said)
+    if evals.scored_benchmarks() != evals.scored_benchmarks(with_heldout_rows=_holds_out(settings.data, num_steps)):
+        notes.append("No perplexity and no pronouns of held-out rows: no row is kept out of a training.")
+    return tuple(notes)
 
 
 def rows_of_step(plan: Plan, step: int) -> range:

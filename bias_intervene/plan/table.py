@@ -6,8 +6,8 @@ from rich import box
 from rich.table import Table
 
 from bias_intervene.plan.memory import gib
+from bias_intervene.plan.pile_rows import num_shards
 from bias_intervene.plan.plan import Plan
-from bias_intervene.plan.pythia import num_shards
 
 
 def plan_table(plan: Plan) -> Table:

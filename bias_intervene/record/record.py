@@ -14,6 +14,7 @@ from typing import Any, cast
 from bias_intervene.errors import RunDirectoryError, StageError
 from bias_intervene.record.environment import describe_environment
 from bias_intervene.record.files import fingerprint, read_json, read_lines, write_json
+from bias_intervene.settings import in_current_form
 
 SCHEMA = 2
 STAGES = "stages.jsonl"
@@ -31,7 +32,7 @@ def is_complete(run_dir: Path) -> bool:
 
 def is_complete_run_of(run_dir: Path, settings: dict[str, Any]) -> bool:
     """Whether the directory holds a complete run of these settings, keys without effect ignored."""
-    return is_complete(run_dir) and not differences(read_json(run_dir / "settings.json"), settings)
+    return is_complete(run_dir) and not differences(in_current_form(read_json(run_dir / "settings.json")), settings)
 
 
 @contextlib.contextmanager
@@ -49,7 +50,7 @@ def open_run(run_dir: Path, *, settings: dict[str, Any], plan: dict[str, Any]) -
         )
     is_continued = (run_dir / "settings.json").is_file()
     if is_continued:
-        differing = differences(read_json(run_dir / "settings.json"), settings)
+        differing = differences(in_current_form(read_json(run_dir / "settings.json")), settings)
         if differing:
             raise RunDirectoryError(
                 f"{run_dir}: holds an unfinished run of other settings: {'; '.join(differing)}. Use its settings to "

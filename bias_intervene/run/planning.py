@@ -5,10 +5,10 @@ looks for, so no part of the program that reads records holds a list of interven
 because it is on one floor with `interventions`.
 """
 
-from bias_intervene.interventions import INTERVENTIONS, RELEASED
-from bias_intervene.plan import Plan, make_plan
+from bias_intervene.interventions import INTERVENTIONS
+from bias_intervene.plan import Plan, history, make_plan
 from bias_intervene.results import ExpectedEffect
-from bias_intervene.settings import PythiaModel, Settings
+from bias_intervene.settings import Settings
 
 
 def plan_of(settings: Settings) -> Plan:
@@ -17,8 +17,6 @@ def plan_of(settings: Settings) -> Plan:
 
 
 def _expected_effect(settings: Settings) -> ExpectedEffect | None:
-    """The effect of the run's intervention, or of the one that the released model it evaluates was trained with."""
-    model = settings.model
-    if isinstance(model, PythiaModel) and model.variant != "original":
-        return RELEASED[model.variant]
-    return INTERVENTIONS[settings.intervention.name].expected_effect
+    """The effect of the run's intervention, or of the one that an altered model it evaluates is said to act like."""
+    known = history(settings.model)
+    return INTERVENTIONS[(known.acts_as if known else None) or settings.intervention.name].expected_effect

@@ -25,16 +25,26 @@ from bias_intervene.settings.evals import (
     WinobiasSettings,
 )
 from bias_intervene.settings.intervention import InterventionName, InterventionSettings
-from bias_intervene.settings.model import FolderModel, GgufModel, HubModel, PythiaModel, WorldModel
+from bias_intervene.settings.model import (
+    FolderModel,
+    GgufModel,
+    HubModel,
+    ModelSettings,
+    SuiteModel,
+    TrainedModel,
+    WorldModel,
+)
 from bias_intervene.settings.reading import (
     alternatives,
     conf_dir,
+    in_current_form,
     known_keys,
     option_values,
     read_intervention,
     read_settings,
 )
 from bias_intervene.settings.settings import Settings
+from bias_intervene.settings.suite import NeoxShape, SuiteFacts, all_steps
 from bias_intervene.settings.tracking import TrackingSettings
 from bias_intervene.settings.train import TrainSettings
 
@@ -52,18 +62,24 @@ __all__ = [
     "InterventionSettings",
     "JsonlData",
     "LambadaSettings",
+    "ModelSettings",
+    "NeoxShape",
     "PileData",
     "PronounsSettings",
-    "PythiaModel",
     "Settings",
+    "SuiteFacts",
+    "SuiteModel",
     "TextData",
     "TrackingSettings",
     "TrainSettings",
+    "TrainedModel",
     "WinobiasSettings",
     "WorldData",
     "WorldModel",
+    "all_steps",
     "alternatives",
     "conf_dir",
+    "in_current_form",
     "known_keys",
     "option_values",
     "read_intervention",

@@ -1,27 +1,61 @@
-"""Settings of the group model: which checkpoint is continued."""
+"""Settings of the group model: which checkpoint is continued.
+
+Input: the values of conf/model/*.yaml. Output: settings of one of five kinds of model, told apart by `kind`.
+Guarantees: the keys of a suite are those that its facts list, and each of them is there; a key that only another kind
+or another suite has is refused.
+"""
 
 from typing import Annotated, Literal
 
-from pydantic import Field, StrictBool, StrictInt, StrictStr
+from pydantic import ConfigDict, Field, StrictStr, model_validator
+from pydantic_core import PydanticCustomError
 
+from bias_intervene.errors import did_you_mean
 from bias_intervene.settings.bounds import Checked, NonNegativeInt, PositiveFloat, PositiveInt, Share
+from bias_intervene.settings.suite import Choice, SuiteFacts
 
 
-class PythiaModel(Checked):
-    """A published Pythia checkpoint."""
+class TrainedModel(Checked):
+    """A model whose original training is known, so that a run can start at any published step of it."""
 
-    kind: Literal["pythia"]
-    name: StrictStr = Field(description="Size: 14m, 31m, 70m, 160m, 410m, 1b, 1.4b, 2.8b, 6.9b, 12b.")
-    deduped: StrictBool = Field(description="Trained on the deduplicated Pile (the case study's models).")
-    seed: Annotated[StrictInt, Field(ge=1)] | None = Field(description="PolyPythias seed, 1 to 9.")
-    variant: Literal["original", "intervention", "intervention_long"] = Field(
-        description="original, or the case study's released interventions of 7% and 21%: to be evaluated only."
-    )
     step: NonNegativeInt | None = Field(description="Published step to start from; null: from the fraction.")
-    path: StrictStr | None = Field(
-        description="Folder with stepN/ snapshots, or with pythia-.../stepN/ of several models; null: the hub."
-    )
     default_fraction: Share = Field(description="Fraction where none is asked for.")
+
+
+class SuiteModel(TrainedModel):
+    """A model of a suite with published checkpoints. Keys besides these are the options that its facts list."""
+
+    model_config = ConfigDict(extra="allow")
+    __pydantic_extra__: dict[str, Choice]  # pyright: ignore[reportIncompatibleVariableOverride]
+
+    kind: Literal["suite"]
+    suite: StrictStr = Field(description="Name of the suite.")
+    name: StrictStr = Field(description="Size, as the suite names it.")
+    path: StrictStr | None = Field(
+        description="Folder with a folder of its revision for each checkpoint, as stepN/, or with one such folder for "
+        "each of several models, named like their repositories; null: the hub."
+    )
+    facts: SuiteFacts = Field(description="What was published of the suite.")
+
+    @model_validator(mode="after")
+    def _has_the_options_of_its_suite(self) -> "SuiteModel":
+        """Refuses keys that are none of the suite's options, and options without a value."""
+        known = [*type(self).model_fields, *self.facts.options]
+        options = self.model_extra or {}
+        faults = [
+            f"model.{key}: no such key for model.suite={self.suite}; {did_you_mean(key, known)}"
+            for key in options
+            if key not in self.facts.options
+        ]
+        faults += [f"model.{key}: missing" for key in self.facts.options if key not in options]
+        if faults:
+            raise PydanticCustomError("suite_options", "{faults}", {"faults": "\n".join(faults)})
+        return self
+
+    @property
+    def choice(self) -> dict[str, Choice]:
+        """What chooses among the suite's models: its name, and every option by its key."""
+        return {"name": self.name, **(self.model_extra or {})}
 
 
 class HubModel(Checked):
@@ -50,8 +84,8 @@ class GgufModel(Checked):
     path: StrictStr = Field(description="The file; relative to the package's site folder if one is named.")
 
 
-class WorldModel(Checked):
-    """A small GPT-NeoX pretrained here on the generated world: a Pythia in miniature, checkpoints included."""
+class WorldModel(TrainedModel):
+    """A small GPT-NeoX pretrained here on the generated world: a suite in miniature, checkpoints included."""
 
     kind: Literal["world"]
     name: StrictStr = Field(description="Short name, used in tables.")
@@ -65,8 +99,6 @@ class WorldModel(Checked):
     warmup_steps: NonNegativeInt = Field(description="Steps of linear warm-up of the pretraining.")
     checkpoint_interval: PositiveInt = Field(description="Steps between its published checkpoints.")
     peak_learning_rate: PositiveFloat = Field(description="Highest learning rate of the pretraining.")
-    step: NonNegativeInt | None = Field(description="Checkpoint to start from; null: from the fraction.")
-    default_fraction: Share = Field(description="Fraction where none is asked for.")
 
 
-ModelSettings = Annotated[PythiaModel | HubModel | FolderModel | GgufModel | WorldModel, Field(discriminator="kind")]
+ModelSettings = Annotated[SuiteModel | HubModel | FolderModel | GgufModel | WorldModel, Field(discriminator="kind")]

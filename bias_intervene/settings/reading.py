@@ -7,14 +7,16 @@ Guarantees: every fault is listed by its dotted key, with the value found and th
 
 import types
 import typing
+from functools import cache
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import pydantic
 import yaml
 from pydantic import BaseModel
 
 from bias_intervene.errors import SettingsError, did_you_mean
+from bias_intervene.settings.model import SuiteModel
 from bias_intervene.settings.settings import InterventionSettings, Settings
 
 
@@ -28,9 +30,20 @@ def conf_dir() -> str:
 def read_settings(values: dict[str, Any]) -> Settings:
     """The settings that composed values describe. Raises `SettingsError` with every fault by its dotted key."""
     try:
-        return Settings.model_validate(values)
+        return Settings.model_validate(in_current_form(values))
     except pydantic.ValidationError as error:
-        raise SettingsError(_describe(fault) for fault in error.errors()) from None
+        raise SettingsError(line for fault in error.errors() for line in _describe(fault)) from None
+
+
+def in_current_form(values: dict[str, Any]) -> dict[str, Any]:
+    """Settings as this version writes them, of settings that an earlier version wrote into a settings.json.
+
+    The first versions knew one suite, and kept its facts in code: `model.kind` was pythia.
+    """
+    model: Any = values.get("model")
+    if not isinstance(model, dict) or cast("dict[str, Any]", model).get("kind") != "pythia":
+        return values
+    return {**values, "model": {**option_values("model", "_pythia")["model"], **model, "kind": "suite"}}
 
 
 def read_intervention(name: str, values: dict[str, Any]) -> InterventionSettings:
@@ -43,23 +56,37 @@ def read_intervention(name: str, values: dict[str, Any]) -> InterventionSettings
         return InterventionSettings.model_validate({**option_values("intervention", name), **values})
     except pydantic.ValidationError as error:
         faults = [{**fault, "loc": ("intervention", *fault["loc"])} for fault in error.errors()]
-        raise SettingsError(_describe(fault) for fault in faults) from None
+        raise SettingsError(line for fault in faults for line in _describe(fault)) from None
 
 
 def option_values(group: str, name: str) -> dict[str, Any]:
     """The values of conf/GROUP/NAME.yaml, composed with the shared bodies (`_NAME.yaml`) its defaults list names.
 
-    For options of plain values, which is what the groups intervention and train hold; Hydra is not needed for them.
+    For options of plain values, without interpolations; Hydra is not needed for them. What an option overrides in other
+    groups is not part of its values.
     """
     body = yaml.safe_load((Path(conf_dir()) / group / f"{name}.yaml").read_text(encoding="utf8"))
     values: dict[str, Any] = {}
-    for entry in body.pop("defaults", ["_self_"]):
+    entries = [entry for entry in body.pop("defaults", []) if isinstance(entry, str)]
+    for entry in entries if "_self_" in entries else [*entries, "_self_"]:
         values |= body if entry == "_self_" else option_values(group, entry)
     return values
 
 
-def _describe(fault: Any) -> str:
-    """One line for one pydantic error: the dotted key, the value found, the values allowed."""
+@cache
+def _suite_options() -> frozenset[str]:
+    """Keys of `model` that the facts of some suite list: deduped, seed, ..."""
+    bodies: list[dict[str, Any]] = [
+        yaml.safe_load(path.read_text(encoding="utf8")) for path in (Path(conf_dir()) / "model").glob("*.yaml")
+    ]
+    suites: list[dict[str, Any]] = [body.get("model", {}).get("facts", {}) for body in bodies]
+    return frozenset(option for facts in suites for option in facts.get("options", ()))
+
+
+def _describe(fault: Any) -> list[str]:
+    """The lines of one pydantic error, one a fault: the dotted key, the value found, the values allowed."""
+    if fault["type"] == "suite_options":
+        return fault["msg"].splitlines()
     tags = {tag for _, tag in _walk_keys(Settings, "")}
     parts = [str(part) for part in fault["loc"]]
     # pydantic puts the discriminator of a union into the path: model.world.step is what the user calls model.step.
@@ -70,11 +97,11 @@ def _describe(fault: Any) -> str:
         siblings = known_keys(parts[0], variant) if len(parts) > 1 else known_keys()
         prefix = ".".join(parts[:-1]) + "." if len(parts) > 1 else ""
         allowed = [name.removeprefix(prefix) for name in siblings if name.startswith(prefix)]
-        return f"{key}: no such key{kind}; {did_you_mean(parts[-1], allowed)}"
+        return [f"{key}: no such key{kind}; {did_you_mean(parts[-1], allowed)}"]
     if fault["type"] == "missing":
-        return f"{key}: missing"
+        return [f"{key}: missing"]
     message = fault["msg"].removeprefix("Value error, ")
-    return f"{key}: found {fault['input']!r}; {message[0].lower()}{message[1:]}"
+    return [f"{key}: found {fault['input']!r}; {message[0].lower()}{message[1:]}"]
 
 
 def known_keys(group: str | None = None, variant: str | None = None) -> list[str]:
@@ -98,6 +125,8 @@ def _walk_keys(model: type[BaseModel], prefix: str, tag: str | None = None) -> l
             kind = variant.model_fields.get("kind") if len(variants) > 1 else None
             value = typing.get_args(kind.annotation)[0] if kind else tag
             keys += _walk_keys(variant, f"{prefix}{name}.", value)
+            if variant is SuiteModel:
+                keys += [(f"{prefix}{name}.{option}", value) for option in sorted(_suite_options())]
     return keys
 
 

@@ -5,6 +5,8 @@ benchmark items, and possessives.json. Guarantees: a mistyped path is refused be
 later stages take every path from inputs.json.
 """
 
+from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -16,21 +18,26 @@ from bias_intervene.data.pile import prepare_pile
 from bias_intervene.data.shards import bins
 from bias_intervene.data.stream import row_order
 from bias_intervene.data.world import prepare_world
+from bias_intervene.errors import DataError
 from bias_intervene.evals.suite import load_items
 from bias_intervene.interventions import INTERVENTIONS
 from bias_intervene.interventions.possessive import POSSESSIVES, WORD_LISTS, Possessives
 from bias_intervene.interventions.possessive.fit import fit_to_rows
 from bias_intervene.interventions.tokens import compiled
-from bias_intervene.models import save_world_tokenizer
-from bias_intervene.plan import Plan, pythia
+from bias_intervene.models import save_world_tokenizer, world_folder
+from bias_intervene.plan import History, Plan, history
 from bias_intervene.record import whole_folder, write_json
 from bias_intervene.settings import (
+    CorpusData,
+    DataSettings,
     FolderModel,
     IndexedData,
+    InterventionSettings,
     JsonlData,
+    ModelSettings,
     PileData,
-    PythiaModel,
     Settings,
+    SuiteModel,
     TextData,
     WorldData,
     WorldModel,
@@ -39,138 +46,143 @@ from bias_intervene.settings import (
 
 def run(run_dir: Path, settings: Settings, plan: Plan) -> None:
     """Locates or makes all inputs and writes inputs.json."""
-    data = settings.data
-    _check_local_paths(settings, plan)
-    world_corpus, world_folder = None, None
+    model, data, intervention = settings.model, settings.data, settings.intervention
+    pretraining = world_folder(settings) if isinstance(model, WorldModel) else None
+    locate = partial(models.locate_checkpoint, model, cache=settings.cache, pretraining=pretraining)
+    _check_local_paths(model, data, intervention, plan, locate)
+    world_corpus, rows_folder = None, None
     if isinstance(data, WorldData):
-        assert isinstance(settings.model, WorldModel)
-        world_corpus, world_folder = prepare_world(data, settings.model, settings.cache)
+        assert isinstance(model, WorldModel)
+        world_corpus, rows_folder = prepare_world(data, model, settings.cache)
     # Items before weights: a misnamed file is refused before gigabytes are fetched.
     items = load_items(
-        settings.evals, world_folder=world_folder, world_data=data if isinstance(data, WorldData) else None
+        settings.evals, world_folder=rows_folder, world_data=data if isinstance(data, WorldData) else None
     )
     inputs: dict[str, Any] = {
         "base": None,
         "published": {},
         "tokenizer": None,
-        "world": str(world_folder) if world_folder else None,
+        "world": str(rows_folder) if rows_folder else None,
         "corpus": None,
         "benchmarks": items.notes(),
         "fingerprints": {"benchmarks": items.fingerprints()},
     }
-    if _is_pretraining(settings, plan):
-        assert world_folder is not None
-        inputs["tokenizer"] = str(_save_world_tokenizer_once(world_folder))
+    if isinstance(model, WorldModel) and plan.start_step == 0 and plan.trains:  # Its pretraining, from random weights.
+        assert rows_folder is not None
+        inputs["tokenizer"] = str(_save_world_tokenizer_once(rows_folder))
     else:
-        inputs |= _locate_checkpoints(settings, plan, inputs["fingerprints"])
-    inputs["corpus"] = _prepare_corpus(settings, plan, inputs, world_corpus)
-    if INTERVENTIONS[settings.intervention.name].direction is not None and inputs["corpus"] is not None:
-        inputs["fingerprints"]["possessives"] = _prepare_swap(run_dir, settings, plan, inputs)
+        inputs |= _locate_checkpoints(history(model), plan, locate, inputs["fingerprints"])
+    corpus = world_corpus
+    if corpus is None and plan.trains:
+        corpus = _prepare_rows(data, history(model), plan, inputs, cache=settings.cache)
+        order = row_order(data, seed=settings.seed, num_rows=corpus.num_training_rows, window=range(*plan.rows))
+        order.check(plan.rows[1])
+    if corpus is not None:
+        inputs["fingerprints"]["corpus"] = corpus.fingerprint
+        inputs["corpus"] = corpus.to_json()
+        if INTERVENTIONS[intervention.name].direction is not None:
+            inputs["fingerprints"]["possessives"] = _prepare_swap(run_dir, intervention.possessives, plan, inputs)
     write_json(run_dir / "inputs.json", inputs)
 
 
-def _check_local_paths(settings: Settings, plan: Plan) -> None:
+def _check_local_paths(
+    model: ModelSettings,
+    data: DataSettings,
+    intervention: InterventionSettings,
+    plan: Plan,
+    locate: Callable[..., Path],
+) -> None:
     """Refuses a mistyped path before anything is fetched or read."""
-    model = settings.model
-    if isinstance(model, FolderModel) or (isinstance(model, PythiaModel) and model.path is not None):
-        models.locate_checkpoint(settings, repository=plan.repository, revision=plan.revision)
-    if isinstance(settings.data, TextData | JsonlData) and plan.trains:
-        own_corpus.files(settings.data)
-    if isinstance(settings.data, IndexedData) and plan.trains:
-        bins(Path(settings.data.path).expanduser(), key=own_corpus.where(settings.data))
-    if isinstance(settings.data, PileData) and settings.data.source != "hub" and plan.trains:
-        bins(Path(settings.data.source).expanduser(), key=f"data.source={settings.data.source}")
-    is_rule = INTERVENTIONS[settings.intervention.name].direction is not None
-    if is_rule and settings.intervention.possessives not in ("fit", "words"):
-        Possessives.load(Path(settings.intervention.possessives).expanduser())
+    if isinstance(model, FolderModel) or (isinstance(model, SuiteModel) and model.path is not None):
+        locate(repository=plan.repository, revision=plan.revision)
+    if isinstance(data, TextData | JsonlData) and plan.trains:
+        own_corpus.files(data)
+    if isinstance(data, IndexedData) and plan.trains:
+        bins(Path(data.path).expanduser(), key=own_corpus.where(data))
+    if isinstance(data, PileData) and data.source != "hub" and plan.trains:
+        bins(Path(data.source).expanduser(), key=f"data.source={data.source}")
+    is_rule = INTERVENTIONS[intervention.name].direction is not None
+    if is_rule and intervention.possessives not in ("fit", "words"):
+        Possessives.load(Path(intervention.possessives).expanduser())
 
 
-def _is_pretraining(settings: Settings, plan: Plan) -> bool:
-    """Whether this run makes the generated world's model from random weights."""
-    return isinstance(settings.model, WorldModel) and plan.start_step == 0 and plan.trains
-
-
-def _save_world_tokenizer_once(world_folder: Path) -> Path:
+def _save_world_tokenizer_once(rows_folder: Path) -> Path:
     """The world's tokenizer in Hugging Face's format, beside its rows."""
-    folder = world_folder / "tokenizer"
+    folder = rows_folder / "tokenizer"
     if not folder.is_dir():
-        with whole_folder(folder) as partial:
-            save_world_tokenizer(world_folder / "tokenizer.json", partial)
+        with whole_folder(folder) as unfinished:
+            save_world_tokenizer(rows_folder / "tokenizer.json", unfinished)
     return folder
 
 
-def _locate_checkpoints(settings: Settings, plan: Plan, fingerprints: dict[str, Any]) -> dict[str, Any]:
+def _locate_checkpoints(
+    known: History | None, plan: Plan, locate: Callable[..., Path], fingerprints: dict[str, Any]
+) -> dict[str, Any]:
     """Local folders of the base and of the published checkpoints to score; adds what identifies the base."""
-    base = models.locate_checkpoint(settings, repository=plan.repository, revision=plan.revision)
+    base = locate(repository=plan.repository, revision=plan.revision)
     tokenizer = models.load_tokenizer(base)
     fingerprints["base_weights"] = models.weights_fingerprint(base)
     fingerprints["tokenizer"] = models.tokenizer_fingerprint(tokenizer)
     fingerprints["end_of_text"] = tokenizer.end_of_text
     fingerprints["prefix"] = tokenizer.prefix
     published = {
-        str(step): str(models.locate_checkpoint(settings, repository=plan.repository, revision=f"step{step}"))
+        str(step): str(locate(repository=plan.repository, revision=known.revision_of(step)))
         for step in plan.published_steps
+        if known is not None
     }
     return {"base": str(base), "published": published, "tokenizer": str(base)}
 
 
-def _prepare_corpus(
-    settings: Settings, plan: Plan, inputs: dict[str, Any], world_corpus: Corpus | None
-) -> dict[str, Any] | None:
-    """The rows of the run; None where nothing is trained and no row is needed."""
-    corpus, data, prints = world_corpus, settings.data, inputs["fingerprints"]
-    if corpus is None:
-        if not plan.trains:
-            return None
-        if isinstance(data, PileData):
-            corpus = _prepare_pile_rows(settings, plan, data, prints)
-        else:
-            corpus = _prepare_own_rows(settings, plan, inputs)
-        order = row_order(data, seed=settings.seed, num_rows=corpus.num_training_rows, window=range(*plan.rows))
-        order.check(plan.rows[1])
-    prints["corpus"] = corpus.fingerprint
-    return corpus.to_json()
+def _prepare_rows(
+    data: DataSettings, known: History | None, plan: Plan, inputs: dict[str, Any], *, cache: Path
+) -> Corpus:
+    """The rows of a training, of any corpus but the generated world; adds where they come from."""
+    assert not isinstance(data, WorldData)
+    if isinstance(data, PileData):
+        corpus, source = _prepare_pile_rows(data, known, plan, cache=cache)
+    else:
+        corpus, source = _prepare_own_rows(data, plan, Path(inputs["tokenizer"]), cache=cache), own_corpus.where(data)
+    inputs["fingerprints"]["corpus_source"] = source
+    return corpus
 
 
-def _prepare_pile_rows(settings: Settings, plan: Plan, data: PileData, prints: dict[str, Any]) -> Corpus:
-    """Pythia's own rows."""
-    assert isinstance(settings.model, PythiaModel)
+def _prepare_pile_rows(data: PileData, known: History | None, plan: Plan, *, cache: Path) -> tuple[Corpus, str]:
+    """The rows of a suite's own training, which the plan found to be in the order of the Pile, and where they are."""
+    assert known is not None
     assert plan.heldout is not None
-    repository = pythia.rows_repository(deduped=settings.model.deduped)
-    prints["corpus_source"] = repository if data.source == "hub" else f"data.source={data.source}"
-    return prepare_pile(
+    if known.rows_repository is None:
+        raise DataError(f"data=pile: which data set holds the rows that {plan.repository} was trained on is not known")
+    corpus = prepare_pile(
         data,
         rows=range(plan.heldout[1], plan.rows[1]),
         heldout=range(*plan.heldout),
-        repository=repository,
-        cache=settings.cache,
+        repository=known.rows_repository,
+        cache=cache,
     )
+    return corpus, known.rows_repository if data.source == "hub" else f"data.source={data.source}"
 
 
-def _prepare_own_rows(settings: Settings, plan: Plan, inputs: dict[str, Any]) -> Corpus:
+def _prepare_own_rows(data: CorpusData | IndexedData, plan: Plan, tokenizer_folder: Path, *, cache: Path) -> Corpus:
     """Rows of the user's own corpus."""
-    data = settings.data
-    assert not isinstance(data, WorldData | PileData)
-    inputs["fingerprints"]["corpus_source"] = own_corpus.where(data)
     if isinstance(data, IndexedData):
         return own_corpus.prepare_indexed(data, sequence_length=plan.sequence_length)
-    tokenizer = models.load_tokenizer(Path(inputs["tokenizer"]))
+    tokenizer = models.load_tokenizer(tokenizer_folder)
     return own_corpus.prepare(
         data,
         tokenizer=tokenizer.backend,
         end_of_text_id=tokenizer.end_of_text_id,
         sequence_length=plan.sequence_length,
-        cache=settings.cache,
+        cache=cache,
     )
 
 
-def _prepare_swap(run_dir: Path, settings: Settings, plan: Plan, inputs: dict[str, Any]) -> str:
+def _prepare_swap(run_dir: Path, source: str, plan: Plan, inputs: dict[str, Any]) -> str:
     """Refuses a tokenizer whose rows cannot be swapped, and writes possessives.json, which decides between her and
-    hers, his and him. Returns its fingerprint.
+    hers, his and him. source: `intervention.possessives`. Returns its fingerprint.
     """
     tokenizer = models.load_tokenizer(Path(inputs["tokenizer"])).backend
     compiled(tokenizer)
-    path, source = run_dir / POSSESSIVES, settings.intervention.possessives
+    path = run_dir / POSSESSIVES
     if path.is_file():  # A continued run decides as it began.
         return Possessives.load(path).fingerprint
     if source == "fit":

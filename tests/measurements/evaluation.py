@@ -42,8 +42,8 @@ from bias_intervene.evals.benchmarks.winobias import items as winobias
 from bias_intervene.evals.benchmarks.winobias import questions
 from bias_intervene.evals.requests import Request
 from bias_intervene.evals.scoring import Scorer
-from bias_intervene.plan import pythia
 from tests.conftest import SHARED, composed, english, trained, world_data
+from tests.helpers.pythia import pythia_history, pythia_shape
 
 PARTS = ("scoring", "process", "trajectory")
 WORDS_A_ROW = 60
@@ -91,7 +91,7 @@ def measured(asked: argparse.Namespace, folder: Path) -> dict[str, dict[str, flo
 
 def random_model(size: str, folder: Path) -> Path:
     """A checkpoint of a Pythia's shape with random weights; GPT-NeoX's tokenizer where ../shared is."""
-    shape = pythia.SIZES[size]
+    shape = pythia_shape(size)
     torch.manual_seed(0)
     config = GPTNeoXConfig(
         vocab_size=shape.vocabulary_size,
@@ -327,7 +327,7 @@ def trajectory(model: Path, files: dict[str, Path], folder: Path, asked: argpars
                 (place / path.name).write_bytes(path.read_bytes())
         next(iter(weights.values())).view(-1)[0] += 1e-3
         save_file(weights, place / "model.safetensors", metadata={"format": "pt"})
-    steps = [step for step in steps if step in pythia.CHECKPOINT_STEPS]
+    steps = [step for step in steps if step in pythia_history(asked.size).checkpoint_steps]
 
     def evaluate(chosen: list[int], name: str) -> float:
         words = (

@@ -34,11 +34,12 @@ from transformers import AutoModelForCausalLM, GPTNeoXConfig
 from bias_intervene.data.indexed import Rows, write_rows
 from bias_intervene.data.stream import RowOrder, RowStream
 from bias_intervene.interventions.row_swap import RowSwap
-from bias_intervene.plan import Plan, make_plan, pythia
+from bias_intervene.plan import Plan, make_plan, pile_rows
 from bias_intervene.settings import Settings
 from bias_intervene.training.engine import deepspeed_config
 from bias_intervene.training.loop import StopFlag, gradient_norm, one_step, start_distributed, start_engine
 from tests.conftest import SENTENCES, SHARED, composed, intervention, trained
+from tests.helpers.pythia import pythia_shape
 
 H200_TFLOPS = 989.0
 """Dense bf16, of H100 and H200."""
@@ -50,7 +51,7 @@ def main(argv: Sequence[str] | None = None) -> None:
     parser.add_argument("--size", nargs="+", help="default: 14m on a CPU; 410m 1.4b 2.8b on a GPU")
     parser.add_argument("--rows", type=int, help="rows a step (default: 2 on a CPU, 64 on a GPU)")
     parser.add_argument("--micro", type=int, help="rows at once (default: 1 on a CPU, the plan's choice on a GPU)")
-    parser.add_argument("--sequence-length", type=int, default=pythia.SEQUENCE_LENGTH)
+    parser.add_argument("--sequence-length", type=int, default=pile_rows.SEQUENCE_LENGTH)
     parser.add_argument("--profile", choices=["exact", "fast"], help="default: exact on a CPU, fast on a GPU")
     parser.add_argument("--peer", choices=["bare", "plain"], help="default: bare on a CPU, plain on a GPU")
     parser.add_argument("--steps", type=int, default=5)
@@ -120,7 +121,7 @@ def measured(size: str, asked: argparse.Namespace, folder: Path, *, is_gpu: bool
 
 def flops_a_token(size: str, sequence_length: int) -> float:
     """Model FLOPs of forward and backward pass."""
-    shape = pythia.SIZES[size]
+    shape = pythia_shape(size)
     weights = shape.num_parameters - shape.vocabulary_size * shape.hidden_size
     return 6 * weights + 12 * shape.num_layers * shape.hidden_size * sequence_length
 
@@ -146,7 +147,7 @@ def rows_of(plan: Plan, folder: Path, *, again: bool = False) -> RowStream:
 
 def new_model(size: str) -> Any:
     """Random weights of the true shape, in fp32 on the CPU."""
-    shape = pythia.SIZES[size]
+    shape = pythia_shape(size)
     torch.manual_seed(0)
     config = GPTNeoXConfig(
         vocab_size=shape.vocabulary_size, hidden_size=shape.hidden_size, num_hidden_layers=shape.num_layers,

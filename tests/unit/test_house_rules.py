@@ -18,6 +18,7 @@ MANY_MODULES = {
     "test_public_interface.py": "bias_intervene/__init__.py",
     "evals/test_recipe.py": "bias_intervene/README.md",
     "interventions/test_recipe.py": "bias_intervene/README.md",
+    "plan/test_recipe.py": "bias_intervene/README.md",
     "data/test_main.py": "bias_intervene/data/__main__.py",
 }
 """Files of unit tests whose subject is no module of the same name -> their subject."""

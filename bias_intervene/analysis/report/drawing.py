@@ -96,7 +96,11 @@ def _drawn(figure: Figure, colour_of: dict[str, str]) -> dict[str, bytes]:
 
 
 def _saved(picture: "matplotlib.figure.Figure", file_format: str) -> bytes:
-    """The bytes of a picture in a format, without the time of drawing."""
+    """The bytes of a picture in a format, without the time of drawing.
+
+    The layout is computed for the first format only, because that takes as long as drawing.
+    """
     file = io.BytesIO()
     picture.savefig(file, format=file_format, metadata=_WITHOUT_DATE.get(file_format))
+    picture.set_layout_engine("none")
     return file.getvalue()

@@ -8,7 +8,7 @@ published checkpoints of the original run are drawn behind ours.
 
 from collections.abc import Iterator, Sequence
 
-from scipy import stats
+import scipy
 
 from bias_intervene.analysis import published
 from bias_intervene.analysis.comparison import Comparison
@@ -17,7 +17,7 @@ from bias_intervene.analysis.report.figure import Estimate, Figure, Series, colu
 from bias_intervene.results import MetricKey, MetricSpec
 from bias_intervene.statistics import over_seeds
 
-_Z = float(stats.norm.ppf(0.975))
+_Z = float(scipy.stats.norm.ppf(0.975))
 """Half of a normal 95% interval, in standard errors."""
 _ValuesByStep = dict[int, list[tuple[float, float | None]]]
 """Step -> (value, standard error) of every seed."""

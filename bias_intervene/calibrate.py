@@ -1,7 +1,9 @@
-"""`python -m bias_intervene.calibrate DIR...`: what a sweep of known worlds says of the instrument itself.
+"""`python -m bias_intervene.calibrate DIR...`: checks the measurements on a sweep of worlds whose bias is known.
 
-Writes calibration.json, calibration.html and figures/calibration_* into the sweep's directory, or into --output. Exit
-status 0 where every number lies where it must, otherwise 1.
+Input: a sweep's directory, as `experiment=calibration` makes it.
+Output: tables on the terminal, and calibration.json, calibration.html and figures/calibration_* in the sweep's
+directory, or in --output.
+Guarantees: the exit status is 0 only if every number with bounds lies within them.
 """
 
 import argparse
@@ -31,7 +33,7 @@ def parser() -> argparse.ArgumentParser:
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """Exit status."""
+    """Exit status 0 if the calibration passed, otherwise 1."""
     arguments = parser().parse_args(argv)
     try:
         run_set = find(arguments.folders)

@@ -1,7 +1,9 @@
-"""`python -m bias_intervene.compare DIR...`: what the runs below the directories say, arm against control.
+"""`python -m bias_intervene.compare DIR...`: compares the runs below the directories, each arm with its control.
 
-`--json` prints one JSON object for machines; `--output DIR` writes comparison.json, .csv, .md, .tex, report.html and
-figures/ there.
+Input: run or sweep directories, or result files of lm-evaluation-harness.
+Output: tables on the terminal; with `--json` one JSON object, with `--latex` tables for papers. `--output DIR` also
+writes comparison.json, .csv, .md, .tex, report.html and figures/.
+Guarantees: no run directory is written to. The exit status is 1 if the runs cannot be read or compared.
 """
 
 import argparse
@@ -16,8 +18,8 @@ from bias_intervene.analysis.comparison import Comparison, ComparisonOptions, co
 from bias_intervene.analysis.report import exports, terminal
 from bias_intervene.errors import BiasInterveneError, RunDirectoryError, did_you_mean
 
-_SHORT = {"model": "model.name", "fraction": "intervention.fraction", "intervention": "intervention.name"}
-"""What a user may call a setting in --by."""
+_SHORT_KEYS = {"model": "model.name", "fraction": "intervention.fraction", "intervention": "intervention.name"}
+"""Short name of a setting in --by -> its dotted key."""
 
 
 def parser() -> argparse.ArgumentParser:
@@ -77,8 +79,8 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 
 def _keys_of(text: str, compared: Comparison) -> list[str]:
-    """The dotted settings of --by. Raises `RunDirectoryError` for one that no run has."""
-    keys = [_SHORT.get(name.strip(), name.strip()) for name in text.split(",") if name.strip()]
+    """The dotted keys of the settings in --by. Raises `RunDirectoryError` for one that no run has."""
+    keys = [_SHORT_KEYS.get(name.strip(), name.strip()) for name in text.split(",") if name.strip()]
     known = {key for arm in compared.arms for key in arm.first.settings}
     for key in keys:
         if key not in known:

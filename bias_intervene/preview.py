@@ -1,4 +1,4 @@
-"""`python -m bias_intervene.preview intervention=NAME [KEY=VALUE...] [FILE...]`: the swap, before anything is trained.
+"""`python -m bias_intervene.preview intervention=NAME [KEY=VALUE...] [FILE...]`: shows an intervention on text.
 
 Input: files or standard input, and an intervention's options by the keys of a run. Output: the altered text on standard
 output and the counts on standard error; with `--audit` the counts alone. Guarantees: nothing between two paragraphs is
@@ -46,8 +46,8 @@ intervention.length and pythia_token_map need. --audit: counts only. Without FIL
 
 
 @dataclass(frozen=True)
-class Request:
-    """What the command line asks for."""
+class PreviewOptions:
+    """The options of the command line."""
 
     intervention: InterventionSettings
     seed: int
@@ -59,12 +59,12 @@ class Request:
 
 
 class _Outcome(NamedTuple):
-    """What was done to the text that was read."""
+    """The counts over all text that was read."""
 
     audit: Audit
     num_words: int
     notices: tuple[str, ...]
-    """Why a table for her or his was not fitted."""
+    """Reasons why a table for her or his was not fitted."""
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -74,22 +74,22 @@ def main(argv: Sequence[str] | None = None) -> int:
         print(_USAGE)
         return 0 if arguments else 1
     try:
-        request = parse(arguments)
-        outcome = _alter_paragraphs(_paragraphs(request.files), request)
+        options = parse(arguments)
+        outcome = _alter_paragraphs(_paragraphs(options.files), options)
     except BiasInterveneError as error:
         print(error, file=sys.stderr)
         return 1
     except BrokenPipeError:
         return 0
-    _print_counts(outcome, audit_only=request.audit_only)
+    _print_counts(outcome, audit_only=options.audit_only)
     return 0
 
 
 # --- the command line ------------------------------------------------------------------------------------------
 
 
-def parse(arguments: Sequence[str]) -> Request:
-    """The request that the words of a command line make. Raises `SettingsError` with every fault."""
+def parse(arguments: Sequence[str]) -> PreviewOptions:
+    """The options of a command line. Raises `SettingsError` with every fault."""
     values = dict(word.split("=", 1) for word in arguments if "=" in word)
     flags = [word for word in arguments if word.startswith("--") and "=" not in word]
     files = [Path(word) for word in arguments if "=" not in word and not word.startswith("--")]
@@ -114,7 +114,7 @@ def parse(arguments: Sequence[str]) -> Request:
         ]
     if faults or intervention is None:
         raise SettingsError(faults)
-    return Request(intervention, seed, tokenizer, audit_only=bool(flags), files=files)
+    return PreviewOptions(intervention, seed, tokenizer, audit_only=bool(flags), files=files)
 
 
 def _options(values: dict[str, str]) -> dict[str, Any]:
@@ -198,23 +198,23 @@ def _end_of_paragraph(text: str) -> int:
 # --- altering them ---------------------------------------------------------------------------------------------
 
 
-def _alter_paragraphs(paragraphs: Iterator[str], request: Request) -> _Outcome:
+def _alter_paragraphs(paragraphs: Iterator[str], options: PreviewOptions) -> _Outcome:
     """Writes the altered paragraphs to standard output, unless only counts are wanted."""
-    possessives, read_ahead = _possessives(request.intervention, paragraphs)
+    possessives, read_ahead = _possessives(options.intervention, paragraphs)
     audit = Audit()
-    alter = _alter_function(request, possessives, audit)
+    alter = _alter_function(options, possessives, audit)
     num_words = 0
     for number, text in enumerate(chain(read_ahead, paragraphs)):
         num_words += len(text.split())
         altered = alter(number, text)
-        if not request.audit_only:
+        if not options.audit_only:
             sys.stdout.write(altered)
     sys.stdout.flush()
     return _Outcome(audit, num_words, possessives.notices)
 
 
 def _possessives(intervention: InterventionSettings, paragraphs: Iterator[str]) -> tuple[Possessives, list[str]]:
-    """(what decides between her and hers, his and him; the paragraphs that were read to fit it)."""
+    """(the tables or lists for her and his; the paragraphs that were read ahead to fit them)."""
     is_rule = INTERVENTIONS[intervention.name].direction is not None
     if not is_rule or intervention.possessives == "words":
         return WORD_LISTS, []
@@ -230,11 +230,11 @@ def _possessives(intervention: InterventionSettings, paragraphs: Iterator[str]) 
     return fit(read_ahead), read_ahead
 
 
-def _alter_function(request: Request, possessives: Possessives, audit: Audit) -> Callable[[int, str], str]:
+def _alter_function(options: PreviewOptions, possessives: Possessives, audit: Audit) -> Callable[[int, str], str]:
     """(number of a paragraph, its text) -> its altered text; what changes is counted in `audit`."""
-    settings, tokenizer = request.intervention, request.tokenizer
+    settings, tokenizer = options.intervention, options.tokenizer
     if tokenizer is None or not INTERVENTIONS[settings.name].alters_rows:
-        text_swap = TextSwap(settings, seed=request.seed, possessives=possessives)
+        text_swap = TextSwap(settings, seed=options.seed, possessives=possessives)
 
         def alter_text(number: int, text: str) -> str:
             swapped = text_swap(number, text)
@@ -242,7 +242,7 @@ def _alter_function(request: Request, possessives: Possessives, audit: Audit) ->
             return swapped.text
 
         return alter_text
-    row_swap = RowSwap(settings, tokenizer, seed=request.seed, padding_id=0, possessives=possessives, is_cut=False)
+    row_swap = RowSwap(settings, tokenizer, seed=options.seed, padding_id=0, possessives=possessives, is_cut=False)
     row_swap.audit = audit
 
     def alter_ids(number: int, text: str) -> str:

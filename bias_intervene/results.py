@@ -1,12 +1,12 @@
-"""Typed values that the parts of the program hand on to each other, from the evaluation to the report.
+"""Typed values that are passed between the parts of the program, from the evaluation to the report.
 
 Input: numbers. Output: rows with a sentence a field, to and from the JSON of results.json and comparison.json.
 Guarantees: the JSON keys and their order are stable, because people script against them; a value that is unknown is
 None, since JSON has no NaN.
 
 A metric is described once, by the benchmark that computes it, in a `MetricSpec`. The specs are written into
-results.json beside the numbers. Whoever reads the numbers (comparison, tables, figures, calibration) asks the specs how
-a metric is paired, printed and tested, and holds no list of metrics of its own.
+results.json beside the values. The code that reads the values (comparison, tables, figures, calibration) learns from
+the specs how a metric is paired, printed and tested, and holds no list of metrics of its own.
 """
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -51,7 +51,7 @@ _READING_ORDER: tuple[Family, ...] = ("manipulation_check", "bias", "capability"
 
 @dataclass(frozen=True)
 class MetricSpec:
-    """How a metric is read: one metric of one protocol and subset, or of all of them."""
+    """How a metric is compared, printed and tested. It describes one protocol and subset, or all of them."""
 
     benchmark: str
     """The benchmark that computes it."""
@@ -62,17 +62,17 @@ class MetricSpec:
     subset: str | None = None
     """The items it is computed over; None: all subsets."""
     family: Family = "other"
-    """What a reader learns from it: whether the intervention took, bias, the price in capability, or something else."""
+    """What it measures: whether the intervention took effect, bias, capability, or something else."""
     unit: Literal["share", "nats", "plain"] = "plain"
     """A share is printed in per cent and its differences in points; nats are named; plain numbers have no unit."""
     label: str | None = None
-    """Its name for people. A metric with a label is among those that are shown first."""
+    """Its name in tables and figures. Metrics with a label are shown first."""
     listed: bool = False
     """Whether the terminal's table lists it although it has no label."""
     headline: bool = False
-    """Bias: tested in one family, by Holm. Manipulation check and capability: the metrics that figures are made of."""
+    """Whether it is a main metric. Those of bias are tested as one family with Holm's correction; all are drawn."""
     over_steps: bool = False
-    """Whether a figure follows it over the checkpoints."""
+    """Whether a figure shows it over the checkpoints."""
     item_by_item: bool = False
     """Whether a figure shows its items under the control and under the arm."""
     pairing: Literal["mean", "mean_if_kept", "gap", "perplexity"] = "mean"
@@ -96,7 +96,7 @@ class MetricSpec:
 
     @property
     def scale(self) -> float:
-        """The factor that a value is printed with: 100 for shares."""
+        """The factor by which a value is multiplied for printing: 100 for shares, which are printed in per cent."""
         return 100.0 if self.unit == "share" else 1.0
 
     def at(
@@ -109,7 +109,7 @@ class MetricSpec:
         over_steps: bool | None = None,
         item_by_item: bool = False,
     ) -> "MetricSpec":
-        """The same for one protocol and subset. over_steps: as `headline` unless it is given."""
+        """A copy for one protocol and subset. over_steps: None: as `headline`."""
         return replace(
             self,
             protocol=protocol,
@@ -134,12 +134,12 @@ class MetricSpec:
 
 
 class MetricSpecs:
-    """The specs of everything that is compared, in the order in which people read: did the intervention take, bias,
-    what it cost, the rest.
+    """The specs of all metrics that are compared, in the order in which they are shown: manipulation check, bias,
+    capability, other.
     """
 
     def __init__(self, specs: Iterable[MetricSpec]):
-        """Where two describe the same metric, the first one counts."""
+        """Of two specs for the same metric, the first one is used."""
         by_names: dict[tuple[str | None, ...], MetricSpec] = {}
         for spec in specs:
             by_names.setdefault((spec.benchmark, spec.protocol, spec.subset, spec.metric), spec)
@@ -150,13 +150,13 @@ class MetricSpecs:
         return iter(self._ordered)
 
     def of(self, key: MetricKey) -> MetricSpec:
-        """The spec that says most about a metric; a plain one where none describes it."""
+        """The most specific spec of a metric; a default one if there is none."""
         names = (key, (key[0], None, None, key[3]), (key[0], None, None, None))
-        known = (self._by_names.get(tuple(one)) for one in names)
-        return next((spec for spec in known if spec is not None), MetricSpec(key[0], key[3]))
+        candidates = (self._by_names.get(tuple(key_or_wildcard)) for key_or_wildcard in names)
+        return next((spec for spec in candidates if spec is not None), MetricSpec(key[0], key[3]))
 
     def short_name(self, key: MetricKey) -> str:
-        """A metric for people."""
+        """The name of a metric in tables and figures."""
         return self.of(key).label or " ".join(part for part in key[1:] if part != "all")
 
     @property
@@ -170,16 +170,16 @@ class MetricSpecs:
 
     @property
     def over_steps(self) -> list[MetricKey]:
-        """The metrics that are followed over steps, those of the headlines first in each family."""
-        chosen = [spec for spec in self._ordered if spec.over_steps]
-        chosen.sort(key=lambda spec: (_READING_ORDER.index(spec.family), not spec.headline))
-        return [spec.key for spec in chosen if spec.key is not None]
+        """The metrics that are drawn over the steps, by family, headline metrics first."""
+        specs = [spec for spec in self._ordered if spec.over_steps]
+        specs.sort(key=lambda spec: (_READING_ORDER.index(spec.family), not spec.headline))
+        return [spec.key for spec in specs if spec.key is not None]
 
     @property
     def item_by_item(self) -> list[MetricKey]:
         """The metrics whose items are drawn one by one, bias first."""
-        chosen = sorted((spec for spec in self._ordered if spec.item_by_item), key=lambda spec: spec.family != "bias")
-        return [spec.key for spec in chosen if spec.key is not None]
+        specs = sorted((spec for spec in self._ordered if spec.item_by_item), key=lambda spec: spec.family != "bias")
+        return [spec.key for spec in specs if spec.key is not None]
 
 
 # --- what was measured -----------------------------------------------------------------------------------------
@@ -190,9 +190,9 @@ class MetricValue:
     """One metric without its checkpoint and benchmark: what a benchmark computes and the cache holds."""
 
     protocol: str
-    """The way of asking."""
+    """The procedure that it is computed by, e.g. `likelihood`."""
     subset: str
-    """The items it is computed over; `all`: every one."""
+    """The items that it is computed over; `all`: every one."""
     metric: str
     """Its name."""
     value: float
@@ -200,15 +200,15 @@ class MetricValue:
     stderr: float | None
     """Standard error over items; None where it is unknown."""
     n: int | None
-    """Items it is computed over; None where another program did not say."""
+    """Number of items that it is computed over; None: unknown, in results of another program."""
     not_applicable: int | None = None
-    """Items of the subset that the protocol cannot score; None where there are none by construction."""
+    """Number of items of the subset that the protocol cannot score; None: it can score every item."""
     truncated: int | None = None
-    """Inputs of the benchmark whose beginning was left out; None: none was."""
+    """Number of inputs whose beginning was cut off; None: none."""
 
     @property
     def optional(self) -> dict[str, int]:
-        """The fields that JSON has only where they are known."""
+        """The fields that JSON has only if they are not None."""
         values = {"not_applicable": self.not_applicable, "truncated": self.truncated}
         return {name: value for name, value in values.items() if value is not None}
 
@@ -249,7 +249,7 @@ class MetricRow(MetricValue):
         return cls(**{name: value for name, value in values.items() if name in _METRIC_ROW_FIELDS})
 
 
-_METRIC_ROW_FIELDS = frozenset(one.name for one in fields(MetricRow))
+_METRIC_ROW_FIELDS = frozenset(column.name for column in fields(MetricRow))
 
 
 # --- what was compared -----------------------------------------------------------------------------------------
@@ -295,7 +295,7 @@ class ComparisonRow:
     p: float | None
     """Two-sided p, uncorrected."""
     seeds: int
-    """Trainings behind the row."""
+    """Number of trainings that the row combines."""
     between_seeds_sd: float | None
     """Standard deviation of the difference between seeds; None for one seed."""
     single_run_stderr: float | None
@@ -307,9 +307,9 @@ class ComparisonRow:
     difference_nats: float | None = None
     """Of a share: the difference of the mean log-likelihood difference behind it."""
     sentence: str = ""
-    """The row in words."""
+    """The row as a sentence."""
     spec: MetricSpec = field(compare=False, repr=False)
-    """How the metric is read; results.json holds it, so that it is not repeated in a row."""
+    """How the metric is printed and tested. It is in results.json and not repeated in the JSON of a row."""
 
     @property
     def key(self) -> MetricKey:
@@ -318,7 +318,7 @@ class ComparisonRow:
 
     @property
     def is_against_control(self) -> bool:
-        """Whether it compares with another arm, and not with what the arm started from or was published."""
+        """Whether the baseline is another arm, and neither the arm's base nor the original run's last checkpoint."""
         return self.baseline_arm not in {None, BASE, PUBLISHED}
 
     def to_json(self) -> dict[str, Any]:
@@ -326,5 +326,5 @@ class ComparisonRow:
         return {name: getattr(self, name) for name in COMPARISON_COLUMNS}
 
 
-COMPARISON_COLUMNS: Sequence[str] = tuple(one.name for one in fields(ComparisonRow) if one.name != "spec")
+COMPARISON_COLUMNS: Sequence[str] = tuple(column.name for column in fields(ComparisonRow) if column.name != "spec")
 """The JSON keys of a row of the comparison, in their order."""

@@ -1,12 +1,12 @@
-"""Standard errors, intervals, paired comparisons, power. Pure; scipy does the distributions.
+"""Standard errors, intervals, paired comparisons and power, as pure functions.
 
-The unit of analysis is the item. Two models are scored on the same items, so differences are taken item by item and not
-between two averages. Items that share a template are not independent: where `clusters` are given, the cluster is the
+The unit of analysis is the item. Two models are scored on the same items, so differences are computed item by item and
+not between two means. Items that share a template are not independent: where `clusters` are given, the cluster is the
 unit. Every function names its source, and the tests compare it with statsmodels, closed forms and simulations.
 
 Input: one number per item (or per seed).
 Output: estimates with their standard errors, intervals and p-values.
-Guarantees: no side effects, and nothing is random; where the spread cannot be estimated the result is nan, not 0.
+Guarantees: no side effects and no random numbers. Where the spread cannot be estimated, the result is NaN, not 0.
 """
 
 import functools

@@ -2,7 +2,7 @@
 
 Input: a sweep's directory.
 Output: one line per job: complete, running, failed (with its message), interrupted or waiting.
-Guarantees: nothing is started or stopped; the states are read from the run directories at the time of asking.
+Guarantees: nothing is started or stopped; the states are read from the run directories when the command runs.
 """
 
 import argparse

@@ -241,7 +241,7 @@ def differing_settings(runs: Sequence[Run]) -> list[str]:
     settings = [run.settings for run in runs if not run.foreign]
     keys = sorted({key for values in settings for key in values})
     differing = [key for key in keys if len({repr(values.get(key)) for values in settings}) > 1]
-    # The facts of two suites differ throughout; the suite's name says so.
+    # Two suites differ in most facts, which follow from the name of the suite.
     return [key for key in differing if "model.suite" not in differing or not key.startswith("model.facts.")]
 
 

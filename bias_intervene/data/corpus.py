@@ -36,7 +36,7 @@ _FORMAT = 1
 
 @dataclass(frozen=True)
 class Corpus:
-    """Prepared rows: [0, num_training_rows) may be trained on, `heldout` is for the manipulation check."""
+    """Prepared rows: [0, num_training_rows) may be trained on, `heldout` are read by the evaluation only."""
 
     layout: Layout
     fingerprint: str
@@ -130,7 +130,7 @@ def files(data: TextData | JsonlData) -> list[Path]:
 
 
 def fingerprint_of(data: CorpusData) -> list[str]:
-    """Identifies the text: the sha256 of every file, or of the texts of a hub data set."""
+    """Identifies the text: the sha256 of every file, or of the texts of a hub data set, and the field that is read."""
     if isinstance(data, HubData):
         digest = hashlib.sha256()
         for text in _hub_documents(data):

@@ -18,7 +18,7 @@ import shutil
 from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 from filelock import FileLock
@@ -75,6 +75,18 @@ class _Shard:
     first: int
     end: int
     sha256: str | None
+
+
+class _ShardRange(NamedTuple):
+    """Bytes [low, high) of the corpus, all of them in one shard."""
+
+    shard: _Shard
+    low: int
+    high: int
+
+    def partial_path(self, folder: Path) -> Path:
+        """The file of the range while it is being downloaded."""
+        return folder / f"{self.low}-{self.high}.partial"
 
 
 def fetch_rows(repository: str, rows: range, *, whole_shards: bool, cache: Path) -> Layout:
@@ -193,31 +205,31 @@ def _fetch_ranges(
 ) -> list[Part]:
     """Downloads bytes [first, end) of the corpus: from each shard the necessary range, unless it is here."""
     folder.mkdir(parents=True, exist_ok=True)
-    wanted = [(shard, max(first, shard.first), min(end, shard.end)) for shard in shards]
+    ranges = [_ShardRange(shard, max(first, shard.first), min(end, shard.end)) for shard in shards]
     existing = list(_fetched_parts(folder))
-    parts = [_part_that_holds(existing, low, high) for _, low, high in wanted]
-    targets = [(shard, _partial_path(folder, low, high), low, high) for shard, low, high in wanted]
+    parts = [_part_that_holds(existing, needed.low, needed.high) for needed in ranges]
     missing = sum(
-        high - low - (partial.stat().st_size if partial.is_file() else 0)
-        for part, (_, partial, low, high) in zip(parts, targets, strict=True)
+        needed.high - needed.low - _size_of(needed.partial_path(folder))
+        for part, needed in zip(parts, ranges, strict=True)
         if part is None
     )
     check_free(folder, missing, key="set cache_dir to a larger disk")
     if missing:
         bar = tqdm(total=missing, desc=f"fetch {repository}", unit="B", unit_scale=True, mininterval=2)
         with bar:
-            for at, (shard, partial, low, high) in enumerate(targets):
+            for at, needed in enumerate(ranges):
                 if parts[at] is None:
-                    _fetch_range(repository, commit, shard, partial, low=low, high=high, bar=bar)
-                    settled = partial.with_suffix(".bin")
-                    partial.rename(settled)
-                    parts[at] = Part(settled, low, high)
+                    partial = needed.partial_path(folder)
+                    _fetch_range(repository, commit, needed, partial, bar=bar)
+                    complete = partial.with_suffix(".bin")
+                    partial.rename(complete)
+                    parts[at] = Part(complete, needed.low, needed.high)
     return [part for part in parts if part is not None]
 
 
-def _partial_path(folder: Path, low: int, high: int) -> Path:
-    """The file of a range that is being downloaded."""
-    return folder / f"{low}-{high}.partial"
+def _size_of(path: Path) -> int:
+    """Bytes of a file; 0 if there is none."""
+    return path.stat().st_size if path.is_file() else 0
 
 
 def _fetched_parts(folder: Path) -> Iterable[Part]:
@@ -234,13 +246,12 @@ def _part_that_holds(parts: Iterable[Part], low: int, high: int) -> Part | None:
     return next((part for part in parts if part.first <= low and high <= part.end), None)
 
 
-def _fetch_range(
-    repository: str, commit: str, shard: _Shard, partial: Path, *, low: int, high: int, bar: "tqdm[Any]"
-) -> None:
-    """Downloads bytes [low, high) of the corpus, all in one shard, continuing after what `partial` already holds."""
+def _fetch_range(repository: str, commit: str, needed: _ShardRange, partial: Path, *, bar: "tqdm[Any]") -> None:
+    """Downloads a range into the file `partial`, continuing after the bytes that it already holds."""
     from huggingface_hub import hf_hub_url
     from huggingface_hub.utils import build_hf_headers, get_session
 
+    shard, low, high = needed
     url = hf_hub_url(repository, shard.name, repo_type="dataset", revision=commit)
     attempts = 0
     with partial.open("ab") as file:
@@ -274,6 +285,6 @@ def _append_response(
         if answer.status_code != 206 or not content_range.startswith(f"bytes {begin}-"):
             raise HubError(f"{url}: the server gives no ranges (status {answer.status_code}); use data.fetch=shards")
         for piece in answer.iter_raw():
-            taken = piece[: limit - file.tell()]
-            file.write(taken)
-            bar.update(len(taken))
+            received = piece[: limit - file.tell()]
+            file.write(received)
+            bar.update(len(received))

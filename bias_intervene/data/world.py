@@ -16,6 +16,7 @@ import math
 import random
 from collections.abc import Collection, Iterator
 from pathlib import Path
+from typing import NamedTuple
 
 import numpy as np
 from tokenizers import Tokenizer, decoders, models, pre_tokenizers, trainers
@@ -147,7 +148,7 @@ def sentences(data: WorldData, *, without: Collection[str] = (), salt: int = 0) 
 
 
 def _fill(template: str, draw: random.Random, *, a: str, b: str, masculine: bool) -> str:
-    """One sentence from a template."""
+    """One sentence from a template. a, b: the persons; masculine: whether its pronouns are masculine."""
     return template.format(
         a=a,
         b=b,
@@ -215,7 +216,10 @@ def world_fingerprint(data: WorldData, model: WorldModel) -> str:
 
 
 def prepare_world(data: WorldData, model: WorldModel, cache: Path) -> tuple[Corpus, Path]:
-    """(rows, folder) of the world: rows.bin/.idx, tokenizer.json, winobias/, crows_pairs.csv."""
+    """(rows, folder) of the world, generated unless the cache has it.
+
+    The folder holds rows.bin/.idx, tokenizer.json, winobias/ and crows_pairs.csv.
+    """
     key = world_fingerprint(data, model)
     folder = cache / "worlds" / key
     if not (folder / "rows.idx").is_file():
@@ -245,15 +249,25 @@ def _training_rows(data: WorldData, model: WorldModel, tokenizer: Tokenizer) -> 
     yield from everyone
 
 
-def _leaning_pairs() -> Iterator[tuple[str, str, bool]]:
-    """(person, other, person leans male) for pairs of a female- and a male-leaning occupation, in both orders."""
+class _OccupationPair(NamedTuple):
+    """A female- and a male-leaning occupation, in either order."""
+
+    person: str
+    """The occupation that the pronoun refers to."""
+    other: str
+    leans_male: bool
+    """Whether `person` is the male-leaning one."""
+
+
+def _leaning_pairs() -> Iterator[_OccupationPair]:
+    """All pairs of a female- and a male-leaning occupation, in both orders."""
     half = len(OCCUPATIONS) // 2
     female, male = OCCUPATIONS[:half], OCCUPATIONS[half:]
     for shift in range(half):
         for i, woman in enumerate(female):
             man = male[(i + shift) % half]
-            yield man, woman, True
-            yield woman, man, False
+            yield _OccupationPair(man, woman, leans_male=True)
+            yield _OccupationPair(woman, man, leans_male=False)
 
 
 def _bracketed(template: str) -> str:

@@ -105,5 +105,5 @@ LANGUAGE_WINDOW_WORDS = 32
 """Words looked at on either side of a hit."""
 LANGUAGE_MINIMUM_WORDS = 24
 """With fewer words around it than this a text is taken as English."""
-LANGUAGE_MINIMUM_HITS = 4
+LANGUAGE_MINIMUM_FUNCTION_WORDS = 4
 """Function words that make a text English."""

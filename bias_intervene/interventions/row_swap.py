@@ -156,7 +156,7 @@ class RowSwap:
         self.audit.count(
             rows=len(rows_BS),
             rows_changed=rows.size,
-            swaps=token_swap.counted(swaps),
+            swaps=token_swap.count_by_form(swaps),
             skipped=skipped,
             swaps_at_row_end=int((swaps.start + swaps.width == rows_BS.shape[1]).sum()),
         )

@@ -25,7 +25,7 @@ from bias_intervene.interventions.lexicon import (
     FIXED_ROLE,
     FUNCTION_WORDS,
     GENDER,
-    LANGUAGE_MINIMUM_HITS,
+    LANGUAGE_MINIMUM_FUNCTION_WORDS,
     LANGUAGE_MINIMUM_WORDS,
     LANGUAGE_WINDOW_WORDS,
     ROLES,
@@ -252,7 +252,7 @@ class TextLanguage:
         low, high = max(0, own - LANGUAGE_WINDOW_WORDS), min(len(self.starts), after + LANGUAGE_WINDOW_WORDS)
         words = own - low + high - after
         english = self.hits[own] - self.hits[low] + self.hits[high] - self.hits[after]
-        return words >= LANGUAGE_MINIMUM_WORDS and english < LANGUAGE_MINIMUM_HITS
+        return words >= LANGUAGE_MINIMUM_WORDS and english < LANGUAGE_MINIMUM_FUNCTION_WORDS
 
 
 # --- which role does it have, and how is it spelt? -------------------------------------------------------------

@@ -95,7 +95,7 @@ def measured(tokenizer: Tokenizer, swap: TokenSwap, rows: np.ndarray, size: int)
     ours = best(lambda: swap(array, out=out, is_cut=True)) / array.size
     sample = rows[:: max(1, len(rows) // TEXT_ROWS)][:TEXT_ROWS]
     text = best(lambda: through_text(tokenizer, sample)) / sample.size
-    swap.kept.clear()
+    swap.buffers.clear()
     tracemalloc.start()
     swap(array, out=out, is_cut=True)
     peak = tracemalloc.get_traced_memory()[1]

@@ -105,6 +105,29 @@ def test_no_module_of_the_package_is_called_after_nothing():
     assert [str(path) for path in MODULES if {path.stem, path.parent.name} & {"utils", "common", "helpers"}] == []
 
 
+GROUPS = sorted(path for path in (REPOSITORY / "conf").iterdir() if path.is_dir())
+NOT_LISTED_YET = {"model"}
+"""Groups of conf/ whose options conf/README.md does not list one by one."""
+
+
+@pytest.mark.parametrize("group", [path for path in GROUPS if path.name not in NOT_LISTED_YET], ids=lambda p: p.name)
+def test_every_option_of_the_configuration_is_in_its_readme(group: Path):
+    """By name, in the section of its group; so are the bodies that options share."""
+    readme = (REPOSITORY / "conf" / "README.md").read_text(encoding="utf8")
+    section = readme.partition(f"\n## {group.name}\n")[2].partition("\n## ")[0]
+    files = list(group.rglob("*.yaml"))
+    names = {path.name if path.stem.startswith("_") else path.stem for path in files}
+    if group.name == "hydra":
+        names = {f"hydra/{path.parent.name}={path.stem}" for path in files}
+    assert files
+    assert [name for name in sorted(names) if f"`{name}`" not in section] == []
+
+
+def test_every_group_of_the_configuration_has_a_section_in_its_readme():
+    headings = re.findall(r"^## (\w+)$", (REPOSITORY / "conf" / "README.md").read_text(encoding="utf8"), re.MULTILINE)
+    assert sorted(headings) == [path.name for path in GROUPS]
+
+
 def test_options_of_the_configuration_are_yaml():
     """conf/ ships with the package: nothing but configuration and its documentation lies there."""
     files = [path for path in (REPOSITORY / "conf").rglob("*") if path.is_file()]

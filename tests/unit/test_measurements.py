@@ -77,7 +77,7 @@ def test_the_extra_memory_of_a_swap_is_its_peak(tokenizer: Tokenizer):
     """Of a swap that holds 10 MiB while it works and keeps one pronoun in 4 tokens."""
 
     class Holding:
-        kept: ClassVar[dict] = {}
+        buffers: ClassVar[dict] = {}
 
         def __call__(self, array: np.ndarray, *, out: np.ndarray, is_cut: bool) -> SimpleNamespace:
             np.empty(10 << 20, np.uint8)

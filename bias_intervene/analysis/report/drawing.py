@@ -98,7 +98,7 @@ def _drawn(figure: Figure, colour_of: dict[str, str]) -> dict[str, bytes]:
 def _saved(picture: "matplotlib.figure.Figure", file_format: str) -> bytes:
     """A picture in a format, without the time of drawing: the same runs give the same files.
 
-    It is laid out for the first of its formats, because finding the layout takes as long as drawing.
+    The layout is computed for the first format only, because that takes as long as drawing.
     """
     file = io.BytesIO()
     picture.savefig(file, format=file_format, metadata=_WITHOUT_DATE.get(file_format))

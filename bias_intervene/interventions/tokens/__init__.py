@@ -2,7 +2,7 @@
 
 `vocabulary` reads a tokenizer. `classes` describes each token as a neighbour of a pronoun, `forms` lists the token
 sequences of pronouns, and `outcomes` decides from the neighbours whether a pronoun is swapped. `language` and `roles`
-decide what needs more than the direct neighbours. `asking` is the fallback to the text rule. `swaps` applies swaps.
+decide what needs more than the direct neighbours. `fallback` is the fallback to the text rule. `swaps` applies swaps.
 """
 
 from bias_intervene.interventions.tokens.rule import SwappedRows, TokenSwap, compiled

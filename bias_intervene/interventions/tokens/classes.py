@@ -5,7 +5,7 @@ Output: arrays indexed by token id. The last entry, OUTSIDE, stands for ids with
 row.
 Guarantees: the tables hold what the rule over words needs to know of a neighbour (does a word end in it, does it begin
 with a mark, is it `or`, which neighbour of a possessive is it), so that the rule can be applied without decoding. Where
-one token is not decisive, its class says so: LOOK_... if the next token decides, ASK if only the text does.
+one token is not decisive, its class says so: LOOK_... if the token beyond it decides, UNDECIDED if only the text does.
 """
 
 import string
@@ -23,22 +23,22 @@ from bias_intervene.interventions.tokens.vocabulary import Vocabulary
 
 
 class Kind(IntEnum):
-    """What a token is made of, a leading space aside."""
+    """The characters of a token, apart from a leading space."""
 
     BARRIER = 0
-    """Ends a document, or stands for nothing."""
+    """Ends a document, or is no token."""
     LETTERS = 1
     DIGITS = 2
     MARKS = 3
     SPACE = 4
     CONTRACTION = 5
-    """'s, 'll and their like."""
+    """'s, 'll and similar."""
     ODD = 6
-    """Part of a character, or of several kinds."""
+    """Part of a character, a mixture of several kinds, or a word too long for the tables."""
 
 
 class Side(IntEnum):
-    """What a token beside a form means for it."""
+    """How a token beside a pronoun form affects the decision on it."""
 
     PLAIN = 0
     PART = 1
@@ -48,93 +48,94 @@ class Side(IntEnum):
     LOOK_SPACE = 3
     """White space: what is beyond it may be `or` or a slash."""
     LOOK_NEXT = 4
-    """One dot or hyphen: the character after it tells."""
+    """One dot or hyphen: the character after it decides."""
     LOOK_CASE = 5
     """A dot: lower case after it may be a member (obj.his)."""
     LOOK_EMPHASIS = 6
     """An underscore: emphasis (_he_) if there is one on the other side too, and no word beyond."""
     CODE = 7
-    """A mark that touches identifiers only: code."""
+    """A mark that stands beside identifiers only: the form is code."""
     LOOK_SLASH = 8
-    """A slash: code, if no pronoun is behind it."""
-    ASK = 9
+    """A slash: code, unless a pronoun follows it."""
+    UNDECIDED = 9
 
 
-class Code(IntEnum):
-    """Bits of the byte that the scan reads for each token."""
+class ScanFlag(IntEnum):
+    """Bits of the byte per token that the first pass over the rows reads."""
 
     FUNCTION_WORD = 1
-    """A common English word, with the space before it."""
+    """A function word of English, with the space before it."""
     JOINS = 2
-    """Begins with a letter: what is before it may be part of the same word."""
+    """Begins with a letter, so the token before it may be part of the same word."""
     UNCLEAR = 4
-    """Holds more than one word, or ends a document."""
+    """Has more than one word, or ends a document."""
     FORM = 128
-    """A pronoun of the direction, or part of one."""
+    """A pronoun that the direction swaps, or the first token of one."""
 
 
 MAX_WORD_CHARS, MAX_SPACE_CHARS = 16, 16
-"""Longer tokens are left to the text: so three neighbours stay within the reach of the text rule."""
-MARGIN = LANGUAGE_WINDOW_WORDS
-"""Tokens of nothing laid between rows: more than any look at neighbours reaches."""
-MAX_LINE_ENDS = 3
-"""Tokens of white space beside a form that are looked beyond."""
+"""Longer tokens are left to the text rule, so that three neighbours fit into the context that it reads."""
+ROW_GAP = LANGUAGE_WINDOW_WORDS
+"""Entries that are no token, before, between and after the rows: more than any table look-up reaches beyond a row."""
+MAX_SPACE_TOKENS = 3
+"""Tokens of white space beside a form that are skipped to find its neighbour."""
 _LETTER_BIT = {letter: bit for bit, letter in enumerate(string.ascii_lowercase)}
 _NO_LETTER = 31
+"""A bit that no letter has."""
 TOO_LONG = 99
-"""Entry of `newlines` for a run of white space that is left to the text."""
-HASH_BASE, MASK = 0x9E3779B97F4A7C15, 2**64 - 1
+"""Value of `newlines` for white space that is too long for the tables."""
+_HASH_BASE, _HASH_MASK = 0x9E3779B97F4A7C15, 2**64 - 1
 
 
-class Look(NamedTuple):
-    """What is told of one token."""
+class TokenTraits(NamedTuple):
+    """What the tables hold about one token."""
 
     kind: int
     spaced: bool = False
-    """Begins with a space and has more."""
+    """Whether it begins with a space and has more characters."""
     before_word: int = Side.PLAIN
-    """Side of the token before a form without a space."""
+    """`Side` of it as the token before a form without a leading space."""
     before_space: int = Side.PLAIN
-    """Side of the token before a form with a space."""
+    """`Side` of it as the token before a form with a leading space."""
     after: int = Side.PLAIN
-    """Side of the token after a form."""
+    """`Side` of it as the token after a form."""
     after_space: int = Side.PLAIN
-    """Side of the token after white space after a form."""
+    """`Side` of it as the token after a form and white space."""
     joins: bool = False
-    """Begins, unspaced, with a letter, digit or underscore, or cannot be told."""
+    """Whether it begins, without a space, with a letter, digit or underscore, or may do so."""
     is_joined: bool = False
-    """Ends with a letter, digit or underscore, or cannot be told."""
-    code: int = 0
-    """Bits of Code but FORM."""
+    """Whether it ends with a letter, digit or underscore, or may do so."""
+    flags: int = 0
+    """Bits of `ScanFlag` without FORM."""
     words: int = 0
-    """Runs of letters in it."""
-    is_uncountable: bool = False
-    """The number of its words depends on what is beside it."""
+    """Number of runs of letters in it."""
+    is_ambiguous_count: bool = False
+    """Whether the number of words in it depends on its neighbours."""
     starts_letter: bool = False
     ends_letter: bool = False
     is_function_word: bool = False
-    goes_on_common: int = 0
-    """Bits of the letters with which its last word may go on to be a function word."""
+    continues_function_word: int = 0
+    """Bits of the letters that may follow its last word so that a function word results."""
     first_letter: int = _NO_LETTER
-    """Bit of the letter it starts with, if any function word has it."""
-    is_loud: bool = False
-    """A space and upper-case letters, more than one."""
+    """Bit of the letter that it starts with."""
+    is_upper_word: bool = False
+    """Whether it is a space and at least two upper-case letters."""
     newlines: int = 0
-    """Line ends of white space, or TOO_LONG."""
+    """Number of line ends in white space, or TOO_LONG."""
     first_mark: str = ""
     last_mark: str = ""
 
 
-BARRIER = Look(kind=Kind.BARRIER, code=Code.UNCLEAR)
-_PARTIAL = Look(
-    kind=Kind.ODD, before_word=Side.ASK, after=Side.ASK, after_space=Side.ASK, joins=True, is_joined=True,
-    code=Code.JOINS, is_uncountable=True,
+_BARRIER = TokenTraits(kind=Kind.BARRIER, flags=ScanFlag.UNCLEAR)
+_PARTIAL = TokenTraits(
+    kind=Kind.ODD, before_word=Side.UNDECIDED, after=Side.UNDECIDED, after_space=Side.UNDECIDED, joins=True,
+    is_joined=True, flags=ScanFlag.JOINS, is_ambiguous_count=True,
 )  # fmt: skip
-"""Bytes that are no whole characters."""
+"""Traits of a token whose bytes are no whole characters."""
 
 
-def _look_at(text: str) -> Look:
-    """What is told of a token with this text, links (`or`) aside."""
+def _traits_of(text: str) -> TokenTraits:
+    """The traits of a token with this text; `_mark_or` adds those of the word `or`."""
     spaced = text[0] == " " and len(text) > 1
     body = text[1:] if spaced else text
     kind = kind_of(body, spaced=spaced)
@@ -143,26 +144,30 @@ def _look_at(text: str) -> Look:
     is_function_word = kind == Kind.LETTERS and words[0].lower() in FUNCTION_WORDS
     joins = not spaced and (body[0].isalnum() or body[0] == "_" or kind == Kind.ODD)
     is_space = kind == Kind.SPACE
-    return Look(
+    return TokenTraits(
         kind=kind,
         spaced=spaced,
         before_word=_side_before(text, kind),
         before_space=_side_before_space(body, kind),
         after=_side_after(body, kind, spaced=spaced),
-        after_space=Side.LOOK_SPACE if is_space else Side.ASK if body[0] == "/" or kind == Kind.ODD else Side.PLAIN,
+        after_space=Side.LOOK_SPACE
+        if is_space
+        else Side.UNDECIDED
+        if body[0] == "/" or kind == Kind.ODD
+        else Side.PLAIN,
         joins=joins,
         is_joined=text[-1].isalnum() or text[-1] == "_" or kind == Kind.ODD,
-        code=(Code.FUNCTION_WORD if spaced and is_function_word else 0)
-        | (Code.JOINS if starts_letter else 0)
-        | (Code.UNCLEAR if len(words) > 1 else 0),
+        flags=(ScanFlag.FUNCTION_WORD if spaced and is_function_word else 0)
+        | (ScanFlag.JOINS if starts_letter else 0)
+        | (ScanFlag.UNCLEAR if len(words) > 1 else 0),
         words=len(words),
-        is_uncountable=len(words) > 1,
+        is_ambiguous_count=len(words) > 1,
         starts_letter=starts_letter,
         ends_letter=ends_letter,
         is_function_word=is_function_word,
-        goes_on_common=letters_after(words[-1].lower()) if ends_letter else 0,
+        continues_function_word=letters_after(words[-1].lower()) if ends_letter else 0,
         first_letter=_LETTER_BIT.get(text[0].lower()[0], _NO_LETTER),
-        is_loud=kind == Kind.LETTERS and spaced and len(body) > 1 and body.isupper(),
+        is_upper_word=kind == Kind.LETTERS and spaced and len(body) > 1 and body.isupper(),
         newlines=(text.count("\n") if len(text) <= MAX_SPACE_CHARS else TOO_LONG) if is_space else 0,
         first_mark=body[0] if kind in (Kind.MARKS, Kind.CONTRACTION) else "",
         last_mark=body[-1] if kind == Kind.MARKS else "",
@@ -171,13 +176,13 @@ def _look_at(text: str) -> Look:
 
 @cache
 def letters_after(beginning: str) -> int:
-    """Bits of the letters that follow `beginning` in function words."""
-    found = {word[len(beginning)] for word in FUNCTION_WORDS if word.startswith(beginning) and word != beginning}
-    return sum(1 << _LETTER_BIT[letter] for letter in found)
+    """Bits of the letters that may follow `beginning` in function words."""
+    letters = {word[len(beginning)] for word in FUNCTION_WORDS if word.startswith(beginning) and word != beginning}
+    return sum(1 << _LETTER_BIT[letter] for letter in letters)
 
 
 def kind_of(body: str, *, spaced: bool) -> Kind:
-    """What a token is made of; body: without its leading space."""
+    """The kind of a token. body: without its leading space."""
     if body.isspace():
         return Kind.SPACE
     if body.isalpha():
@@ -191,13 +196,13 @@ def kind_of(body: str, *, spaced: bool) -> Kind:
 
 
 def _side_before(text: str, kind: Kind) -> Side:
-    """What a token means for the unspaced form after it."""
+    """The `Side` of the token before a form without a leading space."""
     if kind == Kind.SPACE:
         return Side.LOOK_SPACE
     if kind in (Kind.LETTERS, Kind.DIGITS, Kind.CONTRACTION):
         return Side.PART
     if kind == Kind.ODD:
-        return Side.ASK
+        return Side.UNDECIDED
     last = text[-1]
     if unicodedata.category(last).startswith("M"):
         return Side.PART
@@ -205,30 +210,30 @@ def _side_before(text: str, kind: Kind) -> Side:
         return Side.LOOK_CASE
     if last == "_" and text[-2:] != "__":
         return Side.LOOK_EMPHASIS
-    # A bare quote may be taken for the beginning of a contraction once the form is replaced.
-    return Side.ASK if last in CODE_MARKS_BEFORE or last in "_)" or text == "'" else Side.PLAIN
+    # The tokenizer may read a bare quote as the beginning of a contraction once the form is replaced.
+    return Side.UNDECIDED if last in CODE_MARKS_BEFORE or last in "_)" or text == "'" else Side.PLAIN
 
 
 def _side_before_space(body: str, kind: Kind) -> Side:
-    """What a token means for the form after it that begins with a space."""
+    """The `Side` of the token before a form with a leading space. body: the token without its leading space."""
     if kind == Kind.SPACE:
         return Side.LOOK_SPACE
     if body == "/":
         return Side.LOOK_OR
-    return Side.ASK if body.endswith("/") or kind == Kind.ODD else Side.PLAIN
+    return Side.UNDECIDED if body.endswith("/") or kind == Kind.ODD else Side.PLAIN
 
 
 def _side_after(body: str, kind: Kind, *, spaced: bool) -> Side:
-    """What a token means for the form before it."""
+    """The `Side` of the token after a form. body: the token without its leading space."""
     if kind == Kind.SPACE:
         return Side.LOOK_SPACE
     if kind == Kind.ODD:
-        return Side.ASK
+        return Side.UNDECIDED
     first, second = body[0], body[1:2]
     if body == "/":
         return Side.LOOK_OR if spaced else Side.LOOK_SLASH
     if spaced:
-        return Side.ASK if first == "/" else Side.PLAIN
+        return Side.UNDECIDED if first == "/" else Side.PLAIN
     if first.isalnum() or unicodedata.category(first).startswith("M"):
         return Side.PART
     if first in "-." and not second:
@@ -236,65 +241,62 @@ def _side_after(body: str, kind: Kind, *, spaced: bool) -> Side:
     if first == "_" and second != "_":
         return Side.LOOK_EMPHASIS
     if first in CODE_MARKS_AFTER:
-        return Side.ASK if first == "/" else Side.CODE
-    return Side.ASK if first == "_" or body[:2] == "._" else Side.PLAIN
+        return Side.UNDECIDED if first == "/" else Side.CODE
+    return Side.UNDECIDED if first == "_" or body[:2] == "._" else Side.PLAIN
 
 
 @dataclass(frozen=True)
 class TokenClasses:
-    """The looks of all tokens as arrays by id, each as long as the vocabulary and one more; see `Look`."""
+    """The traits of all tokens, as arrays indexed by id, (vocabulary + 1,) each; see `TokenTraits` for the fields."""
 
     outside: int
+    """The last index, for what is no token."""
     kind: np.ndarray
     spaced: np.ndarray
     before: np.ndarray
-    """(2, ids): before a form with a space; before one without."""
+    """(2, vocabulary + 1): `before_space` and `before_word`."""
     after: np.ndarray
     after_space: np.ndarray
     joins: np.ndarray
     is_joined: np.ndarray
-    code: np.ndarray
+    flags: np.ndarray
     words: np.ndarray
-    is_uncountable: np.ndarray
+    is_ambiguous_count: np.ndarray
     starts_letter: np.ndarray
     ends_letter: np.ndarray
     is_function_word: np.ndarray
-    goes_on_common: np.ndarray
+    continues_function_word: np.ndarray
     first_letter: np.ndarray
-    is_loud: np.ndarray
+    is_upper_word: np.ndarray
     newlines: np.ndarray
     ends_pronoun: np.ndarray
-    """May end a pronoun: one does, or it is white space or cannot be told."""
+    """Whether it may be the last token of a pronoun: some pronoun ends in it, or its kind is SPACE or ODD."""
     starts_pronoun: np.ndarray
+    """Whether it may be the first token of a pronoun."""
     word_hash: np.ndarray
+    """uint64: `hash_of` its letters."""
     word_shift: np.ndarray
     """uint64. The hash of a word of two tokens is hash[first] * shift[second] + hash[second]."""
     first_mark: list[str]
-    """Its first mark, or ''."""
+    """The first punctuation mark, or ''."""
     last_mark: list[str]
 
 
 def classes_of(vocabulary: Vocabulary) -> TokenClasses:
     """The tables of a vocabulary."""
-    looks = [BARRIER if token is None else _look_at_bytes(token) for token in vocabulary.bytes_of]
-    looks.append(BARRIER)
-    columns = dict(zip(Look._fields, zip(*looks, strict=True), strict=True))
-    flags = (
-        "spaced",
-        "joins",
-        "is_joined",
-        "is_uncountable",
-        "starts_letter",
-        "ends_letter",
-        "is_function_word",
-        "is_loud",
-    )
-    arrays = {name: np.array(columns[name], dtype=bool) for name in flags}
-    numbers = ("kind", "after", "after_space", "code", "words", "newlines", "first_letter")
+    traits = [_BARRIER if token is None else _traits_of_bytes(token) for token in vocabulary.bytes_of]
+    traits.append(_BARRIER)
+    columns = dict(zip(TokenTraits._fields, zip(*traits, strict=True), strict=True))
+    bools = (
+        "spaced", "joins", "is_joined", "is_ambiguous_count", "starts_letter", "ends_letter", "is_function_word",
+        "is_upper_word",
+    )  # fmt: skip
+    arrays = {name: np.array(columns[name], dtype=bool) for name in bools}
+    numbers = ("kind", "after", "after_space", "flags", "words", "newlines", "first_letter")
     arrays |= {name: np.array(columns[name], dtype=np.uint8) for name in numbers}
-    arrays["goes_on_common"] = np.array(columns["goes_on_common"], dtype=np.uint32)
+    arrays["continues_function_word"] = np.array(columns["continues_function_word"], dtype=np.uint32)
     before = np.array([columns["before_space"], columns["before_word"]], dtype=np.uint8)
-    _mark_links(vocabulary, before[0], arrays["after"], arrays["after_space"])
+    _mark_or(vocabulary, before[0], arrays["after"], arrays["after_space"])
     unclear = (arrays["kind"] == Kind.SPACE) | (arrays["kind"] == Kind.ODD)
     ends_pronoun, starts_pronoun = unclear.copy(), unclear.copy()
     for spelling in SPELLINGS:
@@ -314,34 +316,34 @@ def classes_of(vocabulary: Vocabulary) -> TokenClasses:
     )
 
 
-def _look_at_bytes(token: bytes) -> Look:
-    """What is told of a token."""
+def _traits_of_bytes(token: bytes) -> TokenTraits:
+    """The traits of a token of the vocabulary."""
     try:
-        return _look_at(token.decode("utf8"))
+        return _traits_of(token.decode("utf8"))
     except UnicodeDecodeError:
         return _PARTIAL
 
 
-def _mark_links(vocabulary: Vocabulary, before: np.ndarray, after: np.ndarray, after_space: np.ndarray) -> None:
-    """Marks the tokens of `or`, which may join two pronouns."""
+def _mark_or(vocabulary: Vocabulary, before: np.ndarray, after: np.ndarray, after_space: np.ndarray) -> None:
+    """Sets the sides of the tokens of `or`, which may join two pronouns. The arrays are changed in place."""
     for word in ("or", "OR", " or", " OR"):
         ids = vocabulary.word_ids(word)
-        side = Side.LOOK_OR if len(ids) == 1 else Side.ASK
+        side = Side.LOOK_OR if len(ids) == 1 else Side.UNDECIDED
         before[ids[-1]] = max(before[ids[-1]], side)
-        after_space[ids[0]] = Side.ASK
+        after_space[ids[0]] = Side.UNDECIDED
         if word[0] == " ":
             after[ids[0]] = max(after[ids[0]], side)
 
 
 def word_in(token: bytes | None) -> bytes:
-    """Letters of a token as a neighbour is named by: without the space or quote before them, ASCII lower-case."""
+    """The letters of a token, in ASCII lower case, without the space or quote before them."""
     return (token or b"").lstrip(b" ").removeprefix(b"'").lower()
 
 
 def hash_of(word: bytes) -> tuple[int, int]:
-    """(hash, shift) of a piece of a word: polynomial in 64 bits, so that pieces can be joined without their text."""
+    """(hash, shift) of a part of a word. The hash is a polynomial in 64 bits, so that of two parts can be combined."""
     value, shift = 0, 1
     for byte in word:
-        value = (value * HASH_BASE + byte + 1) & MASK
-        shift = shift * HASH_BASE & MASK
+        value = (value * _HASH_BASE + byte + 1) & _HASH_MASK
+        shift = shift * _HASH_BASE & _HASH_MASK
     return value, shift

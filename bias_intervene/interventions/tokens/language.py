@@ -1,8 +1,8 @@
 """Decides from token ids whether the text around a position is English.
 
-Most positions are decided by the 32 tokens on either side: each token holds at most one word, so four common English
-words among them are four among the 32 words on either side. For the others, the words of a wider window are counted,
-with a lower and an upper bound where a token is ambiguous.
+Most positions are decided by the 32 tokens on either side: a token holds at most one word, so four function words of
+English among these tokens are four among the 32 words on either side. For the other positions, the words of a wider
+window are counted, with a lower and an upper bound where a token is ambiguous.
 
 Input: rows of ids and positions in them.
 Output: English, another language, or undecided (the text rule decides).
@@ -10,57 +10,60 @@ Guarantees: a decision is always that of the text rule.
 """
 
 from enum import IntEnum
+from typing import NamedTuple
 
 import numpy as np
 
 from bias_intervene.interventions.lexicon import (
-    LANGUAGE_MINIMUM_HITS,
+    LANGUAGE_MINIMUM_FUNCTION_WORDS,
     LANGUAGE_MINIMUM_WORDS,
     LANGUAGE_WINDOW_WORDS,
 )
-from bias_intervene.interventions.tokens.classes import Code, Kind, TokenClasses
+from bias_intervene.interventions.tokens.classes import Kind, ScanFlag, TokenClasses
 
 _SPARSE = 256
-"""Tokens a place from which on only what is near the places is looked at."""
+"""Tokens per position from which on only the surroundings of the positions are read, and not all tokens."""
 _WIDE_TOKENS = (64, 256)
-"""Tokens on either side for the second, and where they are too few for the third."""
+"""Tokens on either side that are counted, and if these hold too few words, tokens that are counted instead."""
 
 
-class Language(IntEnum):
-    """The answer."""
+class LanguageDecision(IntEnum):
+    """What the tokens around a position say about its language."""
 
     ENGLISH = 0
     OTHER = 1
-    ASK = 2
+    UNDECIDED = 2
 
 
 def languages(
-    classes: TokenClasses, flat: np.ndarray, start: np.ndarray, end: np.ndarray, codes: np.ndarray | None = None
+    classes: TokenClasses, flat: np.ndarray, start: np.ndarray, end: np.ndarray, flags: np.ndarray | None = None
 ) -> np.ndarray:
-    """uint8 (places,) of `Language` for the words around tokens [start, end), ascending.
+    """uint8 (positions,) of `LanguageDecision` for the words around tokens [start, end), ascending.
 
-    flat: rows as `rule` lays them out, LANGUAGE_WINDOW_WORDS tokens or more between them. codes: uint8, their `Code`s,
-    where they are at hand.
+    flat: rows as `rule` arranges them, with at least LANGUAGE_WINDOW_WORDS entries between them. flags: uint8, the
+    `ScanFlag`s of `flat`; None: they are looked up.
     """
-    found = np.full(start.shape, Language.ENGLISH, dtype=np.uint8)
+    decisions = np.full(start.shape, LanguageDecision.ENGLISH, dtype=np.uint8)
     if start.size * _SPARSE < flat.size:
-        near, begin, until = surroundings(flat, start, end)
-        unsure = not_surely_english(classes.code.take(near), begin, until)
+        near = surroundings(flat, start, end)
+        unsure = not_surely_english(classes.flags.take(near.flat), near.start, near.end)
     else:
-        unsure = not_surely_english(classes.code.take(flat) if codes is None else codes, start, end)
+        unsure = not_surely_english(classes.flags.take(flat) if flags is None else flags, start, end)
     if unsure.size:
-        found[unsure] = counted(classes, flat, start[unsure], end[unsure])
-    return found
+        decisions[unsure] = _decided_by_count(classes, flat, start[unsure], end[unsure])
+    return decisions
 
 
-def not_surely_english(codes: np.ndarray, start: np.ndarray, end: np.ndarray) -> np.ndarray:
-    """int64: the places whose nearest tokens do not hold enough common words to be sure."""
-    rest = np.arange(start.size)
-    if not rest.size:
-        return rest
-    # Common words that no letter follows, summed over windows twice as wide each time. A token that may hold several
-    # words, or ends the document, spoils the windows it is in.
-    sums, spoilt = codes[:-1] & ~(codes[1:] >> 1) & np.uint8(Code.FUNCTION_WORD), codes & np.uint8(Code.UNCLEAR)
+def not_surely_english(flags: np.ndarray, start: np.ndarray, end: np.ndarray) -> np.ndarray:
+    """int64: indices of the positions whose neighbouring tokens do not contain enough function words.
+
+    flags: uint8 (tokens,), `ScanFlag`s. start, end: int64 (positions,).
+    """
+    if not start.size:
+        return np.arange(0)
+    # Function words that no letter follows, summed over windows whose width is doubled each time. Windows with a token
+    # that may have several words, or ends a document, are not used (`spoilt`).
+    sums, spoilt = flags[:-1] & ~(flags[1:] >> 1) & np.uint8(ScanFlag.FUNCTION_WORD), flags & np.uint8(ScanFlag.UNCLEAR)
     sums_of_8, spoilt_of_8 = sums, spoilt
     width = 1
     while width < LANGUAGE_WINDOW_WORDS:
@@ -71,8 +74,8 @@ def not_surely_english(codes: np.ndarray, start: np.ndarray, end: np.ndarray) ->
     total = np.zeros(start.size, dtype=np.uint8)
     for begin in (end, start - width):
         total += sums.take(begin, mode="clip") * (spoilt.take(begin, mode="clip") == 0)
-    rest = np.flatnonzero(total < LANGUAGE_MINIMUM_HITS)
-    # The few near an end of their document: eight tokens at a time, as far as they go.
+    rest = np.flatnonzero(total < LANGUAGE_MINIMUM_FUNCTION_WORDS)
+    # For positions near the beginning or end of a document: groups of eight tokens, up to the first that is spoilt.
     start, end, total = start[rest], end[rest], np.zeros(rest.size, dtype=np.uint8)
     for first, step in ((end, 8), (start - 8, -8)):
         is_open = np.ones(rest.size, dtype=bool)
@@ -80,44 +83,71 @@ def not_surely_english(codes: np.ndarray, start: np.ndarray, end: np.ndarray) ->
             begin = first + step * group
             is_open &= spoilt_of_8.take(begin, mode="clip") == 0
             total += sums_of_8.take(begin, mode="clip") * is_open
-    return rest[total < LANGUAGE_MINIMUM_HITS]
+    return rest[total < LANGUAGE_MINIMUM_FUNCTION_WORDS]
 
 
-def surroundings(flat: np.ndarray, start: np.ndarray, end: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """(flat, start, end) of nothing but what is near the places: where they are few, the rest need not be summed."""
+class _Surroundings(NamedTuple):
+    """The tokens near some positions, and where the positions are in these."""
+
+    flat: np.ndarray
+    start: np.ndarray
+    """int64 (positions,)."""
+    end: np.ndarray
+    """int64 (positions,)."""
+
+
+def surroundings(flat: np.ndarray, start: np.ndarray, end: np.ndarray) -> _Surroundings:
+    """The tokens near the positions alone, so that few positions in many tokens cost little."""
     before, width = LANGUAGE_WINDOW_WORDS + 1, int((end - start).max(initial=0))
     offsets = np.arange(-before, width + LANGUAGE_WINDOW_WORDS + 1)
     near = flat.take(start[:, None] + offsets, mode="clip").reshape(-1)
-    place = np.arange(start.size) * offsets.size + before
-    return near, place, place + (end - start)
+    near_start = np.arange(start.size) * offsets.size + before
+    return _Surroundings(near, near_start, near_start + (end - start))
 
 
-def counted(
+def _decided_by_count(
     classes: TokenClasses, flat: np.ndarray, start: np.ndarray, end: np.ndarray, width: int = _WIDE_TOKENS[0]
 ) -> np.ndarray:
-    """uint8 (places,) of `Language`, by a count of the words of a window on either side; a wider one if need be."""
+    """uint8 (positions,) of `LanguageDecision`, by counting the words of `width` tokens, or more, on either side."""
     sides = [_side_counts(classes, flat, start, end, side=side, width=width) for side in (-1, 1)]
-    num_words, fewest, maybe, unclear, is_short = (np.add(*column) for column in zip(*sides, strict=True))
-    most = fewest + maybe
-    found = np.full(start.shape, Language.ASK, dtype=np.uint8)
-    found[(num_words < LANGUAGE_MINIMUM_WORDS) | (fewest >= LANGUAGE_MINIMUM_HITS)] = Language.ENGLISH
-    found[(num_words >= LANGUAGE_MINIMUM_WORDS) & (most < LANGUAGE_MINIMUM_HITS)] = Language.OTHER
-    found[unclear > 0] = Language.ASK
-    # Fewer words than the rule reads: more of them may change the answer, but for enough common ones.
-    short = np.flatnonzero((is_short > 0) & ((fewest < LANGUAGE_MINIMUM_HITS) | (unclear > 0)))
+    num_words, fewest, possible, unclear, too_short = (np.add(*counts) for counts in zip(*sides, strict=True))
+    most = fewest + possible
+    decisions = np.full(start.shape, LanguageDecision.UNDECIDED, dtype=np.uint8)
+    decisions[(num_words < LANGUAGE_MINIMUM_WORDS) | (fewest >= LANGUAGE_MINIMUM_FUNCTION_WORDS)] = (
+        LanguageDecision.ENGLISH
+    )
+    decisions[(num_words >= LANGUAGE_MINIMUM_WORDS) & (most < LANGUAGE_MINIMUM_FUNCTION_WORDS)] = LanguageDecision.OTHER
+    decisions[unclear > 0] = LanguageDecision.UNDECIDED
+    # Fewer words than the rule reads: unless enough function words were found, further words may change the decision.
+    short = np.flatnonzero((too_short > 0) & ((fewest < LANGUAGE_MINIMUM_FUNCTION_WORDS) | (unclear > 0)))
     wider = [wide for wide in _WIDE_TOKENS if wide > width]
-    found[short] = Language.ASK
+    decisions[short] = LanguageDecision.UNDECIDED
     if short.size and wider:
-        found[short] = counted(classes, flat, start[short], end[short], wider[0])
-    return found
+        decisions[short] = _decided_by_count(classes, flat, start[short], end[short], wider[0])
+    return decisions
+
+
+class _SideCounts(NamedTuple):
+    """Counts on one side of the positions, int64 (positions,) each."""
+
+    words: np.ndarray
+    """Words, at most LANGUAGE_WINDOW_WORDS."""
+    function_words: np.ndarray
+    """Words that are certainly function words."""
+    possible_function_words: np.ndarray
+    """Words of several tokens that may be function words."""
+    unclear_tokens: np.ndarray
+    """Tokens whose number of words depends on their neighbours."""
+    too_short: np.ndarray
+    """1 if the window has fewer words than the text rule reads, and the document goes on; else 0."""
 
 
 def _side_counts(
     classes: TokenClasses, flat: np.ndarray, start: np.ndarray, end: np.ndarray, *, side: int, width: int
-) -> tuple[np.ndarray, ...]:
-    """(words, those surely common, those perhaps, tokens that cannot be told, whether the window is too short)."""
+) -> _SideCounts:
+    """The counts of `width` tokens on one side of the positions. side: -1 before, 1 after."""
     offsets = np.arange(-1, width + 1)
-    # Column 0 is the token before the window in reading order, the last one that after it.
+    # The first column is the token before the window in reading order, the last column the token after it.
     grid = (end[:, None] + offsets) if side > 0 else (start[:, None] - 1 - offsets[::-1])
     ids = flat.take(grid, mode="clip")
     inner = ids[:, 1:-1]
@@ -130,20 +160,20 @@ def _side_counts(
     rank = np.cumsum(counts, axis=1)
     rank = rank if side > 0 else rank[:, ::-1]
     near = is_read & (rank <= LANGUAGE_WINDOW_WORDS) & (starts > 0)
-    goes_on = (classes.code.take(ids[:, 2:]) & Code.JOINS) > 0
+    is_continued = (classes.flags.take(ids[:, 2:]) & ScanFlag.JOINS) > 0
     is_whole = classes.is_function_word.take(inner) & ~joined
-    unclear = classes.is_uncountable.take(inner) & is_read
-    sure = near & is_whole & ~goes_on
-    letters = classes.goes_on_common.take(inner) >> classes.first_letter.take(ids[:, 2:])
-    maybe = near & goes_on & ((letters & 1) > 0) & ~joined
+    unclear = classes.is_ambiguous_count.take(inner) & is_read
+    certain = near & is_whole & ~is_continued
+    letters = classes.continues_function_word.take(inner) >> classes.first_letter.take(ids[:, 2:])
+    possible = near & is_continued & ((letters & 1) > 0) & ~joined
     reached = rank.max(axis=1) >= LANGUAGE_WINDOW_WORDS
     ended = ~is_read.all(axis=1)
-    # A token that may hold several words, or half a character, is counted by nobody while it is within reach.
+    # A token with an unknown number of words leaves the position undecided if it is in the window.
     within = unclear & (rank <= LANGUAGE_WINDOW_WORDS)
-    return (
-        np.minimum(rank.max(axis=1), LANGUAGE_WINDOW_WORDS),
-        sure.sum(axis=1),
-        maybe.sum(axis=1),
-        within.sum(axis=1),
-        (~(reached | ended)).astype(np.int64),
+    return _SideCounts(
+        words=np.minimum(rank.max(axis=1), LANGUAGE_WINDOW_WORDS),
+        function_words=certain.sum(axis=1),
+        possible_function_words=possible.sum(axis=1),
+        unclear_tokens=within.sum(axis=1),
+        too_short=(~(reached | ended)).astype(np.int64),
     )

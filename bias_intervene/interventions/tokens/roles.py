@@ -7,6 +7,8 @@ Guarantees: a neighbour is recognized however many tokens spell it: a word of se
 their hashes.
 """
 
+from typing import NamedTuple
+
 import numpy as np
 
 from bias_intervene.interventions.possessive import AMBIGUOUS, END, MARK, NUMBER, SLOTS, WORD, Possessives
@@ -14,7 +16,43 @@ from bias_intervene.interventions.tokens.classes import TOO_LONG, Kind, TokenCla
 from bias_intervene.interventions.tokens.vocabulary import Vocabulary
 
 _MAX_TOKENS_OF_WORD = 4
+"""Tokens after the first that a neighbour is followed through; for longer ones the text rule decides."""
 _MAX_TOKENS_OF_SPACE = 2
+"""Tokens of white space that are skipped."""
+
+
+class _KeyTables(NamedTuple):
+    """Index of the key of each token, by id, int64 (vocabulary + 1,) each."""
+
+    after: np.ndarray
+    """For a token directly after a form."""
+    after_space: np.ndarray
+    """For a token after a form and white space."""
+    before: np.ndarray
+    """For a token before a form."""
+
+
+class _Following(NamedTuple):
+    """Neighbours that follow some positions; (positions,) each."""
+
+    key: np.ndarray
+    """int64: index of the neighbour's key."""
+    end: np.ndarray
+    """int64: position after its last token."""
+    is_word_or_number: np.ndarray
+    """bool; only after a word or number does the second neighbour count."""
+    is_clear: np.ndarray
+    """bool: whether the tokens are decisive."""
+
+
+class _AfterSpace(NamedTuple):
+    """The tokens beyond white space; int64 (positions,) each."""
+
+    at: np.ndarray
+    """Position of the token."""
+    ids: np.ndarray
+    lines: np.ndarray
+    """Line ends that were skipped; -1: there was no white space."""
 
 
 class TokenRoles:
@@ -25,89 +63,92 @@ class TokenRoles:
         keys = [WORD, MARK, NUMBER, END]
         for table in possessives.tables.values():
             keys += [key for slot in SLOTS for key in table.entries[slot]]
-        self.number_of = {key: number for number, key in enumerate(dict.fromkeys(keys))}
+        self.key_index = {key: number for number, key in enumerate(dict.fromkeys(keys))}
         self.bias = {word: possessives.tables[word].bias for word in AMBIGUOUS}
         self.weights = {
-            word: np.array([[possessives.tables[word].entry(slot, key) for key in self.number_of] for slot in SLOTS])
+            word: np.array([[possessives.tables[word].entry(slot, key) for key in self.key_index] for slot in SLOTS])
             for word in AMBIGUOUS
         }
-        """word -> (slots, keys): nats."""
-        words = sorted((hash_of(key.encode())[0], number) for key, number in self.number_of.items() if key.isalpha())
+        """word -> float64 (slots, keys): the weight of a key in a slot, nats."""
+        words = sorted((hash_of(key.encode())[0], number) for key, number in self.key_index.items() if key.isalpha())
         self.hashes = np.array([value for value, _ in words], dtype=np.uint64)
         self.hashed = np.array([number for _, number in words], dtype=np.int64)
-        # A token's key where it is a whole neighbour: as it stands after the form, after white space, and before it.
-        self.after, self.after_space, self.before = self.keys_of(vocabulary)
-        self.is_worded = (classes.kind == Kind.LETTERS) | (classes.kind == Kind.DIGITS)
-        self.tells_after = (classes.kind != Kind.SPACE) & (classes.kind != Kind.ODD)
-        """What follows a form begins with this token, and ends with it if the next does not join."""
-        self.tells_before = self.tells_after & (~self.is_worded | classes.spaced)
-        """What stands before a form is this token."""
+        # By id: the key of a token that is a whole neighbour, after the form, after white space, and before the form.
+        self.after, self.after_space, self.before = self.key_tables(vocabulary)
+        self.is_word_or_number = (classes.kind == Kind.LETTERS) | (classes.kind == Kind.DIGITS)
+        self.decides_after = (classes.kind != Kind.SPACE) & (classes.kind != Kind.ODD)
+        """By id: whether a token after a form is the whole neighbour, if the next token does not continue it."""
+        self.decides_before = self.decides_after & (~self.is_word_or_number | classes.spaced)
+        """By id: whether a token before a form is the whole neighbour."""
 
-    def keys_of(self, vocabulary: Vocabulary) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-        """(after, after white space, before): int64 (ids,), numbers of keys."""
+    def key_tables(self, vocabulary: Vocabulary) -> _KeyTables:
+        """The key of each token, int64 (vocabulary + 1,) each, as the neighbour in three places."""
         classes = self.classes
-        after = np.full((3, classes.outside + 1), self.number_of[END], dtype=np.int64)
-        after[:, classes.kind == Kind.DIGITS] = self.number_of[NUMBER]
+        tables = np.full((3, classes.outside + 1), self.key_index[END], dtype=np.int64)
+        tables[:, classes.kind == Kind.DIGITS] = self.key_index[NUMBER]
         named = (classes.kind == Kind.LETTERS) | (classes.kind == Kind.CONTRACTION)
         for index in np.flatnonzero(named).tolist():
             word = word_in(vocabulary.bytes_of[index]).decode()
-            after[:, index] = self.number_of.get(word, self.number_of[WORD]) if word.isascii() else self.number_of[WORD]
+            tables[:, index] = (
+                self.key_index.get(word, self.key_index[WORD]) if word.isascii() else self.key_index[WORD]
+            )
         for index in np.flatnonzero((classes.kind == Kind.MARKS) | (classes.kind == Kind.CONTRACTION)).tolist():
             mark, space = classes.first_mark[index], " " if classes.spaced[index] else ""
-            after[0, index] = self.number_of.get(space + mark, self.number_of[MARK])
-            after[1, index] = self.number_of.get(f" {mark}", self.number_of[MARK])
+            tables[0, index] = self.key_index.get(space + mark, self.key_index[MARK])
+            tables[1, index] = self.key_index.get(f" {mark}", self.key_index[MARK])
             if classes.last_mark[index]:
-                after[2, index] = self.number_of.get(classes.last_mark[index], self.number_of[MARK])
-        return after[0], after[1], after[2]
+                tables[2, index] = self.key_index.get(classes.last_mark[index], self.key_index[MARK])
+        return _KeyTables(*tables)
 
     def scores(self, flat: np.ndarray, start: np.ndarray, end: np.ndarray, word: str) -> np.ndarray:
-        """float64: log-odds that `word`, at tokens [start, end), has its marked role; NaN: ask the text."""
+        """float64 (hits,): log-odds that `word`, at tokens [start, end), has its marked role; NaN: the text decides."""
         before, before_clear = self.preceding(flat, start)
-        after, at, has_second, after_clear = self.following(flat, end)
-        second = np.full(after.shape, self.number_of[END], dtype=np.int64)
-        chosen = np.flatnonzero(has_second)
-        second[chosen], _, _, second_clear = self.following(flat, at[chosen])
+        first = self.following(flat, end)
+        second_key = np.full(first.key.shape, self.key_index[END], dtype=np.int64)
+        chosen = np.flatnonzero(first.is_word_or_number)
+        second = self.following(flat, first.end[chosen])
+        second_key[chosen] = second.key
         weights = self.weights[word]
-        # In the order of the text rule, so that the sum is the same to the last bit.
-        scores = self.bias[word] + ((weights[0].take(before) + weights[1].take(after)) + weights[2].take(second))
-        scores[~(before_clear & after_clear)] = np.nan
-        scores[chosen[~second_clear]] = np.nan
+        # Added in the order of the text rule, so that the sums are bit-identical.
+        scores = self.bias[word] + (
+            (weights[0].take(before) + weights[1].take(first.key)) + weights[2].take(second_key)
+        )
+        scores[~(before_clear & first.is_clear)] = np.nan
+        scores[chosen[~second.is_clear]] = np.nan
         return scores
 
-    def following(self, flat: np.ndarray, at: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
-        """(key, where the next begins, whether it is a word or number, whether it is clear) of what follows `at`."""
+    def following(self, flat: np.ndarray, at: np.ndarray) -> _Following:
+        """The neighbours that begin at or after positions `at`."""
         ids, next_ids = flat.take(at), flat.take(at + 1)
-        key, is_worded = self.after.take(ids), self.is_worded.take(ids)
-        # The most are one token; white space, and words of several, are followed further.
-        rest = np.flatnonzero(~self.tells_after.take(ids) | (is_worded & self.classes.joins.take(next_ids)))
+        key, is_word_or_number = self.after.take(ids), self.is_word_or_number.take(ids)
+        # Most neighbours are one token. White space and words of several tokens need more steps.
+        rest = np.flatnonzero(~self.decides_after.take(ids) | (is_word_or_number & self.classes.joins.take(next_ids)))
         at, is_clear = at + 1, np.ones(ids.shape, dtype=bool)
         if rest.size:
-            key[rest], at[rest], is_worded[rest], is_clear[rest] = self.following_further(flat, at[rest] - 1)
-        return key, at, is_worded, is_clear
+            key[rest], at[rest], is_word_or_number[rest], is_clear[rest] = self.following_of_several(flat, at[rest] - 1)
+        return _Following(key, at, is_word_or_number, is_clear)
 
     def preceding(self, flat: np.ndarray, start: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        """(key, whether it is clear) of what stands before `start`."""
+        """(int64, keys of the neighbours that end before positions `start`; bool, whether the tokens are decisive)."""
         ids = flat.take(start - 1)
         key, is_clear = self.before.take(ids), np.ones(ids.shape, dtype=bool)
-        rest = np.flatnonzero(~self.tells_before.take(ids))
+        rest = np.flatnonzero(~self.decides_before.take(ids))
         if rest.size:
-            key[rest], is_clear[rest] = self.preceding_further(flat, start[rest])
+            key[rest], is_clear[rest] = self.preceding_of_several(flat, start[rest])
         return key, is_clear
 
-    def following_further(
-        self, flat: np.ndarray, at: np.ndarray
-    ) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
-        """As `following`, beyond white space and through the tokens of a word."""
+    def following_of_several(self, flat: np.ndarray, at: np.ndarray) -> _Following:
+        """As `following`, for neighbours after white space, or of several tokens."""
         classes = self.classes
         at, ids, lines = self.skip_space(flat, at, 1)
-        kind, is_worded = classes.kind.take(ids), self.is_worded.take(ids)
+        kind, is_word_or_number = classes.kind.take(ids), self.is_word_or_number.take(ids)
         key = np.where(lines >= 0, self.after_space.take(ids), self.after.take(ids))
         is_clear = (kind != Kind.ODD) & (kind != Kind.SPACE) & (lines < TOO_LONG)
         paragraph = lines > 1
-        key[paragraph] = self.number_of[END]
-        is_worded &= ~paragraph
+        key[paragraph] = self.key_index[END]
+        is_word_or_number &= ~paragraph
         at = at + 1
-        chosen = np.flatnonzero(is_worded & classes.joins.take(flat.take(at)))
+        chosen = np.flatnonzero(is_word_or_number & classes.joins.take(flat.take(at)))
         if chosen.size:
             begin, ends = ids[chosen], at[chosen]
             value, ended = classes.word_hash.take(begin), np.zeros(chosen.shape, dtype=bool)
@@ -121,20 +162,20 @@ class TokenRoles:
                 is_clear[chosen[goes_on & (kind == Kind.ODD)]] = False
             is_clear[chosen[~ended]] = False
             numbers = classes.kind.take(begin) == Kind.DIGITS
-            key[chosen] = np.where(numbers, self.number_of[NUMBER], self.looked_up(value))
+            key[chosen] = np.where(numbers, self.key_index[NUMBER], self.keys_of_hashes(value))
             at[chosen] = ends
-        return key, at, is_worded, is_clear
+        return _Following(key, at, is_word_or_number, is_clear)
 
-    def preceding_further(self, flat: np.ndarray, start: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        """As `preceding`, beyond white space and through the tokens of a word."""
+    def preceding_of_several(self, flat: np.ndarray, start: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """As `preceding`, for neighbours before white space, or of several tokens."""
         classes = self.classes
         at, ids, lines = self.skip_space(flat, start - 1, -1)
         kind = classes.kind.take(ids)
         key = self.before.take(ids)
         is_clear = (kind != Kind.ODD) & (kind != Kind.SPACE) & (lines < TOO_LONG)
         paragraph = lines > 1
-        key[paragraph] = self.number_of[END]
-        chosen = np.flatnonzero(self.is_worded.take(ids) & ~paragraph & ~classes.spaced.take(ids))
+        key[paragraph] = self.key_index[END]
+        chosen = np.flatnonzero(self.is_word_or_number.take(ids) & ~paragraph & ~classes.spaced.take(ids))
         if chosen.size:
             begin, begins = ids[chosen], at[chosen]
             value, shift = classes.word_hash.take(begin), classes.word_shift.take(begin)
@@ -152,11 +193,11 @@ class TokenRoles:
                 ended |= classes.spaced.take(begin)
             is_clear[chosen[~ended]] = False
             numbers = classes.kind.take(begin) == Kind.DIGITS
-            key[chosen] = np.where(numbers, self.number_of[NUMBER], self.looked_up(value))
+            key[chosen] = np.where(numbers, self.key_index[NUMBER], self.keys_of_hashes(value))
         return key, is_clear
 
-    def skip_space(self, flat: np.ndarray, at: np.ndarray, step: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-        """(place, id, line ends passed or -1 where there was no white space) beyond tokens of white space."""
+    def skip_space(self, flat: np.ndarray, at: np.ndarray, step: int) -> _AfterSpace:
+        """Skips tokens of white space from positions `at` on. step: 1 forwards, -1 backwards."""
         classes = self.classes
         ids = flat.take(at)
         lines = np.full(at.shape, -1, dtype=np.int64)
@@ -170,10 +211,10 @@ class TokenRoles:
                 at[chosen] += step * is_space
                 near = flat.take(at[chosen])
             ids[chosen], lines[chosen] = near, passed
-        return at, ids, lines
+        return _AfterSpace(at, ids, lines)
 
-    def looked_up(self, value: np.ndarray) -> np.ndarray:
-        """Numbers of the keys with these hashes; WORD where there is none."""
+    def keys_of_hashes(self, value: np.ndarray) -> np.ndarray:
+        """int64: indices of the keys with these hashes; that of WORD where no key has the hash."""
         at = np.searchsorted(self.hashes, value)
         at[at == self.hashes.size] = 0
-        return np.where(self.hashes.take(at) == value, self.hashed.take(at), self.number_of[WORD])
+        return np.where(self.hashes.take(at) == value, self.hashed.take(at), self.key_index[WORD])

@@ -10,30 +10,31 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 CHANGES_LENGTH = "changes the number of tokens"
-"""Why a swap is left out where rows keep their length."""
+"""The reason why a swap is left out of rows that keep their length."""
 
 
 @dataclass(frozen=True)
 class TokenSwaps:
-    """Pronouns to be replaced, in ascending order; arrays are int64 (swaps,)."""
+    """Tokens to be replaced, in ascending order; arrays are int64 (swaps,)."""
 
     row: np.ndarray
+    """Number of the row."""
     start: np.ndarray
-    """Place of the first token in the row."""
+    """Position of the first token in the row."""
     width: np.ndarray
     """Number of tokens."""
     name: np.ndarray
     """Index into `TokenSwap.names`, e.g. of "his -> hers"."""
     new: np.ndarray
-    """The id that replaces it; -1: those of `pieces`."""
+    """The id that replaces one token; -1: `pieces` has the ids."""
     pieces: dict[int, tuple[int, ...]]
-    """Swap -> ids, where one id does not replace one."""
+    """Number of a swap -> the ids that replace its tokens, unless one id replaces one token."""
 
     def __len__(self) -> int:
         return self.row.size
 
     def only(self, chosen: np.ndarray) -> "TokenSwaps":
-        """Some of them. chosen: bool or int64, ascending."""
+        """The chosen swaps. chosen: bool (swaps,), or int64 indices, ascending."""
         kept = np.arange(len(self))[chosen]
         at = np.searchsorted(kept, list(self.pieces)).tolist()
         pieces = {
@@ -45,11 +46,11 @@ class TokenSwaps:
         return TokenSwaps(*(column[kept] for column in columns), pieces=pieces)
 
     def growth(self) -> int:
-        """Tokens more after than before."""
+        """By how many tokens the swaps lengthen their rows; negative if they shorten them."""
         return sum(len(ids) - int(self.width[swap]) for swap, ids in self.pieces.items())
 
     def changes_length(self) -> np.ndarray:
-        """bool (swaps,): another number of tokens replaces it."""
+        """bool (swaps,): whether the number of tokens changes."""
         changed = np.zeros(len(self), dtype=bool)
         for swap, ids in self.pieces.items():
             changed[swap] = len(ids) != self.width[swap]
@@ -57,7 +58,10 @@ class TokenSwaps:
 
 
 def apply(rows: np.ndarray, swaps: TokenSwaps, *, out: np.ndarray | None = None) -> np.ndarray:
-    """Copy of `rows` with `swaps` applied, in `out` if given. Swaps that change the number of tokens are refused."""
+    """A copy of `rows` with the swaps applied, written to `out` if it is given.
+
+    Raises `ValueError` for a swap that changes the number of tokens.
+    """
     if out is None:
         out = np.empty_like(rows)
     np.copyto(out, rows)
@@ -66,7 +70,7 @@ def apply(rows: np.ndarray, swaps: TokenSwaps, *, out: np.ndarray | None = None)
 
 
 def write(rows: np.ndarray, swaps: TokenSwaps) -> None:
-    """Applies `swaps` to `rows` (rows, tokens) in place. Swaps that change the number of tokens are refused."""
+    """Applies swaps to `rows` (rows, tokens) in place. Raises `ValueError` if one changes the number of tokens."""
     single = swaps.new >= 0 if swaps.pieces else slice(None)
     rows[swaps.row[single], swaps.start[single]] = swaps.new[single]
     for number, ids in swaps.pieces.items():
@@ -76,7 +80,10 @@ def write(rows: np.ndarray, swaps: TokenSwaps) -> None:
 
 
 def apply_shifted(row: np.ndarray, swaps: TokenSwaps, *, padding_id: int) -> tuple[np.ndarray, int]:
-    """(a row laid anew with the swaps of this one row, tokens before its padding): cut or padded to its length."""
+    """(the row with swaps of any length, cut or padded to its length; the number of tokens before the padding).
+
+    swaps: those of this row.
+    """
     parts: list[np.ndarray] = []
     at = 0
     for number in range(len(swaps)):
@@ -84,20 +91,20 @@ def apply_shifted(row: np.ndarray, swaps: TokenSwaps, *, padding_id: int) -> tup
         ids = swaps.pieces.get(number, (int(swaps.new[number]),))
         parts += (row[at:start], np.asarray(ids, dtype=row.dtype))
         at = start + width
-    laid = np.concatenate([*parts, row[at:]])
+    changed = np.concatenate([*parts, row[at:]])
     out = np.full(row.shape, padding_id, dtype=row.dtype)
-    count = min(laid.size, row.size)
-    out[:count] = laid[:count]
+    count = min(changed.size, row.size)
+    out[:count] = changed[:count]
     return out, count
 
 
 def moved(swaps: TokenSwaps, rows: int) -> TokenSwaps:
-    """The swaps of a block that begins at row `rows`."""
+    """The swaps of a block of rows, with row numbers of the array that the block begins in at row `rows`."""
     return replace(swaps, row=swaps.row + rows) if rows else swaps
 
 
 def joined(parts: list[TokenSwaps]) -> TokenSwaps:
-    """The swaps of several blocks as one."""
+    """The swaps of several blocks, in their order."""
     if len(parts) == 1:
         return parts[0]
     names = ("row", "start", "width", "name", "new")

@@ -18,7 +18,7 @@ from tokenizers.models import BPE
 from bias_intervene.errors import DataError
 
 _PROBE = "a he \"he (he _he —he.he/he he's\nhe"
-"""Each `he` here must be a piece of its own, with the space before it where there is one."""
+"""Each `he` in this text must be a piece of its own, together with the space before it if there is one."""
 
 
 def _byte_alphabet() -> dict[str, int]:
@@ -34,19 +34,19 @@ SPACE = next(character for character, byte in _BYTE_OF.items() if byte == 0x20)
 
 @dataclass(frozen=True)
 class Vocabulary:
-    """What each id stands for."""
+    """The tokens of a tokenizer, by id."""
 
     tokenizer: Tokenizer
     bytes_of: list[bytes | None]
-    """id -> bytes; None: no token, or one that ends a document."""
+    """id -> its bytes; None: no token has the id, or one that ends a document."""
     marks: tuple[str, ...]
-    """Strings of the special tokens: they end a document."""
+    """Strings of the special tokens, which end a document."""
     ids_of_words: dict[str, tuple[int, ...]] = field(default_factory=dict[str, tuple[int, ...]])
-    """Words asked for before."""
+    """Cache of `word_ids`."""
 
     @classmethod
     def of(cls, tokenizer: Tokenizer) -> "Vocabulary":
-        """Reads a tokenizer. Raises `DataError` where it is not byte-level BPE that splits words from marks."""
+        """Reads a tokenizer. Raises `DataError` if it is not byte-level BPE that splits words from marks."""
         check(tokenizer)
         added = tokenizer.get_added_tokens_decoder()
         pieces = {index: piece for piece, index in tokenizer.get_vocab(with_added_tokens=False).items()}
@@ -71,38 +71,38 @@ class Vocabulary:
 
     @cached_property
     def pieces(self) -> list[bytes]:
-        """id -> bytes; nothing where there is no token."""
+        """id -> its bytes; empty if there is no token."""
         return [piece or b"" for piece in self.bytes_of]
 
     def word_ids(self, word: str) -> tuple[int, ...]:
-        """Ids of a piece of text that is split off whole: a word, with the space before it or without."""
+        """Ids of a word, with or without a leading space, that the tokenizer splits off from its surroundings."""
         if word not in self.ids_of_words:
             pieces = self.tokenizer.model.tokenize(word.replace(" ", SPACE))
             self.ids_of_words[word] = tuple(piece.id for piece in pieces)
         return self.ids_of_words[word]
 
     def text(self, ids: Iterable[int]) -> str:
-        """Text of tokens within a document; bytes that are no whole character become U+FFFD."""
+        """The text of tokens within one document; bytes that are not a whole character become U+FFFD."""
         return b"".join(map(self.pieces.__getitem__, ids)).decode("utf8", errors="replace")
 
 
 def fingerprint_of(tokenizer: Tokenizer) -> str:
-    """sha256 of all that tells what a tokenizer does."""
+    """sha256 of the tokenizer's serialized form, which determines what it does."""
     return hashlib.sha256(tokenizer.to_str().encode()).hexdigest()
 
 
 def check(tokenizer: Tokenizer) -> None:
-    """Refuses a tokenizer whose words are not pieces of their own."""
+    """Raises `DataError` for a tokenizer that is not byte-level BPE, or does not split words from punctuation marks."""
     if not isinstance(tokenizer.model, BPE):
         raise _refusal(f"its model is {type(tokenizer.model).__name__}")
     if tokenizer.pre_tokenizer is None:
         raise _refusal("it does not split text into words")
     pieces = tokenizer.pre_tokenizer.pre_tokenize_str(_PROBE)
-    found = [piece for piece, _ in pieces if "he" in piece]
+    with_he = [piece for piece, _ in pieces if "he" in piece]
     expected = [f"{SPACE}he", *["he"] * (_PROBE.count("he") - 3), f"{SPACE}he", "he"]
-    if found != expected:
-        odd = next((piece for piece in found if piece not in ("he", f"{SPACE}he")), found)
-        raise _refusal(f"it splits {_PROBE!r} so that {odd!r} is one piece")
+    if with_he != expected:
+        unexpected = next((piece for piece in with_he if piece not in ("he", f"{SPACE}he")), with_he)
+        raise _refusal(f"it splits {_PROBE!r} so that {unexpected!r} is one piece")
 
 
 def _refusal(reason: str) -> DataError:

@@ -6,8 +6,8 @@ import numpy as np
 
 from bias_intervene.interventions.lexicon import FUNCTION_WORDS
 from bias_intervene.interventions.tokens import TokenSwap
-from bias_intervene.interventions.tokens.classes import MARGIN, letters_after
-from bias_intervene.interventions.tokens.language import Language, languages
+from bias_intervene.interventions.tokens.classes import ROW_GAP, letters_after
+from bias_intervene.interventions.tokens.language import LanguageDecision, languages
 from tests.conftest import trained
 
 
@@ -26,8 +26,8 @@ def test_letters_with_which_a_common_word_goes_on():
 def test_words_of_several_tokens_need_no_text_to_be_told_from_common_ones():
     """Thirty words in capitals, each of several tokens; then the same with four that are common."""
     swap = TokenSwap(trained("gpt2"), "both")
-    for extra, expected in (("", Language.OTHER), (" THE WITH BECAUSE SHOULD", Language.ASK)):
+    for extra, expected in (("", LanguageDecision.OTHER), (" THE WITH BECAUSE SHOULD", LanguageDecision.UNDECIDED)):
         ids = trained("gpt2").encode(" KQBZX" * 15 + extra + " he" + " KQBZX" * 15, add_special_tokens=False).ids
-        flat = swap.laid_out(np.array([ids]))
-        place = np.flatnonzero(np.array(ids) == swap.vocabulary.word_ids(" he")[0]) + MARGIN
+        flat = swap.flatten(np.array([ids]))
+        place = np.flatnonzero(np.array(ids) == swap.vocabulary.word_ids(" he")[0]) + ROW_GAP
         assert languages(swap.classes, flat, place, place + 1).tolist() == [expected]

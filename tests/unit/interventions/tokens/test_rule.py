@@ -246,7 +246,7 @@ def test_a_stream_may_be_cut_anywhere():
 )
 def test_line_ends_and_another_or_need_no_text(before: str, after: str, monkeypatch: pytest.MonkeyPatch):
     swap = TokenSwap(trained("neox"), "masculine_to_feminine")
-    monkeypatch.setattr(swap.judge, "ask", lambda *args, **kwargs: pytest.fail("the text was asked"))
+    monkeypatch.setattr(swap.fallback, "decide", lambda *args, **kwargs: pytest.fail("the text rule was used"))
     ids = np.array(trained("neox").encode(before, add_special_tokens=False).ids)
     assert trained("neox").decode(laid_anew(ids, swap.find(ids)[0])) == after
 

@@ -51,6 +51,13 @@ working ones, and a step takes ten times as long. 1000 is libgomp's own count wh
 """
 _WAITING_VARIABLES = {"GOMP_SPINCOUNT", "OMP_WAIT_POLICY"}
 
+_KEPT_MEMORY = {"MALLOC_MMAP_THRESHOLD_": str(1 << 30), "MALLOC_TRIM_THRESHOLD_": str(1 << 30)}
+"""glibc keeps up to this many bytes of freed memory for the process, and takes tensors of up to this size from them.
+
+By its own rule it gives the memory of a small step back to the system after the step, and the system clears every page
+again for the next one.
+"""
+
 
 def run_stage(
     stage: str,
@@ -178,7 +185,7 @@ def _environment(*, num_threads: int, cpu_only: bool, is_single_rank: bool = Fal
         ours["GOMP_SPINCOUNT"] = str(_SPIN_COUNT)
     if cpu_only:
         ours |= {"DS_ACCELERATOR": "cpu", "CUDA_VISIBLE_DEVICES": ""}
-    return inherited | ours | (_SINGLE_RANK if is_single_rank else {})
+    return _KEPT_MEMORY | inherited | ours | (_SINGLE_RANK if is_single_rank else {})
 
 
 class _Forwarding:

@@ -100,6 +100,12 @@ def test_ranks_that_need_a_launcher_are_not_started_early(monkeypatch: pytest.Mo
         assert process is None
 
 
+def test_freed_memory_is_kept_unless_the_user_says_otherwise(monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setenv("MALLOC_TRIM_THRESHOLD_", "7")
+    ours = launch._environment(num_threads=2, cpu_only=True)
+    assert (ours["MALLOC_TRIM_THRESHOLD_"], ours["MALLOC_MMAP_THRESHOLD_"]) == ("7", str(1 << 30))
+
+
 def test_another_launchers_variables_are_not_inherited(monkeypatch: pytest.MonkeyPatch):
     for name in ("RANK", "MASTER_PORT", "TORCHELASTIC_RUN_ID"):
         monkeypatch.setenv(name, "1")

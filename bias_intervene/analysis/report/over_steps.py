@@ -15,7 +15,6 @@ from bias_intervene.analysis.report.figure import Figure, Series, file_name
 from bias_intervene.results import MetricKey, MetricSpec
 from bias_intervene.statistics import over_seeds
 
-_Z = float(scipy.stats.norm.ppf(0.975))
 _ValuesByStep = dict[int, list[tuple[float, float | None]]]
 """Step -> (value, standard error) of every seed."""
 
@@ -82,7 +81,7 @@ def _interval(values: Sequence[tuple[float, float | None]]) -> tuple[float, floa
         seeds = over_seeds([value for value, _ in values])
         return seeds.ci_low, seeds.mean, seeds.ci_high
     ((value, stderr),) = values
-    reach = _Z * stderr if stderr is not None else float("nan")
+    reach = float(scipy.stats.norm.ppf(0.975)) * stderr if stderr is not None else float("nan")
     return value - reach, value, value + reach
 
 

@@ -8,20 +8,26 @@ file, because torchrun knows only the statuses 0 and 1.
 Several ranks are started by torch's own launcher (`stages.torch_launcher`, which keeps it quiet), which gives each run
 a port of its own; on several machines by one such launcher each, which meet where `nodes` says. A single rank has
 nobody to meet, and a stage without ranks has no process group: both are plain processes.
+
+A plain process can be started before its turn (`started_early`), because the imports of torch, transformers and
+DeepSpeed take seconds on one core: it does them beside the stage before it and then waits for a line on its standard
+input. Until then it has read and written nothing, so it is killed where its turn does not come.
 """
 
+import contextlib
 import json
 import os
 import signal
 import subprocess
 import sys
 import threading
+from collections.abc import Generator
 from pathlib import Path
 from types import FrameType
 
 from bias_intervene.errors import StageError, StageStopped
 from bias_intervene.run.nodes import ALONE, Meeting, Node
-from bias_intervene.run.protocol import STOP_SIGNALS, end_with_parent, outcome_path
+from bias_intervene.run.protocol import STOP_SIGNALS, TURN, WAITS, end_with_parent, outcome_path
 
 RUNS_AT_ONCE = "BIAS_INTERVENE_RUNS_AT_ONCE"
 """Environment variable: how many runs this machine works on side by side. conf/config.yaml sets it from the number of
@@ -45,6 +51,13 @@ working ones, and a step takes ten times as long. 1000 is libgomp's own count wh
 """
 _WAITING_VARIABLES = {"GOMP_SPINCOUNT", "OMP_WAIT_POLICY"}
 
+_KEPT_MEMORY = {"MALLOC_MMAP_THRESHOLD_": str(1 << 30), "MALLOC_TRIM_THRESHOLD_": str(1 << 30)}
+"""glibc keeps up to this many bytes of freed memory for the process, and takes tensors of up to this size from them.
+
+By its own rule it gives the memory of a small step back to the system after the step, and the system clears every page
+again for the next one.
+"""
+
 
 def run_stage(
     stage: str,
@@ -55,24 +68,26 @@ def run_stage(
     cpu_only: bool,
     node: Node = ALONE,
     meeting: Meeting | None = None,
+    early: "subprocess.Popen[bytes] | None" = None,
 ) -> None:
     """Runs one stage to its end. Raises `StageError` or `StageStopped` with the message that the worker wrote.
 
     num_ranks: on this machine; None for a process without a process group. num_threads: CPU threads of each process.
-    meeting: where the ranks of several machines meet.
+    meeting: where the ranks of several machines meet. early: the stage's process, if it waits for its turn already.
     """
     outcome_file = outcome_path(run_dir, stage, node.number)
     outcome_file.unlink(missing_ok=True)
     has_launcher = _needs_launcher(num_ranks, meeting)
-    process = subprocess.Popen(
+    process = early or _start(
         _command(stage, run_dir, num_ranks=num_ranks, node=node, meeting=meeting),
-        env=_environment(
+        _environment(
             num_threads=num_threads, cpu_only=cpu_only, is_single_rank=num_ranks is not None and not has_launcher
         ),
         stdin=subprocess.DEVNULL,
-        start_new_session=True,
-        preexec_fn=end_with_parent(signal.SIGTERM),
     )
+    if process.stdin is not None:
+        with contextlib.suppress(BrokenPipeError), process.stdin:  # Where it is broken, its exit status is reported.
+            process.stdin.write(TURN)
     forwarding = _Forwarding(process, to_children=has_launcher)
     with forwarding:
         try:
@@ -94,6 +109,33 @@ def run_stage(
                 f"stage {stage}: its process ended with status {status} without a word (killed, or out of memory?); "
                 f"the same command in {run_dir} continues from the last checkpoint"
             )
+
+
+@contextlib.contextmanager
+def started_early(
+    stage: str, run_dir: Path, *, num_ranks: int | None, num_threads: int, cpu_only: bool
+) -> "Generator[subprocess.Popen[bytes] | None]":
+    """Within the block a process of the stage waits for its turn; None for a stage of several ranks."""
+    if _needs_launcher(num_ranks, None):
+        yield None
+        return
+    process = _start(
+        [*_command(stage, run_dir, num_ranks=num_ranks), WAITS],
+        _environment(num_threads=num_threads, cpu_only=cpu_only, is_single_rank=num_ranks is not None),
+        stdin=subprocess.PIPE,
+    )
+    try:
+        yield process
+    finally:
+        process.kill()
+        process.wait()
+
+
+def _start(command: list[str], environment: dict[str, str], *, stdin: int) -> "subprocess.Popen[bytes]":
+    """A session of its own that ends with this process."""
+    return subprocess.Popen(
+        command, env=environment, stdin=stdin, start_new_session=True, preexec_fn=end_with_parent(signal.SIGTERM)
+    )
 
 
 def threads_per_process(num_threads: int | None, *, num_ranks: int, beside_other_runs: bool = True) -> int:
@@ -143,7 +185,7 @@ def _environment(*, num_threads: int, cpu_only: bool, is_single_rank: bool = Fal
         ours["GOMP_SPINCOUNT"] = str(_SPIN_COUNT)
     if cpu_only:
         ours |= {"DS_ACCELERATOR": "cpu", "CUDA_VISIBLE_DEVICES": ""}
-    return inherited | ours | (_SINGLE_RANK if is_single_rank else {})
+    return _KEPT_MEMORY | inherited | ours | (_SINGLE_RANK if is_single_rank else {})
 
 
 class _Forwarding:

@@ -7,10 +7,12 @@ directory, record.json last. Guarantees: the same call in the same directory con
 import contextlib
 import dataclasses
 import logging
+import subprocess
 import time
-from collections.abc import Generator
+from collections.abc import Generator, Iterable
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import TypedDict
 
 from filelock import FileLock
 
@@ -26,17 +28,23 @@ from bias_intervene.run.nodes import ALONE, Leader, Meeting, Node
 from bias_intervene.run.planning import plan_of
 from bias_intervene.settings import Settings, TrainSettings, WorldModel
 
+_Process = subprocess.Popen[bytes]
 log = logging.getLogger("bias_intervene")
 
 
 def run(run_dir: Path, settings: Settings, plan: Plan, *, node: Node = ALONE) -> None:
     """Runs every stage that is not done yet and writes the record. On machine 0; the others: `follow`."""
-    with nodes.leading(run_dir, node) as leader:
-        _ensure_world_model(settings)
-        _run_stage("prepare", run_dir, train=settings.train)
-        _train(run_dir, plan, train=settings.train, leader=leader)
-    _report_audit(run_dir)
-    _evaluate(run_dir, plan, train=settings.train)
+    train = settings.train
+    with contextlib.ExitStack() as waiting:
+        with nodes.leading(run_dir, node) as leader:
+            _ensure_world_model(settings)
+            needed = {"train": _trains(run_dir, plan), "evaluate": _scores(plan)}
+            coming = [stage for stage, is_needed in needed.items() if is_needed]
+            early = waiting.enter_context(_started_early(run_dir, coming, train=train, node=node))
+            _run_stage("prepare", run_dir, train=train)
+            _train(run_dir, plan, train=train, leader=leader, early=early.get("train"))
+        _report_audit(run_dir)
+        _evaluate(run_dir, plan, train=train, early=early.get("evaluate"))
     _check_manipulation(run_dir)
     record.write_record(run_dir)
     log.info("complete: %s", run_dir)
@@ -50,23 +58,71 @@ def follow(run_dir: Path, *, train: TrainSettings, node: Node) -> None:
         _run_stage("train", run_dir, train=train, node=node, meeting=meeting)
 
 
-def _train(run_dir: Path, plan: Plan, *, train: TrainSettings, leader: Leader) -> None:
+def _trains(run_dir: Path, plan: Plan) -> bool:
+    """Whether there is a training left to do."""
+    return plan.trains and not (run_dir / "training" / "summary.json").is_file()
+
+
+def _scores(plan: Plan) -> bool:
+    """Whether there is a checkpoint to score."""
+    return bool(plan.evaluated_steps or plan.published_steps)
+
+
+def _train(run_dir: Path, plan: Plan, *, train: TrainSettings, leader: Leader, early: _Process | None) -> None:
     """The training, where there is one left to do."""
-    if not plan.trains or (run_dir / "training" / "summary.json").is_file():
+    if not _trains(run_dir, plan):
         return
     log.info(
         "training %s: steps %s to %s of %s, arm %s",
         plan.num_steps, plan.start_step, plan.end_step, plan.repository, plan.arm,
     )  # fmt: skip
-    _run_stage("train", run_dir, train=train, node=leader.node, meeting=leader.call_to_train())
+    _run_stage("train", run_dir, train=train, node=leader.node, meeting=leader.call_to_train(), early=early)
 
 
-def _evaluate(run_dir: Path, plan: Plan, *, train: TrainSettings) -> None:
+def _evaluate(run_dir: Path, plan: Plan, *, train: TrainSettings, early: _Process | None) -> None:
     """The evaluation; results.json without a metric where nothing is to be scored."""
-    if plan.evaluated_steps or plan.published_steps:
-        _run_stage("evaluate", run_dir, train=train)
+    if _scores(plan):
+        _run_stage("evaluate", run_dir, train=train, early=early)
     elif not (run_dir / "results.json").is_file():
         record.write_no_results(run_dir)
+
+
+class _Processes(TypedDict):
+    """How many processes a stage has on this machine, with how many threads, on which device."""
+
+    num_ranks: int | None
+    num_threads: int
+    cpu_only: bool
+
+
+def _processes(stage: str, train: TrainSettings, *, beside_other_runs: bool) -> _Processes:
+    """Those of a stage."""
+    has_ranks = stage == "train" or (stage == "evaluate" and train.num_processes > 1)
+    return {
+        "num_ranks": train.num_processes if has_ranks else None,
+        "num_threads": launch.threads_per_process(
+            train.num_threads, num_ranks=train.num_processes if has_ranks else 1, beside_other_runs=beside_other_runs
+        ),
+        "cpu_only": train.device == "cpu",
+    }
+
+
+@contextlib.contextmanager
+def _started_early(
+    run_dir: Path, stages: Iterable[str], *, train: TrainSettings, beside_other_runs: bool = True, node: Node = ALONE
+) -> Generator[dict[str, _Process | None]]:
+    """Within the block a process of each stage does its imports and waits for its turn, where one machine does the run.
+
+    One that waits takes 400 MB of memory and no processor.
+    """
+    with contextlib.ExitStack() as waiting:
+        yield {
+            stage: waiting.enter_context(
+                launch.started_early(stage, run_dir, **_processes(stage, train, beside_other_runs=beside_other_runs))
+            )
+            for stage in stages
+            if node.count == 1
+        }
 
 
 def _run_stage(
@@ -77,23 +133,12 @@ def _run_stage(
     beside_other_runs: bool = True,
     node: Node = ALONE,
     meeting: Meeting | None = None,
+    early: _Process | None = None,
 ) -> None:
-    """One stage in processes of its own. train: how many, with how many threads, on which device."""
-    has_ranks = stage == "train" or (stage == "evaluate" and train.num_processes > 1)
+    """One stage in processes of its own."""
+    processes = _processes(stage, train, beside_other_runs=beside_other_runs)
     with _noted(run_dir, stage):
-        launch.run_stage(
-            stage,
-            run_dir,
-            num_ranks=train.num_processes if has_ranks else None,
-            num_threads=launch.threads_per_process(
-                train.num_threads,
-                num_ranks=train.num_processes if has_ranks else 1,
-                beside_other_runs=beside_other_runs,
-            ),
-            cpu_only=train.device == "cpu",
-            node=node,
-            meeting=meeting,
-        )
+        launch.run_stage(stage, run_dir, **processes, node=node, meeting=meeting, early=early)
 
 
 @contextlib.contextmanager
@@ -135,8 +180,10 @@ def _ensure_world_model(settings: Settings) -> None:
         log.info("pretraining the demo model once; it is kept in %s", folder)
         pretraining = pretraining_settings(settings)
         with record.open_run(folder, settings=pretraining.to_json(), plan=plan_of(pretraining).to_json()):
-            for stage in ("prepare", "train"):
-                _run_stage(stage, folder, train=pretraining.train, beside_other_runs=False)
+            train = pretraining.train
+            with _started_early(folder, ["train"], train=train, beside_other_runs=False) as early:
+                for stage in ("prepare", "train"):
+                    _run_stage(stage, folder, train=train, beside_other_runs=False, early=early.get(stage))
             record.write_no_results(folder)
             record.write_record(folder)
 

@@ -14,6 +14,11 @@ STOP_SIGNALS = (signal.SIGTERM, signal.SIGINT, signal.SIGUSR1, signal.SIGUSR2)
 """Each makes all ranks save together and end; the run can be continued."""
 STOPPED = 75
 """Exit status of a run that was stopped and can be continued (EX_TEMPFAIL)."""
+WAITS = "--wait"
+"""Last word of the command line of a stage that was started before its turn: it imports what it uses, then reads its
+standard input."""
+TURN = b"go\n"
+"""The line that tells it to begin. Where the input ends without this line, the process ends too."""
 _PR_SET_PDEATHSIG = 1
 
 

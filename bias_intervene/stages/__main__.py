@@ -1,8 +1,10 @@
-"""One process of one stage: `python -m bias_intervene.stages STAGE RUN_DIR`.
+"""One process of one stage: `python -m bias_intervene.stages STAGE RUN_DIR [--wait]`.
 
 Input: settings.json and plan.json of a run directory. Output: the files of its stage, and the stage's outcome file,
 which says how it ended. Guarantees: a stage imports what it uses, and no Hydra; a rank that fails ends with status 1,
 so that its launcher ends the other ranks, which would wait for it.
+
+With `--wait` it imports what the stage uses and waits until it is told to begin.
 
 `prepare` locates or makes every input (checkpoint, rows, benchmark items) and writes inputs.json; `train` is one rank
 of the training; `evaluate` scores the checkpoints.
@@ -21,7 +23,7 @@ from pathlib import Path
 from bias_intervene.errors import BiasInterveneError, StageStopped
 from bias_intervene.plan import Plan
 from bias_intervene.record import read_json, write_json
-from bias_intervene.run.protocol import STOP_SIGNALS, end_with_parent, outcome_path
+from bias_intervene.run.protocol import STOP_SIGNALS, TURN, WAITS, end_with_parent, outcome_path
 from bias_intervene.settings import read_settings
 
 _PLACE_ERRORS = {errno.ENOSPC, errno.EDQUOT, errno.EACCES, errno.EPERM, errno.EROFS}
@@ -29,12 +31,14 @@ _PLACE_ERRORS = {errno.ENOSPC, errno.EDQUOT, errno.EACCES, errno.EPERM, errno.ER
 
 
 def main(argv: list[str] | None = None) -> int:
-    """Runs a stage. argv: STAGE RUN_DIR."""
-    stage, folder = sys.argv[1:] if argv is None else argv
+    """Runs a stage. argv: STAGE RUN_DIR [--wait]."""
+    stage, folder, *options = sys.argv[1:] if argv is None else argv
     run_dir = Path(folder)
     if "TORCHELASTIC_RUN_ID" in os.environ:  # No rank goes on by itself when its launcher is killed.
         end_with_parent(signal.SIGKILL)()
     _quieten_libraries()
+    if WAITS in options and not _turn_comes(stage):
+        return 0
     outcome = outcome_path(run_dir, stage, int(os.environ.get("GROUP_RANK", "0")))
     settings = read_settings(read_json(run_dir / "settings.json"))
     plan = Plan.from_json(read_json(run_dir / "plan.json"))
@@ -57,6 +61,13 @@ def main(argv: list[str] | None = None) -> int:
     else:
         write_json(outcome, {"status": "done"})
     return 0
+
+
+def _turn_comes(stage: str) -> bool:
+    """Imports what the stage uses, then waits; whether it is to begin."""
+    for name in importlib.import_module(f"bias_intervene.stages.{stage}").IMPORTED_LATER:
+        importlib.import_module(name)
+    return sys.stdin.buffer.readline() == TURN
 
 
 def _stop_at_signals(stage: str) -> None:

@@ -22,6 +22,9 @@ from bias_intervene.record import read_json, write_json
 from bias_intervene.record.tracking import NoTracker, log_audit, log_results, open_tracker
 from bias_intervene.settings import Settings, WorldData
 
+IMPORTED_LATER = ("transformers.modeling_utils",)
+"""Modules that take long and that the stage imports where it uses them."""
+
 
 def run(run_dir: Path, settings: Settings, plan: Plan) -> None:
     """Scores the checkpoints of the plan and writes the results, also to the tracker."""

@@ -21,6 +21,9 @@ from bias_intervene.settings import Settings, WorldData, WorldModel
 from bias_intervene.training.loop import seed_everything
 from bias_intervene.training.loop import train as run_steps
 
+IMPORTED_LATER = ("transformers.modeling_utils", "deepspeed", "matplotlib.figure")
+"""Modules that take long and that the stage imports where it uses them."""
+
 
 def run(run_dir: Path, settings: Settings, plan: Plan) -> None:
     """Trains as the rank that $RANK names."""

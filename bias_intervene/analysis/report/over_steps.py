@@ -17,8 +17,6 @@ from bias_intervene.analysis.report.figure import Estimate, Figure, Series, colu
 from bias_intervene.results import MetricKey, MetricSpec
 from bias_intervene.statistics import over_seeds
 
-_Z = float(scipy.stats.norm.ppf(0.975))
-"""Half of a normal 95% interval, in standard errors."""
 _ValuesByStep = dict[int, list[tuple[float, float | None]]]
 """Step -> (value, standard error) of every seed."""
 
@@ -88,7 +86,7 @@ def _mean_and_interval(values: Sequence[tuple[float, float | None]]) -> Estimate
         seeds = over_seeds([value for value, _ in values])
         return Estimate(seeds.mean, seeds.ci_low, seeds.ci_high)
     ((value, stderr),) = values
-    half_width = _Z * stderr if stderr is not None else float("nan")
+    half_width = float(scipy.stats.norm.ppf(0.975)) * stderr if stderr is not None else float("nan")
     return Estimate(value, value - half_width, value + half_width)
 
 

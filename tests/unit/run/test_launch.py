@@ -63,6 +63,49 @@ def test_an_old_outcome_is_not_taken_for_a_new_one(monkeypatch: pytest.MonkeyPat
         staged(monkeypatch, tmp_path, "exit 3")
 
 
+def waiting(monkeypatch: pytest.MonkeyPatch, run_dir: Path, script: str, *, num_ranks: int | None = None):
+    monkeypatch.setattr(launch, "_command", lambda *_, **__: ["sh", "-c", script])
+    return launch.started_early("train", run_dir, num_ranks=num_ranks, num_threads=1, cpu_only=True)
+
+
+def test_a_process_started_early_begins_at_its_turn(monkeypatch: pytest.MonkeyPatch, tmp_path: Path):
+    path = outcome_path(tmp_path, "train")
+    script = f"""read line; [ "$line" = go ] && echo '{{"status": "done"}}' > {path}"""
+    with waiting(monkeypatch, tmp_path, script) as process:
+        assert process is not None
+        with pytest.raises(subprocess.TimeoutExpired):
+            process.wait(0.2)
+        monkeypatch.setattr(launch, "_start", lambda *_, **__: pytest.fail("a second process"))
+        launch.run_stage("train", tmp_path, num_ranks=None, num_threads=1, cpu_only=True, early=process)
+        assert process.returncode == 0
+
+
+def test_one_that_ended_before_its_turn_is_reported_at_its_turn(monkeypatch: pytest.MonkeyPatch, tmp_path: Path):
+    with waiting(monkeypatch, tmp_path, "exit 3") as process:
+        assert process is not None
+        process.wait()
+        with pytest.raises(StageError, match="ended with status 3 without a word"):
+            launch.run_stage("train", tmp_path, num_ranks=None, num_threads=1, cpu_only=True, early=process)
+
+
+def test_one_whose_turn_does_not_come_is_ended(monkeypatch: pytest.MonkeyPatch, tmp_path: Path):
+    with pytest.raises(StageStopped), waiting(monkeypatch, tmp_path, "read line") as process:
+        raise StageStopped("in the stage before it")
+    assert process is not None
+    assert process.returncode == -signal.SIGKILL
+
+
+def test_ranks_that_need_a_launcher_are_not_started_early(monkeypatch: pytest.MonkeyPatch, tmp_path: Path):
+    with waiting(monkeypatch, tmp_path, "exit 0", num_ranks=2) as process:
+        assert process is None
+
+
+def test_freed_memory_is_kept_unless_the_user_says_otherwise(monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setenv("MALLOC_TRIM_THRESHOLD_", "7")
+    ours = launch._environment(num_threads=2, cpu_only=True)
+    assert (ours["MALLOC_TRIM_THRESHOLD_"], ours["MALLOC_MMAP_THRESHOLD_"]) == ("7", str(1 << 30))
+
+
 def test_another_launchers_variables_are_not_inherited(monkeypatch: pytest.MonkeyPatch):
     for name in ("RANK", "MASTER_PORT", "TORCHELASTIC_RUN_ID"):
         monkeypatch.setenv(name, "1")

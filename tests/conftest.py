@@ -5,13 +5,16 @@ import functools
 import inspect
 import json.decoder
 import os
+import shutil
 import subprocess
 import sys
 import textwrap
+from collections.abc import Callable
 from pathlib import Path
 from pydoc_data.topics import topics
 
 import pytest
+from filelock import FileLock
 from hydra import compose, initialize_config_dir
 from hypothesis import HealthCheck, settings
 from tokenizers import AddedToken, Tokenizer, decoders, models, normalizers, pre_tokenizers, trainers
@@ -75,7 +78,7 @@ def world_data(**changed) -> WorldData:
 
 
 def run(*words: str, module: str = "bias_intervene", cwd: Path, cache: Path, check: int | None = 0, **more: str):
-    """Runs a command as a user would; asserts its exit status."""
+    """Runs a command as a user would, in a new process; asserts its exit status. See also `helpers.forked`."""
     done = subprocess.run(
         [sys.executable, "-m", module, *words],
         cwd=cwd,
@@ -84,8 +87,13 @@ def run(*words: str, module: str = "bias_intervene", cwd: Path, cache: Path, che
         text=True,
         timeout=600,
     )
-    if check is not None:
-        assert done.returncode == check, f"{done.stdout[-3000:]}\n{done.stderr[-3000:]}"
+    return exit_status_is(check, done)
+
+
+def exit_status_is(expected: int | None, done: subprocess.CompletedProcess[str]) -> subprocess.CompletedProcess[str]:
+    """`done`, its exit status asserted unless `expected` is None."""
+    if expected is not None:
+        assert done.returncode == expected, f"{done.stdout[-3000:]}\n{done.stderr[-3000:]}"
     return done
 
 
@@ -95,10 +103,36 @@ def curve(run_dir: Path) -> list[dict]:
 
 
 @pytest.fixture(scope="session")
-def cache(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """One cache for the session: the tiny world's model is pretrained once. tests.mutations hands one on."""
+def common_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder of the session that both workers of pytest-xdist see."""
+    base = tmp_path_factory.getbasetemp()
+    return base.parent if "PYTEST_XDIST_WORKER" in os.environ else base
+
+
+def made_once(folder: Path, make: Callable[[Path], object]) -> Path:
+    """`folder`, made by the worker that needs it first; the other one waits for it. `make` is given the empty folder.
+
+    A folder that could not be made is removed, so that the other worker's test fails with the reason too.
+    """
+    with FileLock(f"{folder}.lock"):
+        if not folder.exists():
+            folder.mkdir(parents=True)
+            try:
+                make(folder)
+            except BaseException:
+                shutil.rmtree(folder)
+                raise
+    return folder
+
+
+@pytest.fixture(scope="session")
+def cache(common_folder: Path) -> Path:
+    """One cache for the session: a tiny world's model is pretrained once. tests.mutations hands one on.
+
+    Both workers write to it; the application locks a pretraining. A test that counts what is in a cache takes its own.
+    """
     given = os.environ.get("BIAS_INTERVENE_TEST_CACHE")
-    return Path(given) if given else tmp_path_factory.mktemp("cache")
+    return Path(given) if given else common_folder / "cache"
 
 
 @pytest.fixture(scope="session")

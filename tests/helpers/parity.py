@@ -63,19 +63,13 @@ def surviving(tokenizer: Tokenizer, rows: np.ndarray) -> list[tuple[int, str]]:
 
 
 def differences(
-    tokenizer: Tokenizer,
-    rows: np.ndarray,
-    texts: list[tuple[int, str]],
-    direction: str,
-    possessives: Possessives = WORD_LISTS,
-    *,
-    is_cut: bool = False,
+    swap: TokenSwap, rows: np.ndarray, texts: list[tuple[int, str]], *, is_cut: bool = False
 ) -> Iterator[str]:
     """What the token form does otherwise than encode(swap_text(decode(row))), ids, counts and reasons."""
-    swap = TokenSwap(tokenizer, direction, possessives)
+    tokenizer, direction = swap.vocabulary.tokenizer, swap.direction
     found, _ = swap.find(rows, is_cut=is_cut)
     for number, text in texts:
-        expected = swap_text(text, direction, possessives, is_cut=is_cut, marks=swap.vocabulary.marks)
+        expected = swap_text(text, direction, swap.possessives, is_cut=is_cut, marks=swap.vocabulary.marks)
         own, skipped = swap.find(rows[number], is_cut=is_cut)
         mine = laid_anew(rows[number], found.only(found.row == number))
         if mine != laid_anew(rows[number], own):

@@ -21,6 +21,7 @@ from tokenizers import Tokenizer
 
 from bias_intervene.interventions.lexicon import DIRECTIONS
 from bias_intervene.interventions.possessive.fit import fit
+from bias_intervene.interventions.tokens import TokenSwap
 from tests.conftest import SHARED, english, trained
 from tests.helpers.parity import differences, rows_of, strewn, surviving
 from tests.measurements.swap import code
@@ -50,7 +51,8 @@ def main(argv: Sequence[str] | None = None) -> int:
         rows = spread(tokenizer, sources, limit)
         texts = surviving(tokenizer, rows)
         for turn, direction in enumerate(DIRECTIONS):
-            told = list(differences(tokenizer, rows, texts, direction, possessives, is_cut=turn % 2 == 0))
+            swap = TokenSwap(tokenizer, direction, possessives)
+            told = list(differences(swap, rows, texts, is_cut=turn % 2 == 0))
             for line in told[:3]:
                 print(line, file=sys.stderr)
             total += len(told)

@@ -1,5 +1,6 @@
 """Whole runs in processes of their own: kills, signals, resumes, damage."""
 
+import contextlib
 import json
 import os
 import random
@@ -14,15 +15,16 @@ import psutil
 import pytest
 
 from bias_intervene.record import sha256_of_file
-from tests.conftest import curve, run
-from tests.helpers.whole_runs import QUICK
+from tests.conftest import curve
+from tests.helpers.forked import run_forked
+from tests.helpers.whole_runs import NOTHING_SCORED, QUICK
 
 pytestmark = pytest.mark.slow
 
 
 def start(folder: Path, cache: Path, *words: str) -> subprocess.Popen:
     return subprocess.Popen(
-        [sys.executable, "-m", "bias_intervene", *QUICK, *words, f"hydra.run.dir={folder}"],
+        [sys.executable, "-m", "bias_intervene", *words, f"hydra.run.dir={folder}"],
         cwd=folder.parent,
         env={**os.environ, "BIAS_INTERVENE_CACHE": str(cache)},
         stdout=subprocess.DEVNULL,
@@ -30,13 +32,17 @@ def start(folder: Path, cache: Path, *words: str) -> subprocess.Popen:
     )
 
 
-LONG = (
+STEPS = (
     "model.total_steps=400",
     "model.checkpoint_interval=100",
     "model.default_fraction=0.75",
     "train.save_interval=7",
 )
 """300 steps: long enough to be killed in the middle."""
+LONG = (*QUICK, *STEPS)
+UNSCORED = (*NOTHING_SCORED, *STEPS)
+"""For tests of the training alone."""
+TWO_RANKS = (*UNSCORED, "train.num_processes=2", "train.micro_batch_rows=2")
 
 
 def wait_for_steps(folder: Path, count: int) -> None:
@@ -49,40 +55,49 @@ def wait_for_steps(folder: Path, count: int) -> None:
     raise AssertionError(f"{path} never reached {count} lines")
 
 
-def end(process: psutil.Process) -> None:
-    """kill -9 of the controller and everything below it."""
-    for victim in [*process.children(recursive=True), process]:
-        try:
+def end(processes: list[psutil.Process]) -> None:
+    """kill -9 of those that are left."""
+    for victim in processes:
+        with contextlib.suppress(psutil.NoSuchProcess):
             victim.kill()
-        except psutil.NoSuchProcess:
-            continue
 
 
 @pytest.fixture(scope="module")
 def uninterrupted(tmp_path_factory: pytest.TempPathFactory, cache: Path) -> Path:
     folder = tmp_path_factory.mktemp("uninterrupted") / "run"
-    run(*QUICK, *LONG, f"hydra.run.dir={folder}", cwd=folder.parent, cache=cache)
+    run_forked(*LONG, f"hydra.run.dir={folder}", cwd=folder.parent, cache=cache)
     return folder
 
 
-def same_outcome(one: Path, other: Path) -> None:
+@pytest.fixture(scope="module")
+def uninterrupted_two_ranks(tmp_path_factory: pytest.TempPathFactory, cache: Path) -> Path:
+    folder = tmp_path_factory.mktemp("uninterrupted") / "run"
+    run_forked(*TWO_RANKS, f"hydra.run.dir={folder}", cwd=folder.parent, cache=cache)
+    return folder
+
+
+def same_training(one: Path, other: Path) -> None:
     name = "training/checkpoints/step400/model.safetensors"
     assert sha256_of_file(one / name) == sha256_of_file(other / name)
-    for file in ("results.json", "audit.json", "audit_samples.jsonl"):
+    for file in ("audit.json", "audit_samples.jsonl"):
         assert (one / file).read_text() == (other / file).read_text()
     steps = [[(line["step"], line["loss"]) for line in curve(folder)] for folder in (one, other)]
     assert steps[0] == steps[1]
 
 
-def test_killed_at_ten_random_moments_ends_the_same(tmp_path: Path, cache: Path):
-    """kill -9 of a rank, or of the controller, while starting, training or saving; two ranks."""
-    two = (*LONG, "train.num_processes=2", "train.micro_batch_rows=2")
-    reference, folder = tmp_path / "reference", tmp_path / "run"
-    run(*QUICK, *two, f"hydra.run.dir={reference}", cwd=tmp_path, cache=cache)
+def same_results(one: Path, other: Path) -> None:
+    found = [json.loads((folder / "results.json").read_text()) for folder in (one, other)]
+    assert found[0] == found[1]
+    assert {row["step"] for row in found[0]["metrics"]} == {100, 400}
+
+
+def test_killed_at_ten_random_moments_ends_the_same(tmp_path: Path, cache: Path, uninterrupted_two_ranks: Path):
+    """kill -9 of a rank, or of the controller, while starting, training or saving; two ranks, ZeRO 1."""
+    folder = tmp_path / "run"
     draw = random.Random(11)
     kills = 0
     for number in range(10):
-        process = start(folder, cache, *two)
+        process = start(folder, cache, *TWO_RANKS)
         controller = psutil.Process(process.pid)
         if number % 2:
             time.sleep(draw.uniform(0.5, 14))
@@ -99,26 +114,39 @@ def test_killed_at_ten_random_moments_ends_the_same(tmp_path: Path, cache: Path)
         assert not (folder / "record.json").exists()
     assert kills >= 5
     if not (folder / "record.json").exists():
-        run(*QUICK, *two, f"hydra.run.dir={folder}", cwd=tmp_path, cache=cache)
-    same_outcome(folder, reference)
+        run_forked(*TWO_RANKS, f"hydra.run.dir={folder}", cwd=tmp_path, cache=cache)
+    same_training(folder, uninterrupted_two_ranks)
 
 
 @pytest.mark.parametrize(("ranks", "stage"), [(1, 0), (1, 1), (1, 2), (2, 0), (2, 2)])
-def test_resumed_is_bitwise_the_same_at_every_stage(tmp_path: Path, cache: Path, ranks: int, stage: int):
-    """ZeRO 1 with two ranks: the ten kills above."""
-    whole, resumed = tmp_path / "whole", tmp_path / "resumed"
+def test_resumed_is_bitwise_the_same_at_every_stage(
+    tmp_path: Path, cache: Path, uninterrupted: Path, uninterrupted_two_ranks: Path, ranks: int, stage: int
+):
+    """One rank: the controller is killed, and its rank ends with it. Two: all are killed at once.
+
+    ZeRO 1 and 2 do the same arithmetic and differ in who keeps a gradient, so one uninterrupted run is the reference
+    of both. ZeRO 1 with two ranks: the ten kills above.
+    """
     words = (
-        *LONG, "evals.pronouns.enabled=false", f"train.zero_stage={stage}", f"train.num_processes={ranks}",
-        f"train.micro_batch_rows={4 // ranks}",
+        *UNSCORED, f"train.zero_stage={stage}", f"train.num_processes={ranks}", f"train.micro_batch_rows={4 // ranks}"
     )  # fmt: skip
-    run(*QUICK, *words, f"hydra.run.dir={whole}", cwd=tmp_path, cache=cache)
+    whole, resumed = uninterrupted if ranks == 1 else uninterrupted_two_ranks, tmp_path / "resumed"
+    if stage == 0:
+        whole = tmp_path / "whole"
+        run_forked(*words, f"hydra.run.dir={whole}", cwd=tmp_path, cache=cache)
     process = start(resumed, cache, *words)
     wait_for_steps(resumed, 40)
-    end(psutil.Process(process.pid))
+    below = psutil.Process(process.pid).children(recursive=True)
+    assert below
+    process.kill()
+    if ranks > 1:
+        end(below)
     process.wait()
-    run(*QUICK, *words, f"hydra.run.dir={resumed}", cwd=tmp_path, cache=cache)
+    _, alive = psutil.wait_procs(below, timeout=60)
+    assert alive == []
+    run_forked(*words, f"hydra.run.dir={resumed}", cwd=tmp_path, cache=cache)
     assert json.loads((resumed / "training/summary.json").read_text())["steps_this_process"] < 300
-    same_outcome(resumed, whole)
+    same_training(resumed, whole)
 
 
 def test_nothing_is_trained_again_after_the_last_checkpoint(tmp_path: Path, cache: Path, uninterrupted: Path):
@@ -134,51 +162,62 @@ def test_nothing_is_trained_again_after_the_last_checkpoint(tmp_path: Path, cach
         "audit.html",
     ):
         (folder / name).unlink()
-    run(*QUICK, *LONG, f"hydra.run.dir={folder}", cwd=tmp_path, cache=cache)
+    run_forked(*LONG, f"hydra.run.dir={folder}", cwd=tmp_path, cache=cache)
     assert json.loads((folder / "training/summary.json").read_text())["steps_this_process"] == 0
-    same_outcome(folder, uninterrupted)
+    same_training(folder, uninterrupted)
+    same_results(folder, uninterrupted)
 
 
-@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT, signal.SIGUSR1])
-def test_a_signal_saves_and_ends_with_75(tmp_path: Path, cache: Path, uninterrupted: Path, number: int):
-    folder = tmp_path / "run"
-    process = start(folder, cache, *LONG)
+@pytest.fixture(scope="module")
+def stopped(tmp_path_factory: pytest.TempPathFactory, cache: Path) -> Path:
+    """A run that SIGTERM stopped. It keeps two resumable checkpoints; a test works on a copy."""
+    return stopped_by(signal.SIGTERM, tmp_path_factory.mktemp("stopped") / "run", cache, *LONG, *TWO_KEPT)
+
+
+TWO_KEPT = ("train.keep_resumable=2",)
+
+
+def stopped_by(number: int, folder: Path, cache: Path, *words: str) -> Path:
+    """A run stopped by a signal after some steps: the folder, with the status and the checkpoint asserted."""
+    process = start(folder, cache, *words)
     wait_for_steps(folder, 30)
     process.send_signal(number)
     assert process.wait(timeout=120) == 75
     last = curve(folder)[-1]["step"]
     assert (folder / "training" / "checkpoints" / f"step{last + 1}" / "resume").is_dir()
-    run(*QUICK, *LONG, f"hydra.run.dir={folder}", cwd=tmp_path, cache=cache)
-    # The checkpoint the signal made is one more than an uninterrupted run has.
-    same_outcome(folder, uninterrupted)
+    return folder
 
 
-def test_ranks_end_with_a_killed_controller(tmp_path: Path, cache: Path, uninterrupted: Path):
+def test_sigterm_saves_and_ends_with_75(tmp_path: Path, cache: Path, stopped: Path, uninterrupted: Path):
+    """The checkpoint the signal made is one more than an uninterrupted run has."""
     folder = tmp_path / "run"
-    process = start(folder, cache, *LONG)
-    wait_for_steps(folder, 10)
-    below = psutil.Process(process.pid).children(recursive=True)
-    assert below
-    process.kill()
-    process.wait()
-    _, alive = psutil.wait_procs(below, timeout=60)
-    assert alive == []
+    shutil.copytree(stopped, folder)
+    run_forked(*LONG, *TWO_KEPT, f"hydra.run.dir={folder}", cwd=tmp_path, cache=cache)
+    same_training(folder, uninterrupted)
+    same_results(folder, uninterrupted)
 
 
-def test_an_altered_checkpoint_is_named_and_refused_or_passed_over(tmp_path: Path, cache: Path, uninterrupted: Path):
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGUSR1])
+def test_other_signals_do_too(tmp_path: Path, cache: Path, uninterrupted: Path, number: int):
+    folder = stopped_by(number, tmp_path / "run", cache, *UNSCORED)
+    run_forked(*UNSCORED, f"hydra.run.dir={folder}", cwd=tmp_path, cache=cache)
+    same_training(folder, uninterrupted)
+
+
+def test_an_altered_checkpoint_is_named_and_refused_or_passed_over(
+    tmp_path: Path, cache: Path, stopped: Path, uninterrupted: Path
+):
     folder = tmp_path / "run"
-    process = start(folder, cache, *LONG, "train.keep_resumable=2")
-    wait_for_steps(folder, 20)
-    process.send_signal(signal.SIGTERM)
-    process.wait(timeout=120)
+    shutil.copytree(stopped, folder)
+    words = (*LONG, *TWO_KEPT, f"hydra.run.dir={folder}")
     older, newer = sorted(folder.glob("training/checkpoints/step*/resume"), key=lambda p: int(p.parent.name[4:]))
     victim = sorted(newer.rglob("*.pt"))[0]
     victim.write_bytes(victim.read_bytes()[:-1] + b"x")
-    done = run(*QUICK, *LONG, f"hydra.run.dir={folder}", cwd=tmp_path, cache=cache, check=1)
+    done = run_forked(*words, cwd=tmp_path, cache=cache, check=1)
     assert f"{victim.name}: altered since it was saved" in done.stderr
-    done = run(*QUICK, *LONG, "train.on_damaged=previous", f"hydra.run.dir={folder}", cwd=tmp_path, cache=cache)
+    done = run_forked(*words, "train.on_damaged=previous", cwd=tmp_path, cache=cache)
     assert f"passed over: {victim}" in done.stderr
-    same_outcome(folder, uninterrupted)
+    same_training(folder, uninterrupted)
     assert not (older.parent / "resume").exists()
 
 
@@ -188,8 +227,6 @@ def test_another_number_of_ranks_is_refused(tmp_path: Path, cache: Path, uninter
     folder.mkdir()
     for name in ("settings.json", "plan.json"):
         shutil.copy(uninterrupted / name, folder / name)
-    done = run(
-        *QUICK, *LONG, "train.num_processes=2", "train.micro_batch_rows=2", f"hydra.run.dir={folder}", cwd=tmp_path,
-        cache=cache, check=1,
-    )  # fmt: skip
+    words = (*LONG, "train.num_processes=2", "train.micro_batch_rows=2", f"hydra.run.dir={folder}")
+    done = run_forked(*words, cwd=tmp_path, cache=cache, check=1)
     assert "train.num_processes: 1 -> 2" in done.stderr

@@ -1,4 +1,4 @@
-"""Whole runs in processes of their own, as a user starts them: ranks, engines, refusals, other data."""
+"""Whole runs: ranks, engines, refusals, other data."""
 
 import json
 import shutil
@@ -11,26 +11,21 @@ from safetensors.torch import load_file, save_file
 
 from bias_intervene.interventions.possessive import Possessives
 from bias_intervene.record import sha256_of_file
-from tests.conftest import NO_BENCHMARKS, TINY, curve, run
-from tests.helpers.whole_runs import QUICK, arm
+from tests.conftest import NO_BENCHMARKS, TINY, curve
+from tests.helpers.forked import run_forked
+from tests.helpers.whole_runs import NOTHING_SCORED, QUICK, arm
 
 pytestmark = pytest.mark.slow
 
 
-def test_two_ranks_equal_one_rank_with_doubled_micro_batch(tmp_path: Path, cache: Path):
-    curves = []
-    for ranks, micro in ((1, 4), (2, 2)):
-        folder = tmp_path / f"ranks{ranks}"
-        run(
-            *QUICK, f"train.num_processes={ranks}", f"train.micro_batch_rows={micro}", f"hydra.run.dir={folder}",
-            cwd=tmp_path, cache=cache,
-        )  # fmt: skip
-        curves.append([line["loss"] for line in curve(folder)])
+def test_two_ranks_equal_one_rank_with_doubled_micro_batch(sweep: Path, two_ranks: Path):
+    one, two = arm(sweep, "masculine_to_feminine"), two_ranks
+    curves = [[line["loss"] for line in curve(folder)] for folder in (one, two)]
     assert len(curves[0]) == 10
     assert curves[0] == pytest.approx(curves[1], abs=1e-4)
-    audits = [json.loads((tmp_path / f"ranks{r}" / "audit.json").read_text()) for r in (1, 2)]
+    audits = [json.loads((folder / "audit.json").read_text()) for folder in (one, two)]
     assert audits[0] == audits[1]
-    samples = [(tmp_path / f"ranks{r}" / "audit_samples.jsonl").read_text() for r in (1, 2)]
+    samples = [(folder / "audit_samples.jsonl").read_text() for folder in (one, two)]
     assert samples[0] == samples[1]
 
 
@@ -45,7 +40,9 @@ def test_two_ranks_equal_one_rank_with_doubled_micro_batch(tmp_path: Path, cache
     ids=["zero0", "zero2", "zero3", "bf16", "recompute", "fast"],
 )  # fmt: skip
 def test_engines_agree(tmp_path: Path, cache: Path, sweep: Path, overrides: tuple[str, ...]):
-    run(*QUICK, *overrides, f"hydra.run.dir={tmp_path / 'run'}", cwd=tmp_path, cache=cache)
+    # Of the two that take two ranks, the one whose weights are spread over them is scored too.
+    words = NOTHING_SCORED if "train.zero_stage=2" in overrides else QUICK
+    run_forked(*words, *overrides, f"hydra.run.dir={tmp_path / 'run'}", cwd=tmp_path, cache=cache)
     reference = [line["loss"] for line in curve(arm(sweep, "masculine_to_feminine"))]
     found = [line["loss"] for line in curve(tmp_path / "run") if line["step"] >= 10]
     # bf16 rounds the forward pass; warmed-up moments take other steps; the first loss sees the same fp32 weights.
@@ -59,8 +56,8 @@ def test_engines_agree(tmp_path: Path, cache: Path, sweep: Path, overrides: tupl
 def test_bf16_keeps_the_checkpoints_own_fp32_weights(tmp_path: Path, cache: Path, stage: int):
     """A rate too small to move a weight must give back the very weights of the base, not their bf16 rounding."""
     folder = tmp_path / "run"
-    run(
-        *QUICK, "train.precision=bf16", f"train.zero_stage={stage}", "train.schedule=constant",
+    run_forked(
+        *NOTHING_SCORED, "train.precision=bf16", f"train.zero_stage={stage}", "train.schedule=constant",
         "train.learning_rate=1.0e-30", "train.weight_decay=0.0", f"hydra.run.dir={folder}", cwd=tmp_path, cache=cache,
     )  # fmt: skip
     base = Path(json.loads((folder / "inputs.json").read_text())["base"])
@@ -78,7 +75,8 @@ def test_a_full_disk_is_said_and_leaves_earlier_checkpoints_whole(tmp_path: Path
         pytest.skip(f"a tmpfs cannot be mounted here: {mounted.stderr.decode().strip()}")
     try:
         folder = small / "run"
-        done = run(*QUICK, "train.save_interval=1", f"hydra.run.dir={folder}", cwd=tmp_path, cache=cache, check=1)
+        words = (*NOTHING_SCORED, "train.save_interval=1", f"hydra.run.dir={folder}")
+        done = run_forked(*words, cwd=tmp_path, cache=cache, check=1)
         assert "No space left on device" in done.stdout + done.stderr
         assert "Traceback" not in done.stderr
         saved = sorted(folder.glob("training/checkpoints/step*"))
@@ -87,7 +85,7 @@ def test_a_full_disk_is_said_and_leaves_earlier_checkpoints_whole(tmp_path: Path
             for name, digest in json.loads((checkpoint / "manifest.json").read_text())["files"].items():
                 assert sha256_of_file(checkpoint / name) == digest
         subprocess.run(["mount", "-o", "remount,size=64m", str(small)], check=True)
-        run(*QUICK, "train.save_interval=1", f"hydra.run.dir={folder}", cwd=tmp_path, cache=cache)
+        run_forked(*words, cwd=tmp_path, cache=cache)
         weights = "training/checkpoints/step20/model.safetensors"
         assert sha256_of_file(folder / weights) == sha256_of_file(arm(sweep, "masculine_to_feminine") / weights)
     finally:
@@ -102,7 +100,7 @@ def test_a_loss_that_is_no_number_stops_before_the_update(tmp_path: Path, cache:
     save_file(weights, broken / "model.safetensors", metadata={"format": "pt"})
     (tmp_path / "prose.txt").write_text("The visitor said that he was late. His coat was wet. " * 60)
     folder = tmp_path / "run"
-    done = run(
+    done = run_forked(
         "model=local", f"model.path={broken}", f"data.path={tmp_path / 'prose.txt'}", "data.heldout_rows=2",
         "train.num_steps=2", "train.sequence_length=32", "train.global_batch_rows=4", "train.micro_batch_rows=1",
         "train.num_processes=2", *NO_BENCHMARKS,
@@ -133,7 +131,7 @@ def test_bad_input_is_a_message_and_leaves_nothing(tmp_path: Path, cache: Path, 
     given = words if any(w.startswith("model=") for w in words) else [*TINY, *words]
     if "train.micro_batch_rows=3" in words:
         given = [w for w in TINY if "micro" not in w] + words
-    done = run(*given, f"hydra.run.dir={folder}", cwd=tmp_path, cache=cache, check=1)
+    done = run_forked(*given, f"hydra.run.dir={folder}", cwd=tmp_path, cache=cache, check=1)
     assert any(part in done.stderr for part in message.split("|")), done.stderr
     assert "Traceback" not in done.stderr
     left = {p.name for p in folder.rglob("*")} if folder.exists() else set()
@@ -142,7 +140,7 @@ def test_bad_input_is_a_message_and_leaves_nothing(tmp_path: Path, cache: Path, 
 
 def test_evaluation_only(tmp_path: Path, cache: Path):
     folder = tmp_path / "run"
-    run(*TINY, "intervention.fraction=0", f"hydra.run.dir={folder}", cwd=tmp_path, cache=cache)
+    run_forked(*TINY, "intervention.fraction=0", f"hydra.run.dir={folder}", cwd=tmp_path, cache=cache)
     record = json.loads((folder / "record.json").read_text())
     assert {m["step"] for m in record["results"]["metrics"]} == {20}
     assert not (folder / "training").exists()
@@ -154,7 +152,7 @@ def test_a_local_checkpoint_on_text_of_ones_own(tmp_path: Path, cache: Path, swe
     checkpoint = arm(sweep, "none") / "training" / "checkpoints" / "step20"
     tables = arm(sweep, "masculine_to_feminine") / "possessives.json"
     folder = tmp_path / "run"
-    run(
+    run_forked(
         "model=local", f"model.path={checkpoint}", f"data.path={tmp_path / 'prose.txt'}", "data.heldout_rows=2",
         f"intervention.possessives={tables}", "intervention.length=shift", "train.num_steps=2",
         "train.sequence_length=32", "train.global_batch_rows=2", "train.micro_batch_rows=1",
@@ -169,7 +167,7 @@ def test_a_local_checkpoint_on_text_of_ones_own(tmp_path: Path, cache: Path, swe
 
 
 def test_absent_tables_are_named(tmp_path: Path, cache: Path):
-    done = run(*QUICK, "intervention.possessives=absent.json", cwd=tmp_path, cache=cache, check=1)
+    done = run_forked(*QUICK, "intervention.possessives=absent.json", cwd=tmp_path, cache=cache, check=1)
     assert "absent.json is no possessives.json of a run" in done.stdout + done.stderr
     assert "allowed: fit, words, or the path of one" in " ".join((done.stdout + done.stderr).split())
 
@@ -177,7 +175,7 @@ def test_absent_tables_are_named(tmp_path: Path, cache: Path):
 def test_an_intervention_that_finds_nothing_says_so(tmp_path: Path, cache: Path, sweep: Path):
     (tmp_path / "prose.txt").write_text("The lamp was old, and the rain did not stop. " * 60)
     checkpoint = arm(sweep, "none") / "training" / "checkpoints" / "step20"
-    done = run(
+    done = run_forked(
         "model=local", f"model.path={checkpoint}", f"data.path={tmp_path / 'prose.txt'}", "data.heldout_rows=2",
         "train.num_steps=1", "train.sequence_length=32", "train.global_batch_rows=2", "train.micro_batch_rows=1",
         *NO_BENCHMARKS, "evals.pronouns.enabled=false",

@@ -12,7 +12,8 @@ from safetensors.torch import load_file, save_file
 from bias_intervene.record import read_json
 from bias_intervene.stages import __main__ as worker
 from bias_intervene.stages import evaluate
-from tests.conftest import TINY, run
+from tests.conftest import TINY
+from tests.helpers.forked import run_forked
 
 pytestmark = pytest.mark.slow
 TINY_EVALUATION = (*TINY, "model=demo", "intervention=none", "intervention.fraction=0", "evals.published_final=false")
@@ -23,7 +24,7 @@ def trajectory(tmp_path_factory: pytest.TempPathFactory, cache: Path) -> Path:
     """Both published checkpoints of the tiny world, scored without training."""
     folder = tmp_path_factory.mktemp("trajectory")
     words = (*TINY_EVALUATION, "evals.steps=[10,20]", "evals.base=false", "hydra.run.dir=run")
-    done = run(*words, cwd=folder, cache=cache)
+    done = run_forked(*words, cwd=folder, cache=cache)
     assert "complete" in done.stdout
     return folder / "run"
 
@@ -53,7 +54,7 @@ def test_two_ranks_and_another_batch_find_the_same(trajectory: Path, tmp_path: P
         (other / name).symlink_to(cache / name)
     words = (*TINY_EVALUATION, "evals.steps=[10,20]", "evals.base=false", "hydra.run.dir=run")
     more = ("train.num_processes=2", "train.micro_batch_rows=2", "evals.batch_tokens=300")
-    run(*words, *more, cwd=tmp_path, cache=other)
+    run_forked(*words, *more, cwd=tmp_path, cache=other)
     one, two = values(trajectory), values(tmp_path / "run")
     assert one.keys() == two.keys()
     for key, value in one.items():
@@ -63,10 +64,17 @@ def test_two_ranks_and_another_batch_find_the_same(trajectory: Path, tmp_path: P
 
 
 def test_a_second_run_loads_no_model(trajectory: Path, tmp_path: Path, cache: Path):
+    # A cache of its own: in the common one the other worker may evaluate something while this runs.
+    own = tmp_path / "cache"
+    for metrics in (cache / "evaluations").glob("*/metrics.json"):
+        shutil.copytree(metrics.parent, own / "evaluations" / metrics.parent.name)
+    for name in ("models", "worlds"):
+        (own / name).symlink_to(cache / name)
     words = (*TINY_EVALUATION, "evals.steps=[10,20]", "evals.base=false", "hydra.run.dir=run")
-    before = {path: path.stat().st_mtime for path in (cache / "evaluations").glob("*/metrics.json")}
-    run(*words, cwd=tmp_path, cache=cache)
-    assert {path: path.stat().st_mtime for path in (cache / "evaluations").glob("*/metrics.json")} == before
+    before = {path: path.stat().st_mtime for path in (own / "evaluations").glob("*/metrics.json")}
+    assert before
+    run_forked(*words, cwd=tmp_path, cache=own)
+    assert {path: path.stat().st_mtime for path in (own / "evaluations").glob("*/metrics.json")} == before
     assert values(tmp_path / "run") == values(trajectory)
 
 
@@ -91,7 +99,7 @@ def test_released_models_are_audited(trajectory: Path, tmp_path: Path, cache: Pa
         "evals.crows_pairs.enabled=false", "evals.winobias.enabled=false", "evals.lambada.enabled=false",
         "train.device=cpu", "hydra.sweep.dir=sweep",
     )  # fmt: skip
-    done = run(*words, cwd=tmp_path, cache=cache)
+    done = run_forked(*words, cwd=tmp_path, cache=cache)
     found = json.loads((tmp_path / "sweep" / "comparison.json").read_text())
     (verdict,) = found["verdicts"]
     assert verdict["took"] is (lift > 0)
@@ -107,7 +115,7 @@ def test_a_released_model_is_never_the_original_by_mistake(trajectory: Path, tmp
         "model=70m", "model.variant=intervention", "model.path=hub", "intervention.fraction=0",
         "evals.crows_pairs.enabled=false", "evals.winobias.enabled=false", "evals.lambada.enabled=false",
     )  # fmt: skip
-    done = run(*words, cwd=tmp_path, cache=cache, check=1)
+    done = run_forked(*words, cwd=tmp_path, cache=cache, check=1)
     assert "no folder hub/pythia-intervention-70m-deduped/step143000" in done.stderr
 
 
@@ -140,10 +148,11 @@ def test_harness_tasks_stand_in_the_same_record(trajectory: Path, tmp_path: Path
         *TINY_EVALUATION, "evals.harness_tasks=[own_pronouns]", "evals.harness_include_path=tasks", "hydra.run.dir=run",
         "evals.crows_pairs.enabled=false", "evals.winobias.enabled=false", "evals.pronouns.enabled=false",
     )  # fmt: skip
-    run(*words, cwd=tmp_path, cache=cache)
+    run_forked(*words, cwd=tmp_path, cache=cache)
     found = values(tmp_path / "run")
     assert found[20, "harness", "own_pronouns", "all", "acc"] == pytest.approx(0.5, abs=0.5)
-    done = run("run", module="bias_intervene.compare", cwd=tmp_path, cache=cache)
+    done = run_forked("run", module="bias_intervene.compare", cwd=tmp_path, cache=cache)
     assert "own_pronouns acc" in " ".join(done.stdout.split())
-    mistyped = run(*words, "evals.harness_tasks=[own_pronoun]", "hydra.run.dir=b", cwd=tmp_path, cache=cache, check=1)
+    words = (*words, "evals.harness_tasks=[own_pronoun]", "hydra.run.dir=b")
+    mistyped = run_forked(*words, cwd=tmp_path, cache=cache, check=1)
     assert "evals.harness_tasks: no task 'own_pronoun'; did you mean" in mistyped.stderr

@@ -15,10 +15,13 @@ import pytest
 
 from tests.conftest import NO_BENCHMARKS, TINY, run
 from tests.helpers import slurm
+from tests.helpers.forked import run_forked
+from tests.helpers.whole_runs import NOTHING_SCORED
 
 pytestmark = pytest.mark.slow
 
 JOBS = ("-m", "sweep=named", *TINY, *NO_BENCHMARKS)
+UNSCORED_JOBS = ("-m", "sweep=named", *NOTHING_SCORED)
 LONGER = ("model.total_steps=400", "train.save_interval=100")
 """Long enough to be met while it trains."""
 
@@ -67,7 +70,7 @@ def wait_for(condition, seconds: float = 180):
 def test_a_failed_job_stops_no_other_and_the_name_continues(tmp_path: Path, cache: Path):
     sweep = tmp_path / "outputs" / "sweeps" / "named"
     words = (*JOBS, "intervention=none,both", "seed=1,-1")
-    done = run(*words, cwd=tmp_path, cache=cache, check=1)
+    done = run_forked(*words, cwd=tmp_path, cache=cache, check=1)
     assert states(sweep) == {
         "intervention=none seed=1": "complete", "intervention=none seed=-1": "failed",
         "intervention=both seed=1": "complete", "intervention=both seed=-1": "failed",
@@ -79,11 +82,11 @@ def test_a_failed_job_stops_no_other_and_the_name_continues(tmp_path: Path, cach
     before = {path: path.stat().st_mtime_ns for path in sweep.rglob("record.json")}
 
     # A part of it again: what is complete is left alone.
-    run(*JOBS, "intervention=none,both", "seed=1", cwd=tmp_path, cache=cache)
+    run_forked(*JOBS, "intervention=none,both", "seed=1", cwd=tmp_path, cache=cache)
     assert {path: path.stat().st_mtime_ns for path in sweep.rglob("record.json")} == before
 
     # Other jobs under its name.
-    refused = run(*JOBS, "intervention=neutral,both", "seed=3", cwd=tmp_path, cache=cache, check=1)
+    refused = run_forked(*JOBS, "intervention=neutral,both", "seed=3", cwd=tmp_path, cache=cache, check=1)
     assert 'this sweep holds other jobs, "intervention=none seed=1"' in refused.stderr
     assert "another question takes another name: sweep=NAME" in refused.stderr
 
@@ -93,21 +96,21 @@ def test_a_failed_job_stops_no_other_and_the_name_continues(tmp_path: Path, cach
 
 def test_killed_twice_it_is_finished_by_the_same_command(tmp_path: Path, cache: Path):
     sweep = tmp_path / "outputs" / "sweeps" / "named"
-    words = (*JOBS, *LONGER, "intervention=none,masculine_to_feminine")
+    words = (*UNSCORED_JOBS, *LONGER, "intervention=none,masculine_to_feminine")
     for number in (1, 2):
         with started(*words, cwd=tmp_path, cache=cache):
             wait_for(lambda number=number: len(list(sweep.glob("*/training/metrics.jsonl"))) >= number)
-            run(str(sweep), module="bias_intervene.sweep", cwd=tmp_path, cache=cache, check=1)
+            run_forked(str(sweep), module="bias_intervene.sweep", cwd=tmp_path, cache=cache, check=1)
             assert list(states(sweep).values())[number - 1] == "running"
-    run(str(sweep), module="bias_intervene.sweep", cwd=tmp_path, cache=cache, check=1)
+    run_forked(str(sweep), module="bias_intervene.sweep", cwd=tmp_path, cache=cache, check=1)
     assert list(states(sweep).values()) == ["complete", "interrupted"]
-    run(*words, cwd=tmp_path, cache=cache)
+    run_forked(*words, cwd=tmp_path, cache=cache)
     assert list(states(sweep).values()) == ["complete", "complete"]
 
 
 @pytest.mark.parametrize("launcher", ["joblib", "submitit_local"])
 def test_jobs_side_by_side(tmp_path: Path, cache: Path, launcher: str):
-    done = run(*JOBS, f"hydra/launcher={launcher}", "intervention=none,both", cwd=tmp_path, cache=cache)
+    done = run(*UNSCORED_JOBS, f"hydra/launcher={launcher}", "intervention=none,both", cwd=tmp_path, cache=cache)
     assert set(states(tmp_path / "outputs" / "sweeps" / "named").values()) == {"complete"}
     assert "UserWarning" not in done.stderr
 
@@ -120,7 +123,7 @@ def test_a_slurm_job_that_is_told_of_its_limit_is_queued_again_and_goes_on(tmp_p
         "hydra/launcher=submitit_slurm", "hydra.launcher.partition=gpu", "hydra.launcher.timeout_min=90",
         "hydra.launcher.gpus_per_node=8", "intervention=none,both",
     )  # fmt: skip
-    with started(*JOBS, *LONGER, *words, cwd=tmp_path, cache=cache, **more) as controller:
+    with started(*UNSCORED_JOBS, *LONGER, *words, cwd=tmp_path, cache=cache, **more) as controller:
         wait_for(lambda: (sweep / "sweep.json").is_file())
         curve = directory(sweep, "intervention=both") / "training" / "metrics.jsonl"
         wait_for(curve.is_file)
@@ -143,9 +146,9 @@ def test_a_slurm_job_that_is_told_of_its_limit_is_queued_again_and_goes_on(tmp_p
 
 @pytest.mark.parametrize("preset", ["direction", "dose_response"])
 def test_a_preset_answers_its_question(tmp_path: Path, cache: Path, preset: str):
-    words = ("hydra/launcher=joblib", "intervention.fraction=0.5")
+    words = ("intervention.fraction=0.5",)
     words += ("intervention.probability=0.5,1.0",) if preset == "dose_response" else ()
-    run(f"experiment={preset}", "sweep=named", *TINY, *NO_BENCHMARKS, *words, cwd=tmp_path, cache=cache)
+    run_forked(f"experiment={preset}", "sweep=named", *TINY, *NO_BENCHMARKS, *words, cwd=tmp_path, cache=cache)
     sweep = tmp_path / "outputs" / "sweeps" / "named"
     assert set(states(sweep).values()) == {"complete"}
     arms = {verdict["arm"] for verdict in json.loads((sweep / "comparison.json").read_text())["verdicts"]}
@@ -158,7 +161,7 @@ def test_a_preset_answers_its_question(tmp_path: Path, cache: Path, preset: str)
 
 def test_a_search_over_settings_gets_the_metric(tmp_path: Path, cache: Path):
     words = ("hydra/sweeper=optuna", "hydra.sweeper.n_trials=2", "hydra.sweeper.n_jobs=1", "intervention=both")
-    done = run(
+    done = run_forked(
         *JOBS, *words, "intervention.probability=choice(0.1,0.9)", "hydra.sweeper.sampler.seed=1",
         "objective=pronouns/prompts/neutral/log_odds_she_he", cwd=tmp_path, cache=cache,
     )  # fmt: skip
@@ -174,16 +177,16 @@ def test_a_search_over_settings_gets_the_metric(tmp_path: Path, cache: Path):
 
 
 def test_two_processes_are_kept_out_of_one_directory(tmp_path: Path, cache: Path):
-    words = ("intervention=both", *TINY, *NO_BENCHMARKS, f"hydra.run.dir={tmp_path / 'run'}")
+    words = ("intervention=both", *NOTHING_SCORED, f"hydra.run.dir={tmp_path / 'run'}")
     with started(*words, cwd=tmp_path, cache=cache) as first:
         wait_for(lambda: (tmp_path / "run" / ".holder.json").is_file())
-        second = run(*words, cwd=tmp_path, cache=cache, check=1)
+        second = run_forked(*words, cwd=tmp_path, cache=cache, check=1)
         assert f"in use by process {first.pid} on " in second.stderr
     # What the killed one left does not keep the next one out.
     assert (tmp_path / "run" / ".holder.json").is_file()
-    run(*words, cwd=tmp_path, cache=cache)
+    run_forked(*words, cwd=tmp_path, cache=cache)
 
 
 def test_a_name_is_a_sweeps(tmp_path: Path, cache: Path):
-    done = run("sweep=x", *TINY, cwd=tmp_path, cache=cache, check=1)
+    done = run_forked("sweep=x", *TINY, cwd=tmp_path, cache=cache, check=1)
     assert "sweep=x: names a sweep (-m); one run's directory is hydra.run.dir=..." in done.stderr

@@ -10,6 +10,7 @@ from transformers import AutoModelForCausalLM, AutoTokenizer
 
 from bias_intervene.record import sha256_of_file
 from tests.conftest import TINY, run
+from tests.helpers.forked import run_forked
 from tests.helpers.whole_runs import arm
 
 
@@ -68,7 +69,7 @@ def test_the_comparison_is_in_the_sweeps_directory(sweep: Path, cache: Path):
 
 def test_the_same_sweep_again_does_nothing(sweep: Path, cache: Path):
     before = {p: p.stat().st_mtime_ns for p in sweep.glob("*/*.json")}
-    done = run(
+    done = run_forked(
         "-m", "intervention=none,masculine_to_feminine", *TINY, f"hydra.sweep.dir={sweep}", cwd=sweep, cache=cache
     )  # fmt: skip
     assert done.stdout.count("complete already, nothing done") == 2
@@ -78,7 +79,7 @@ def test_the_same_sweep_again_does_nothing(sweep: Path, cache: Path):
 def test_a_complete_directory_is_left_alone(sweep: Path, cache: Path):
     folder = arm(sweep, "none")
     before = {p: p.stat().st_mtime_ns for p in folder.rglob("*") if p.is_file() and p.suffix != ".log"}
-    done = run("intervention=none", *TINY, f"hydra.run.dir={folder}", cwd=sweep, cache=cache, check=1)
+    done = run_forked("intervention=none", *TINY, f"hydra.run.dir={folder}", cwd=sweep, cache=cache, check=1)
     assert "holds a complete run" in done.stderr
     assert "Traceback" not in done.stderr
     assert {p: p.stat().st_mtime_ns for p in folder.rglob("*") if p.is_file() and p.suffix != ".log"} == before
@@ -89,7 +90,8 @@ def test_a_directory_of_other_settings_is_refused(tmp_path: Path, sweep: Path, c
     folder.mkdir()
     for name in ("settings.json", "plan.json"):
         (folder / name).write_bytes((arm(sweep, "none") / name).read_bytes())
-    done = run("intervention=none", *TINY, "seed=2", f"hydra.run.dir={folder}", cwd=tmp_path, cache=cache, check=1)
+    words = ("intervention=none", *TINY, "seed=2", f"hydra.run.dir={folder}")
+    done = run_forked(*words, cwd=tmp_path, cache=cache, check=1)
     assert "seed: 1 -> 2" in done.stderr
 
 
@@ -110,7 +112,7 @@ def test_a_directory_that_cannot_be_made(tmp_path: Path, cache: Path):
 
 
 def test_dry_run_writes_the_plan_alone(tmp_path: Path, cache: Path):
-    done = run(
+    done = run_forked(
         "model=6.9b", "intervention.fraction=0.07", "dry_run=true", f"hydra.run.dir={tmp_path / 'run'}",
         cwd=tmp_path, cache=cache,
     )  # fmt: skip

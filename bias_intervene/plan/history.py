@@ -102,15 +102,15 @@ def _history_of_suite(model: SuiteModel) -> History:
 
 def _released(model: SuiteModel) -> ReleasedModels:
     """The entry of the facts that the model belongs to. Raises `PlanError` that says which choices were published."""
-    wrong_options = {id(entry): _wrong_options(model, entry) for entry in model.facts.models}
-    for entry in model.facts.models:
-        if not wrong_options[id(entry)]:
+    candidates = [(entry, _wrong_options(model, entry)) for entry in model.facts.models]
+    for entry, wrong in candidates:
+        if not wrong:
             return entry
-    fewest = min(len(wrong) for wrong in wrong_options.values())
+    fewest = min(len(wrong) for _, wrong in candidates)
     nearest = [
-        " with ".join(f"model.{key}={', '.join(map(_text, entry.where[key]))}" for key in wrong_options[id(entry)])
-        for entry in model.facts.models
-        if len(wrong_options[id(entry)]) == fewest
+        " with ".join(f"model.{key}={', '.join(map(_text, entry.where[key]))}" for key in wrong)
+        for entry, wrong in candidates
+        if len(wrong) == fewest
     ]
     chosen = ", ".join(f"model.{key}={_text(value)}" for key, value in model.choice.items())
     raise PlanError(

@@ -47,6 +47,7 @@ from bias_intervene.settings import (
 def run(run_dir: Path, settings: Settings, plan: Plan) -> None:
     """Locates or makes all inputs and writes inputs.json."""
     model, data, intervention = settings.model, settings.data, settings.intervention
+    known = history(model)
     pretraining = world_folder(settings) if isinstance(model, WorldModel) else None
     locate = partial(models.locate_checkpoint, model, cache=settings.cache, pretraining=pretraining)
     _check_local_paths(model, data, intervention, plan, locate)
@@ -71,10 +72,10 @@ def run(run_dir: Path, settings: Settings, plan: Plan) -> None:
         assert rows_folder is not None
         inputs["tokenizer"] = str(_save_world_tokenizer_once(rows_folder))
     else:
-        inputs |= _locate_checkpoints(history(model), plan, locate, inputs["fingerprints"])
+        inputs |= _locate_checkpoints(known, plan, locate, inputs["fingerprints"])
     corpus = world_corpus
     if corpus is None and plan.trains:
-        corpus = _prepare_rows(data, history(model), plan, inputs, cache=settings.cache)
+        corpus = _prepare_rows(data, known, plan, inputs, cache=settings.cache)
         order = row_order(data, seed=settings.seed, num_rows=corpus.num_training_rows, window=range(*plan.rows))
         order.check(plan.rows[1])
     if corpus is not None:
@@ -125,11 +126,10 @@ def _locate_checkpoints(
     fingerprints["tokenizer"] = models.tokenizer_fingerprint(tokenizer)
     fingerprints["end_of_text"] = tokenizer.end_of_text
     fingerprints["prefix"] = tokenizer.prefix
-    published = {
-        str(step): str(locate(repository=plan.repository, revision=known.revision_of(step)))
-        for step in plan.published_steps
-        if known is not None
-    }
+    published: dict[str, str] = {}
+    for step in plan.published_steps:
+        assert known is not None  # The plan refuses published steps of a model whose history is not known.
+        published[str(step)] = str(locate(repository=plan.repository, revision=known.revision_of(step)))
     return {"base": str(base), "published": published, "tokenizer": str(base)}
 
 

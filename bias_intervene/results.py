@@ -229,8 +229,8 @@ class MetricValue:
 class MetricRow(MetricValue):
     """A row of results.json: one metric of one checkpoint."""
 
-    step: int
-    """The checkpoint's step of the original training."""
+    step: int | None
+    """The checkpoint's step of the original training; None: unknown, in results of another program."""
     benchmark: str
     """The benchmark that computed it."""
 
@@ -264,8 +264,8 @@ class ComparisonRow:
     protocol: str
     subset: str
     metric: str
-    step: int
-    """Step of the arm's checkpoint."""
+    step: int | None
+    """Step of the arm's checkpoint; None: unknown, in results of another program."""
     arm: str
     """Label of the arm."""
     baseline_arm: str | None

@@ -110,9 +110,10 @@ class Run:
         return [MetricRow.from_json(values) for values in self.record["results"]["published"]]
 
     @cached_property
-    def steps(self) -> list[int]:
-        """Steps of `rows`, ascending."""
-        return sorted({row.step for row in self.rows})
+    def steps(self) -> list[int | None]:
+        """Steps of `rows`, ascending. An unknown step is the only one of its run."""
+        steps: set[int | None] = {row.step for row in self.rows}
+        return [None] if None in steps else [*sorted(step for step in steps if step is not None)]
 
     @property
     def base(self) -> str | None:
@@ -127,10 +128,10 @@ class Run:
     @property
     def published(self) -> str | None:
         """Name of the original run's last checkpoint; None if it was not scored."""
-        steps = [row.step for row in self.published_rows]
+        steps = [row.step for row in self.published_rows if row.step is not None]
         return f"published_step{max(steps)}" if steps else None
 
-    def checkpoint(self, step: int) -> str | None:
+    def checkpoint(self, step: int | None) -> str | None:
         """Name of the checkpoint of a step, which is its folder under evals/; None if it was not scored."""
         return f"step{step}" if step in self.steps else None
 

@@ -23,7 +23,7 @@ def none_if_not_finite(value: float) -> float | None:
 
 def over_replicates(by_replicate: Sequence[Iterable[ComparisonRow]]) -> list[ComparisonRow]:
     """One row per metric and step. Where there is one seed only, its row is returned unchanged."""
-    by_metric: dict[tuple[MetricKey, int], list[ComparisonRow]] = {}
+    by_metric: dict[tuple[MetricKey, int | None], list[ComparisonRow]] = {}
     for rows in by_replicate:
         for row in rows:
             by_metric.setdefault((row.key, row.step), []).append(row)

@@ -45,7 +45,7 @@ def _series_of_arm(arm: Arm, key: MetricKey, spec: MetricSpec) -> Series:
     values: _ValuesByStep = {}
     for run, _ in arm.replicates:
         for row in run.rows:
-            if row.key == key:
+            if row.key == key and row.step is not None:
                 values.setdefault(row.step, []).append((row.value, row.stderr))
     return _series(arm.label, values, spec)
 
@@ -56,7 +56,7 @@ def _series_of_originals(arms: Sequence[Arm], key: MetricKey, spec: MetricSpec) 
     for run in (run for arm in arms for run, _ in arm.replicates):
         values = by_model.setdefault(f"{run.record['plan']['repository']}, original", {})
         for row in run.published_rows:
-            if row.key == key:
+            if row.key == key and row.step is not None:
                 values[row.step] = [(row.value, row.stderr)]
     series = [_series(name, values, spec, background=True) for name, values in by_model.items()]
     return [of_model for of_model in series if of_model.x]

@@ -122,7 +122,7 @@ class AlignedValues:
     treatment: np.ndarray
     """float64."""
     clusters: np.ndarray | None
-    """Label of each item's cluster; None: the items are independent."""
+    """(n,) label of each item's cluster, or (n, 2) labels of its two; None: the items are independent."""
 
 
 def paired_items(key: MetricKey, spec: MetricSpec, ours: ItemTable, theirs: ItemTable) -> PairedComparison:

@@ -20,6 +20,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from bias_intervene.analysis.clusters import cluster_labels
 from bias_intervene.errors import RunDirectoryError
 from bias_intervene.record import SCHEMA, flatten, has_effect, read_json
 from bias_intervene.results import MetricRow, MetricSpec, MetricSpecs
@@ -49,7 +50,7 @@ class ItemTable:
         self.ids = np.array(table["item"].to_pylist(), dtype=object)
         self.protocols = np.array(table["protocol"].to_pylist(), dtype=object)
         has_clusters = "cluster" in table.column_names
-        self.clusters = np.array(table["cluster"].to_pylist(), dtype=object) if has_clusters else None
+        self.clusters = cluster_labels(table["cluster"].to_pylist()) if has_clusters else None
         subsets = table["subsets"].combine_chunks()
         lengths = np.diff(subsets.offsets.to_numpy())
         self._subset_names = np.array(subsets.flatten().to_pylist(), dtype=object)
@@ -165,6 +166,8 @@ def read_items(path: Path) -> ItemTable:
             _items_in_memory[path] = ItemTable(pq.read_table(path))
         except (pa.ArrowException, OSError, KeyError) as error:
             raise RunDirectoryError(f"{path}: no items of ours ({error})") from None
+        except RunDirectoryError as error:
+            raise RunDirectoryError(f"{path}: {error}") from None
         if len(_items_in_memory) > _ITEM_FILES_IN_MEMORY:
             _items_in_memory.popitem(last=False)
     _items_in_memory.move_to_end(path)

@@ -18,6 +18,7 @@ from rich.table import Table
 from rich.text import Text
 
 from bias_intervene.analysis import published
+from bias_intervene.analysis.clusters import caveat_of_older_records
 from bias_intervene.analysis.comparison import Comparison
 from bias_intervene.analysis.pairing import Arm
 from bias_intervene.analysis.records import (
@@ -64,12 +65,13 @@ def comparison(compared: Comparison, *, by: Sequence[str] = ()) -> Group:
 
 
 def caveats(compared: Comparison) -> list[str]:
-    """The caveats of the benchmarks from the records of the runs, each once."""
+    """The caveats of the benchmarks from the records of the runs, and of older records, each once."""
     all_caveats: list[str] = []
     for arm in compared.arms:
         by_benchmark: dict[str, dict[str, Any]] = arm.first.record.get("benchmarks") or {}
         for notes in by_benchmark.values():
             all_caveats += notes.get("caveats", ())
+        all_caveats += filter(None, [caveat_of_older_records(arm.first.record)])
     return list(dict.fromkeys(all_caveats))
 
 

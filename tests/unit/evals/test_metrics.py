@@ -15,6 +15,7 @@ from bias_intervene.evals.benchmarks.winobias.items import WinobiasPair, parse
 from bias_intervene.evals.requests import Request
 from bias_intervene.evals.scoring import Scorer
 from bias_intervene.results import MetricValue
+from bias_intervene.statistics import mean_and_stderr
 
 
 class Given:
@@ -144,10 +145,18 @@ def test_winobias_referent_choice():
     assert found(metrics, **first, metric="net_bias")["value"] == 1.0
 
 
-def test_pairs_of_the_same_occupations_are_one_cluster():
-    scorer = Given([-1.0, -2.0] * 4)
-    rows = winobias.score([TWO, SWAPPED, MALE, REFLEXIVE], scorer, protocols=["sentence"])  # type: ignore[arg-type]
-    assert [row["cluster"] for row in rows] == ["the mover and the nurse"] * 2 + ["type1/1", "type1/3"]
+OTHER = pair("7 [The mover] met the cook as [he] won.", "7 [The mover] met the cook as [she] won.", number=7)
+
+
+def test_a_pair_is_in_the_clusters_of_both_occupations():
+    """The female-leaning one first, whichever is the referent."""
+    scorer = Given([-1.0, -2.0] * 5)
+    pairs = [TWO, SWAPPED, OTHER, MALE, REFLEXIVE]
+    rows = winobias.score(pairs, scorer, protocols=["sentence"])  # type: ignore[arg-type]
+    labels = [["the nurse", "the mover"]] * 2 + [["the cook", "the mover"], ["type1/1"] * 2, ["type1/3"] * 2]
+    assert [row["cluster"] for row in rows] == labels
+    stderr = found(list(winobias.metrics(rows)), subset="all", metric="log_odds_masculine")["stderr"]
+    assert stderr == mean_and_stderr([1.0, -1.0, 1.0, 1.0, 1.0], labels)[1]
 
 
 def test_winobias_exact_match(monkeypatch: pytest.MonkeyPatch):

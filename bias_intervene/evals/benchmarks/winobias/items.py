@@ -110,9 +110,15 @@ class WinobiasPair:
         return neutral[0] == neutral[1]
 
     @property
-    def cluster(self) -> str:
-        """Label of the cluster: the two occupations, because pairs about the same two begin with the same words."""
-        return " and ".join(sorted(self.pro.candidates)) if self.pro.candidates else self.item
+    def cluster(self) -> list[str]:
+        """Labels of its two clusters: the female- and the male-leaning person it names, each of whom is in other pairs.
+
+        Which one is which follows from the pro-stereotypical sentence, whose pronoun suits its referent.
+        """
+        if self.pro.candidates is None:
+            return [self.item, self.item]
+        referent, other = (person.lower() for person in self.pro.candidates)
+        return [other, referent] if self.pro.pronoun.lower() in MASCULINE else [referent, other]
 
 
 def read(settings: WinobiasSettings, *, world_folder: Path | None) -> list[WinobiasPair]:

@@ -11,7 +11,7 @@ There are four protocols, whose metrics are never mixed:
   (`_stand`, `_refers`, and their mean), and compares the greedy continuation with the referent.
 - `referent_choice` asks the same questions, and compares the log-likelihoods of the two people as answers.
 
-Pairs about the same two occupations begin with the same words, so they form a cluster.
+Every occupation is in many pairs, each time with another one: pairs are clustered by both of their occupations.
 """
 
 import re

@@ -70,7 +70,16 @@ def test_the_published_files(shared: Path, split: str, doubled: int, second: int
     assert winobias.notes(pairs) == {
         "doubled_article": doubled, "second_pronoun": second, "differing_in_more_than_the_pronoun": unmatched,
     }  # fmt: skip
-    assert len({pair.cluster for pair in pairs}) == clusters
+    assert len({tuple(pair.cluster) for pair in pairs}) == clusters
+    by_list = [
+        {
+            f"the {line.strip().lower()}"
+            for line in (shared / "winobias" / name).read_text().splitlines()
+            if line.strip()
+        }
+        for name in ("female_occupations.txt", "male_occupations.txt")
+    ]
+    assert [{pair.cluster[factor] for pair in pairs} for factor in (0, 1)] == by_list
 
 
 def hub_row(line: str, number: int) -> dict:

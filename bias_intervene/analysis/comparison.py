@@ -116,7 +116,6 @@ def compare_runs(run_set: RunSet, options: ComparisonOptions, *, as_given: bool)
     """
     are_two = as_given and len(run_set.runs) == 2
     runs, notes = (run_set.runs, []) if are_two else without_copies(run_set.runs, refuse_unequal=not as_given)
-    run_set = replace(run_set, runs=runs)
     records.label(runs)
     if as_given:
         records.tell_apart(runs)
@@ -135,13 +134,13 @@ def compare_runs(run_set: RunSet, options: ComparisonOptions, *, as_given: bool)
     verdicts = [verdict for arm in all_arms if (verdict := verdict_of(arm)) is not None]
     are_two_of_ours = are_two and not any(run.foreign for run in runs)
     return Comparison(
-        runs=run_set,
+        runs=replace(run_set, runs=runs),
         arms=all_arms,
         rows=rows,
         verdicts=verdicts,
         specs=specs,
         options=options,
-        notes=[*run_set.notes, *notes],
+        notes=[*run_set.notes, *notes, *(note for arm in all_arms for note in arm.notes)],
         identity=compare_bitwise(*runs) if are_two_of_ours else None,
     )
 

@@ -8,7 +8,6 @@ the specs of their metrics are read with the specs of that time (facts/).
 """
 
 import json
-import re
 from collections import OrderedDict
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -22,7 +21,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from bias_intervene.errors import RunDirectoryError
-from bias_intervene.record import SCHEMA, flatten, has_effect, read_json, without_home
+from bias_intervene.record import SCHEMA, by_content, flatten, has_effect, read_json, without_home
 from bias_intervene.results import MetricRow, MetricSpec, MetricSpecs
 from bias_intervene.settings import in_current_form
 from bias_intervene.settings.intervention import OPTIONS
@@ -101,11 +100,19 @@ class Run:
 
     @cached_property
     def settings_by_content(self) -> dict[str, Any]:
-        """`settings`, with the fingerprint of what was read in the place of each path: the same text in two folders is
-        one input, and two texts that were read at one path are two.
-        """
+        """`settings`, with the fingerprint of what was read in the place of each path."""
+        return by_content(self.settings, self.record["fingerprints"])
+
+    @property
+    def inputs(self) -> dict[str, Any]:
+        """What a training read, by fingerprint: its rows and the weights that it started from."""
         prints: dict[str, Any] = self.record["fingerprints"]
-        return {key: _content_of(key, value, self.settings, prints) for key, value in self.settings.items()}
+        return {f"input {name}": prints.get(name) for name in ("corpus", "base_weights") if self.trains}
+
+    @property
+    def trains(self) -> bool:
+        """False for an evaluation without training."""
+        return self.record["plan"]["num_steps"] > 0
 
     @property
     def seeds(self) -> tuple[Any, ...]:
@@ -148,6 +155,11 @@ class Run:
         """Name of the checkpoint of a step, which is its folder under evals/; None if it was not scored."""
         return f"step{step}" if step in self.steps else None
 
+    def weights(self, checkpoint: str | None) -> str | None:
+        """Fingerprint of the weights of the checkpoint of this name; None: not in the record."""
+        prints: dict[str, str] = self.record["fingerprints"].get("evaluated_weights") or {}
+        return prints.get(str(checkpoint))
+
     def metrics(self, checkpoint: str) -> list[MetricRow]:
         """The metrics of the checkpoint of this name."""
         rows = self.published_rows if checkpoint.startswith("published_") else self.rows
@@ -165,22 +177,6 @@ class Run:
     def item_files(self) -> list[Path]:
         """Every file of items, including those of published checkpoints."""
         return sorted((self.folder / "evals").glob("*/*.parquet"))
-
-
-def _content_of(key: str, value: Any, settings: Mapping[str, Any], prints: Mapping[str, Any]) -> Any:
-    """The fingerprint of what was read at the path that a setting names; the value of a setting that names none."""
-    benchmark = re.fullmatch(r"evals\.(\w+)\.path", key)
-    if value is None:
-        return value
-    if benchmark:
-        return (prints.get("benchmarks") or {}).get(benchmark[1], value)
-    if key in {"data.path", "data.source"}:
-        return prints.get("corpus", value)
-    if key == "model.path" and settings.get("model.seed") is None:  # Its models of several seeds are replicates.
-        return prints.get("base_weights", value)
-    if key == "intervention.possessives" and value not in {"fit", "words"}:
-        return prints.get("possessives", value)
-    return value
 
 
 _items_in_memory: "OrderedDict[Path, ItemTable]" = OrderedDict()

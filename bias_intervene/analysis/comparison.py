@@ -17,8 +17,8 @@ from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from bias_intervene.analysis import harness_results
-from bias_intervene.analysis.identity import BitwiseComparison, compare_bitwise
+from bias_intervene.analysis import harness_results, records
+from bias_intervene.analysis.identity import BitwiseComparison, compare_bitwise, without_copies
 from bias_intervene.analysis.pairing import Arm, arms, check_comparable, paired_items
 from bias_intervene.analysis.records import Run, RunSet, find, specs_of
 from bias_intervene.analysis.replicates import none_if_not_finite, over_replicates
@@ -55,15 +55,18 @@ class Comparison:
     specs: MetricSpecs
     """How the metrics are compared and printed, and which of them are shown first."""
     options: ComparisonOptions = field(default_factory=ComparisonOptions)
+    notes: Sequence[str] = ()
+    """What a reader must know of the runs before the rows: what was left out, and what is no seed of its own."""
     identity: BitwiseComparison | None = None
     """The bitwise comparison of two runs that were given one by one."""
 
     def to_json(self) -> dict[str, Any]:
-        """Rows and verdicts as comparison.json holds them, and the bitwise comparison if there is one."""
+        """Rows, verdicts and notes as comparison.json holds them, and the bitwise comparison if there is one."""
         identity = {"identity": asdict(self.identity)} if self.identity else {}
         return {
             "rows": [row.to_json() for row in self.rows],
             "verdicts": [asdict(verdict) for verdict in self.verdicts],
+            "notes": list(self.notes),
             **identity,
         }
 
@@ -75,7 +78,7 @@ def compare(paths: Sequence[Path], options: ComparisonOptions | None = None) -> 
     """
     options = options or ComparisonOptions()
     runs = _read_runs(paths)
-    are_single_runs = len(runs.runs) == len(paths) > 1 and all(
+    are_single_runs = len(runs.runs) == len({path.resolve() for path in paths}) > 1 and all(
         is_complete(path) or not _holds_run_directories(path) for path in paths
     )
     return compare_runs(runs, options, as_given=options.baseline is None and are_single_runs)
@@ -97,7 +100,8 @@ def _read_runs(paths: Sequence[Path]) -> RunSet:
     ours = find(folders) if folders else RunSet([], [])
     harness_runs = harness_results.read_runs(harness_files)
     harness_first = bool(paths) and paths[0] not in folders
-    return RunSet([*harness_runs, *ours.runs] if harness_first else [*ours.runs, *harness_runs], ours.unfinished)
+    runs = [*harness_runs, *ours.runs] if harness_first else [*ours.runs, *harness_runs]
+    return replace(ours, runs=runs)
 
 
 def _holds_run_directories(path: Path) -> bool:
@@ -106,8 +110,15 @@ def _holds_run_directories(path: Path) -> bool:
 
 
 def compare_runs(run_set: RunSet, options: ComparisonOptions, *, as_given: bool) -> Comparison:
-    """As `compare`, for runs that were read already. as_given: the first run is the baseline of the others."""
-    runs = run_set.runs
+    """As `compare`, for runs that were read already. as_given: the first run is the baseline of the others.
+
+    A run and its copies are one run here, but for two runs given one by one, which are compared bitwise as well.
+    """
+    are_two = as_given and len(run_set.runs) == 2
+    runs, notes = (run_set.runs, []) if are_two else without_copies(run_set.runs, refuse_unequal=not as_given)
+    records.label(runs)
+    if as_given:
+        records.tell_apart(runs)
     metric_names = {row.metric for run in runs for row in run.rows}
     unknown = [name for name in options.metrics if name not in metric_names]
     if unknown:
@@ -121,14 +132,15 @@ def compare_runs(run_set: RunSet, options: ComparisonOptions, *, as_given: bool)
     rows = [row for arm in all_arms for row in _rows_of(arm, specs, options)]
     rows = [replace(row, sentence=in_words(row)) for row in _corrected(rows, options)]
     verdicts = [verdict for arm in all_arms if (verdict := verdict_of(arm)) is not None]
-    are_two_of_ours = as_given and len(runs) == 2 and not any(run.foreign for run in runs)
+    are_two_of_ours = are_two and not any(run.foreign for run in runs)
     return Comparison(
-        runs=run_set,
+        runs=replace(run_set, runs=runs),
         arms=all_arms,
         rows=rows,
         verdicts=verdicts,
         specs=specs,
         options=options,
+        notes=[*run_set.notes, *notes, *(note for arm in all_arms for note in arm.notes)],
         identity=compare_bitwise(*runs) if are_two_of_ours else None,
     )
 

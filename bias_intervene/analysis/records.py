@@ -10,7 +10,7 @@ the specs of their metrics are read with the specs of that time (facts/).
 import json
 from collections import OrderedDict
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cache, cached_property
 from importlib import resources
 from pathlib import Path
@@ -22,7 +22,7 @@ import pyarrow.parquet as pq
 
 from bias_intervene.analysis.clusters import cluster_labels
 from bias_intervene.errors import RunDirectoryError
-from bias_intervene.record import SCHEMA, flatten, has_effect, read_json
+from bias_intervene.record import SCHEMA, by_content, flatten, has_effect, read_json, without_home
 from bias_intervene.results import MetricRow, MetricSpec, MetricSpecs
 from bias_intervene.settings import in_current_form
 from bias_intervene.settings.intervention import OPTIONS
@@ -90,9 +90,30 @@ class Run:
         return self.record["arm"]
 
     @property
+    def place(self) -> str:
+        """Its directory as messages name it, without the name of the user."""
+        return without_home(str(self.folder))
+
+    @cached_property
     def settings(self) -> dict[str, Any]:
         """Dotted key -> value of the settings that have an effect on the results."""
         return {k: v for k, v in flatten(self.record["settings"]).items() if has_effect(k)}
+
+    @cached_property
+    def settings_by_content(self) -> dict[str, Any]:
+        """`settings`, with the fingerprint of what was read in the place of each path."""
+        return by_content(self.settings, self.record["fingerprints"])
+
+    @property
+    def inputs(self) -> dict[str, Any]:
+        """What a training read, by fingerprint: its rows and the weights that it started from."""
+        prints: dict[str, Any] = self.record["fingerprints"]
+        return {f"input {name}": prints.get(name) for name in ("corpus", "base_weights") if self.trains}
+
+    @property
+    def trains(self) -> bool:
+        """False for an evaluation without training."""
+        return self.record["plan"]["num_steps"] > 0
 
     @property
     def seeds(self) -> tuple[Any, ...]:
@@ -134,6 +155,11 @@ class Run:
     def checkpoint(self, step: int) -> str | None:
         """Name of the checkpoint of a step, which is its folder under evals/; None if it was not scored."""
         return f"step{step}" if step in self.steps else None
+
+    def weights(self, checkpoint: str | None) -> str | None:
+        """Fingerprint of the weights of the checkpoint of this name; None: not in the record."""
+        prints: dict[str, str] = self.record["fingerprints"].get("evaluated_weights") or {}
+        return prints.get(str(checkpoint))
 
     def metrics(self, checkpoint: str) -> list[MetricRow]:
         """The metrics of the checkpoint of this name."""
@@ -199,20 +225,25 @@ class RunSet:
     runs: list[Run]
     unfinished: list[Path]
     """Directories of runs without a record, which are left out."""
+    notes: list[str] = field(default_factory=list)
+    """What else was left out, and why."""
 
 
 def find(folders: Sequence[Path]) -> RunSet:
-    """The runs below the directories, labelled. Raises `RunDirectoryError` if none is complete."""
+    """The runs below the directories, each once, labelled. Raises `RunDirectoryError` if none is complete."""
     runs: list[Run] = []
     unfinished: list[Path] = []
-    seen: set[Path] = set()
+    seen: dict[Path, Path] = {}
+    notes: list[str] = []
     for folder in folders:
         if not folder.is_dir():
             raise RunDirectoryError(f"{folder}: no such directory")
         for path in sorted({p.parent for name in ("record.json", "settings.json") for p in folder.rglob(name)}):
-            if path in seen:
+            first = seen.setdefault(path.resolve(), path)
+            if first is not path:
+                again = "was given twice" if first == path else f"is the same directory as {without_home(str(first))}"
+                notes.append(f"{without_home(str(path))} {again} and is read once")
                 continue
-            seen.add(path)
             if (path / "record.json").is_file():
                 runs.append(Run(path, read_record(path / "record.json")))
             else:
@@ -224,7 +255,7 @@ def find(folders: Sequence[Path]) -> RunSet:
             f"no complete run (record.json) below {names}{hint}. Give a run directory or a sweep's, as under outputs/"
         )
     label(runs)
-    return RunSet(runs, unfinished)
+    return RunSet(runs, unfinished, notes)
 
 
 def read_record(path: Path) -> dict[str, Any]:
@@ -241,9 +272,9 @@ def read_record(path: Path) -> dict[str, Any]:
 
 def differing_settings(runs: Sequence[Run]) -> list[str]:
     """Dotted keys of the settings whose values differ between the runs, in alphabetical order."""
-    settings = [run.settings for run in runs if not run.foreign]
-    keys = sorted({key for values in settings for key in values})
-    differing = [key for key in keys if len({repr(values.get(key)) for values in settings}) > 1]
+    contents = [run.settings_by_content for run in runs if not run.foreign]
+    keys = sorted({key for values in contents for key in values})
+    differing = [key for key in keys if len({repr(values.get(key)) for values in contents}) > 1]
     # Two suites differ in most facts, which follow from the name of the suite.
     return [key for key in differing if "model.suite" not in differing or not key.startswith("model.facts.")]
 
@@ -264,6 +295,20 @@ def label(runs: Sequence[Run]) -> None:
     for run, values in zip(runs, settings, strict=True):
         shown = [key for key in keys if run.arm != CONTROL or key not in unused]
         run.label = " ".join([run.arm, *(f"{short_key(key, settings)}={values.get(key)}" for key in shown)])
+
+
+def tell_apart(runs: Sequence[Run]) -> None:
+    """Adds to equal labels what the runs differ in: their seeds, or else their directories."""
+    by_label: dict[str, list[Run]] = {}
+    for run in runs:
+        if not run.foreign:
+            by_label.setdefault(run.label, []).append(run)
+    for namesakes in (group for group in by_label.values() if len(group) > 1):
+        keys = [key for key in differing_settings(namesakes) if key in SEED_SETTINGS]
+        seeds = [" ".join(f"{key}={run.settings.get(key)}" for key in keys) for run in namesakes]
+        are_told_apart = len(set(seeds)) == len(namesakes)
+        for run, words in zip(namesakes, seeds, strict=True):
+            run.label = f"{run.label} {words if are_told_apart else run.place}"
 
 
 def unused_by_controls(runs: Sequence[Run]) -> set[str]:

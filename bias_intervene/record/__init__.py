@@ -19,6 +19,7 @@ from bias_intervene.record.files import (
 from bias_intervene.record.record import (
     SCHEMA,
     STAGES,
+    by_content,
     differences,
     flatten,
     gather,
@@ -35,6 +36,7 @@ __all__ = [
     "SCHEMA",
     "STAGES",
     "append_line",
+    "by_content",
     "describe_environment",
     "differences",
     "fingerprint",

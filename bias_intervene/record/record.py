@@ -101,6 +101,25 @@ def flatten(values: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
     return flat
 
 
+def by_content(settings: Mapping[str, Any], fingerprints: Mapping[str, Any]) -> dict[str, Any]:
+    """The settings, with the fingerprint of what was read in the place of each path: one text in two folders is one
+    input, and two texts that were read at one path are two.
+
+    settings: by dotted keys. fingerprints: of a record; a path whose content has none there stays.
+
+    >>> by_content({"data.path": "/a/t.txt", "seed": 1}, {"corpus": "5e1f"})
+    {'data.path': '5e1f', 'seed': 1}
+    """
+    items: Mapping[str, str] = fingerprints.get("benchmarks") or {}
+    benchmarks = {f"evals.{name}.path": value for name, value in items.items()}
+    prints = {"data.path": fingerprints.get("corpus"), "data.source": fingerprints.get("corpus"), **benchmarks}
+    if settings.get("model.seed") is None:  # Otherwise a folder of several models, of which each seed is a replicate.
+        prints["model.path"] = fingerprints.get("base_weights")
+    if settings.get("intervention.possessives") not in {"fit", "words"}:
+        prints["intervention.possessives"] = fingerprints.get("possessives")
+    return {k: value if value is None else prints.get(k) or value for k, value in settings.items()}
+
+
 def without_home(value: Any) -> Any:
     """The same JSON value with the path of the user's home replaced by ~, so that no user name is published."""
     if isinstance(value, dict):

@@ -39,6 +39,7 @@ def page(compared: Comparison, figures: Sequence[Figure]) -> str:
         title=_title(compared),
         verdicts=compared.verdicts,
         identity=compared.identity,
+        notes=compared.notes,
         unfinished=[without_home(str(path)) for path in compared.runs.unfinished],
         runs=_runs(compared),
         results=_results(compared),

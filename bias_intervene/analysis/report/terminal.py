@@ -37,6 +37,7 @@ from bias_intervene.results import BASE, PUBLISHED, ComparisonRow, MetricSpec, M
 def comparison(compared: Comparison, *, by: Sequence[str] = ()) -> Group:
     """Everything that is printed of a comparison. by: dotted settings whose values divide the arms into sections."""
     parts: list[Any] = [_runs_table(compared.arms)]
+    parts += [Text(f"{note}.", style="yellow") for note in compared.notes]
     for verdict in compared.verdicts:
         parts.append(Text(f"{verdict.sentence}.", style="green" if verdict.took else "bold red"))
     if compared.identity is not None and not compared.identity.differing:

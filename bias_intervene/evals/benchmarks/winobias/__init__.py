@@ -30,7 +30,7 @@ class WinoBias(Benchmark):
     """Pairs of a pro- and an anti-stereotypical sentence."""
 
     name = "winobias"
-    version = 3
+    version = 4
     specs = (
         _STEREOTYPE.at("sentence", "all", "WB sentence stereo %", headline=True),
         _MASCULINE.at("sentence", "all", "WB sentence masc. %", over_steps=True),

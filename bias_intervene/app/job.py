@@ -38,7 +38,7 @@ from bias_intervene.errors import (
 )
 from bias_intervene.plan import Plan, plan_table
 from bias_intervene.run import nodes, pipeline, sweeps
-from bias_intervene.run.directory import open_run_directory
+from bias_intervene.run.directory import open_run_directory, warn_of_changed_inputs
 from bias_intervene.run.nodes import Node
 from bias_intervene.run.planning import plan_of
 from bias_intervene.run.protocol import STOPPED
@@ -112,6 +112,7 @@ def _one_run(config: DictConfig, run_dir: Path) -> float | None:
         return None
     if _in_sweep() and record.is_complete_run_of(run_dir, settings.to_json()):
         log.info("complete already, nothing done: %s", run_dir)
+        warn_of_changed_inputs(run_dir, settings.to_json())
         return _objective(run_dir, settings)
     node = _this_node(settings)
     if node.number > 0:

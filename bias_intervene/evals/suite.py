@@ -133,7 +133,15 @@ def evaluate(
     """
     evaluations = list(_evaluations(evals, items, heldout_rows))
     folders = [run_dir / "evals" / checkpoint.name for checkpoint in checkpoints]
-    is_scored = ranks.first([(folder / "metrics.json").is_file() for folder in folders])
+    identities = {
+        evaluation.benchmark.name: {**evaluation.identity, "dtype": evals.dtype, "device": device.type}
+        for evaluation in evaluations
+    }
+    identity = fingerprint(identities)
+    is_scored = ranks.first(
+        ranks.rank == 0
+        and [_is_scored(checkpoint, folder, identity) for checkpoint, folder in zip(checkpoints, folders, strict=True)]
+    )
     with ThreadPoolExecutor(1) as loader:
         unscored = [number for number, done in enumerate(is_scored) if not done]
         loading: dict[int, Future[_CheckpointEvaluation]] = {}
@@ -149,7 +157,9 @@ def evaluate(
                         device=device,
                     )
             checkpoint_evaluation = loading.pop(current).result()
-            checkpoint_evaluation.run(evaluations, folders[current], heldout_rows=heldout_rows, ranks=ranks)
+            checkpoint_evaluation.run(
+                evaluations, folders[current], identity=identity, heldout_rows=heldout_rows, ranks=ranks
+            )
             del checkpoint_evaluation  # Releases its model before the one after the next is loaded.
     rows: dict[str, list[Any]] = {"metrics": [], "published": []}
     prints: dict[str, str] = {}
@@ -161,11 +171,15 @@ def evaluate(
         names = {evaluation.benchmark.name for evaluation in evaluations}
         specs = [spec.to_json() for name, benchmark in BENCHMARKS.items() if name in names for spec in benchmark.specs]
         write_json(run_dir / "results.json", {"schema": _RESULTS_SCHEMA, **rows, "specs": specs})
-    identities = {
-        evaluation.benchmark.name: {**evaluation.identity, "dtype": evals.dtype, "device": device.type}
-        for evaluation in evaluations
-    }
     return {"evaluated_weights": prints, "evaluations": identities}
+
+
+def _is_scored(checkpoint: Checkpoint, folder: Path, identity: str) -> bool:
+    """Whether an earlier attempt scored this checkpoint: the same weights, by the same versions of the benchmarks."""
+    if not (folder / "metrics.json").is_file():
+        return False
+    content = read_json(folder / "metrics.json")
+    return content.get("evaluations") == identity and content["weights"] == weights_fingerprint(checkpoint.folder)
 
 
 class _CheckpointEvaluation:
@@ -226,9 +240,18 @@ class _CheckpointEvaluation:
         return self._scorer
 
     def run(
-        self, evaluations: Sequence[_Evaluation], folder: Path, *, heldout_rows: np.ndarray | None, ranks: Ranks
+        self,
+        evaluations: Sequence[_Evaluation],
+        folder: Path,
+        *,
+        identity: str,
+        heldout_rows: np.ndarray | None,
+        ranks: Ranks,
     ) -> None:
-        """Scores every benchmark and writes its items into `folder`; metrics.json is written last."""
+        """Scores every benchmark and writes its items into `folder`; metrics.json is written last.
+
+        identity: of all evaluations, kept for an attempt that continues.
+        """
         inputs = ScoringInputs(self._evals, heldout_rows, self._checkpoint.folder)
         rows: list[MetricRow] = []
         for evaluation in evaluations:
@@ -245,4 +268,5 @@ class _CheckpointEvaluation:
             metrics = cached(self._cache, self._identity(evaluation), score, items_path=items_path, ranks=ranks)
             rows += [MetricRow(step=self._checkpoint.step, benchmark=name, **vars(metric)) for metric in metrics]
         if ranks.rank == 0:
-            write_json(folder / "metrics.json", {"weights": self._weights, "metrics": [row.to_json() for row in rows]})
+            scored = {"weights": self._weights, "evaluations": identity, "metrics": [row.to_json() for row in rows]}
+            write_json(folder / "metrics.json", scored)

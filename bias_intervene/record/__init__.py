@@ -7,6 +7,7 @@ the installed versions, `tracking` copies numbers to TensorBoard or W&B.
 from bias_intervene.record.environment import describe_environment
 from bias_intervene.record.files import (
     append_line,
+    file_state,
     fingerprint,
     read_json,
     read_lines,
@@ -39,6 +40,7 @@ __all__ = [
     "by_content",
     "describe_environment",
     "differences",
+    "file_state",
     "fingerprint",
     "flatten",
     "gather",

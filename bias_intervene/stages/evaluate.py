@@ -21,6 +21,7 @@ from bias_intervene.plan import Plan
 from bias_intervene.record import read_json, write_json
 from bias_intervene.record.tracking import NoTracker, log_audit, log_results, open_tracker
 from bias_intervene.settings import Settings, WorldData
+from bias_intervene.stages.inputs import check_items, check_unchanged
 
 IMPORTED_LATER = ("transformers.modeling_utils",)
 """Modules that take long and that the stage imports where it uses them."""
@@ -30,16 +31,19 @@ def run(run_dir: Path, settings: Settings, plan: Plan) -> None:
     """Scores the checkpoints of the plan and writes the results, also to the tracker."""
     torch.set_num_threads(int(os.environ.get("OMP_NUM_THREADS", "1")))
     inputs = read_json(run_dir / "inputs.json")
+    check_unchanged(inputs)
     world_folder = Path(inputs["world"]) if inputs["world"] else None
     world_data = settings.data if isinstance(settings.data, WorldData) else None
     heldout_rows = _heldout_rows(inputs["corpus"])
+    items = load_items(settings.evals, world_folder=world_folder, world_data=world_data)
+    check_items(inputs, items.fingerprints())
     with ranks() as shared:
         # Before the work, so that a tracker that cannot be reached is reported at once.
         tracker = open_tracker(run_dir, settings.tracking) if shared.rank == 0 else NoTracker()
         fingerprints = score_all(
             run_dir,
             evals=settings.evals,
-            items=load_items(settings.evals, world_folder=world_folder, world_data=world_data),
+            items=items,
             checkpoints=_checkpoints(run_dir, plan, inputs),
             heldout_rows=heldout_rows,
             device=_scoring_device(settings.train.device),

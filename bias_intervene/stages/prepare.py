@@ -2,7 +2,7 @@
 
 Input: settings and a plan. Output: inputs.json, with the local folders and fingerprints of weights, tokenizer, rows and
 benchmark items, and possessives.json. Guarantees: a mistyped path is refused before anything large is fetched; the
-later stages take every path from inputs.json.
+later stages take every path from inputs.json; a run that is continued has the inputs it began with (`stages.inputs`).
 """
 
 from collections.abc import Callable
@@ -26,7 +26,7 @@ from bias_intervene.interventions.possessive.fit import fit_to_rows
 from bias_intervene.interventions.tokens import compiled
 from bias_intervene.models import save_world_tokenizer, world_folder
 from bias_intervene.plan import History, Plan, history
-from bias_intervene.record import whole_folder, write_json
+from bias_intervene.record import fingerprint, read_json, whole_folder, write_json
 from bias_intervene.settings import (
     CorpusData,
     DataSettings,
@@ -42,6 +42,7 @@ from bias_intervene.settings import (
     WorldData,
     WorldModel,
 )
+from bias_intervene.stages.inputs import check_as_begun, states_of
 
 
 def run(run_dir: Path, settings: Settings, plan: Plan) -> None:
@@ -66,13 +67,14 @@ def run(run_dir: Path, settings: Settings, plan: Plan) -> None:
         "world": str(rows_folder) if rows_folder else None,
         "corpus": None,
         "benchmarks": items.notes(),
+        "files": {},
         "fingerprints": {"benchmarks": items.fingerprints()},
     }
     if isinstance(model, WorldModel) and plan.start_step == 0 and plan.trains:  # Its pretraining, from random weights.
         assert rows_folder is not None
         inputs["tokenizer"] = str(_save_world_tokenizer_once(rows_folder))
     else:
-        inputs |= _locate_checkpoints(known, plan, locate, inputs["fingerprints"])
+        inputs |= _locate_checkpoints(known, plan, locate, inputs["fingerprints"], inputs["files"])
     corpus = world_corpus
     if corpus is None and plan.trains:
         corpus = _prepare_rows(data, known, plan, inputs, cache=settings.cache)
@@ -83,6 +85,8 @@ def run(run_dir: Path, settings: Settings, plan: Plan) -> None:
         inputs["corpus"] = corpus.to_json()
         if INTERVENTIONS[intervention.name].direction is not None:
             inputs["fingerprints"]["possessives"] = _prepare_swap(run_dir, intervention.possessives, plan, inputs)
+        inputs["files"] |= states_of([*(part.path for part in corpus.layout.parts), run_dir / POSSESSIVES])
+    check_as_begun(run_dir, inputs)
     write_json(run_dir / "inputs.json", inputs)
 
 
@@ -117,10 +121,17 @@ def _save_world_tokenizer_once(rows_folder: Path) -> Path:
 
 
 def _locate_checkpoints(
-    known: History | None, plan: Plan, locate: Callable[..., Path], fingerprints: dict[str, Any]
+    known: History | None,
+    plan: Plan,
+    locate: Callable[..., Path],
+    fingerprints: dict[str, Any],
+    files: dict[str, list[int]],
 ) -> dict[str, Any]:
-    """Local folders of the base and of the published checkpoints to score; adds what identifies the base."""
+    """Local folders of the base and of the published checkpoints to score; adds what identifies the base, and the
+    states of all files.
+    """
     base = locate(repository=plan.repository, revision=plan.revision)
+    files |= states_of([base])  # Before it is hashed, so that a change in between is seen.
     tokenizer = models.load_tokenizer(base)
     fingerprints["base_weights"] = models.weights_fingerprint(base)
     fingerprints["tokenizer"] = models.tokenizer_fingerprint(tokenizer)
@@ -129,8 +140,17 @@ def _locate_checkpoints(
     published: dict[str, str] = {}
     for step in plan.published_steps:
         assert known is not None  # The plan refuses published steps of a model whose history is not known.
-        published[str(step)] = str(locate(repository=plan.repository, revision=known.revision_of(step)))
-    return {"base": str(base), "published": published, "tokenizer": str(base)}
+        folder = locate(repository=plan.repository, revision=known.revision_of(step))
+        files |= states_of([folder])
+        published[str(step)] = str(folder)
+    located = {"base": str(base), "published": published, "tokenizer": str(base)}
+    return located | {"architecture": _architecture(base)}
+
+
+def _architecture(folder: Path) -> str:
+    """Fingerprint of what says how a checkpoint's weights are used, and where its texts end."""
+    files = [folder / name for name in ("config.json", "generation_config.json")]
+    return fingerprint([read_json(file) for file in files if file.is_file()])
 
 
 def _prepare_rows(

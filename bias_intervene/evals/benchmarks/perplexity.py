@@ -2,8 +2,8 @@
 
 Every token but the first of a row is scored given all tokens before it. `log_likelihood` is the mean over the tokens of
 a row, and `perplexity` is exp of minus the mean over rows, which all have the same length. The subset
-`without_pronouns` leaves out the pronouns that the interventions swap, because the model should change at these and
-nowhere else.
+`without_pronouns` leaves out the tokens of the pronouns that the interventions swap, in any spelling
+(`pronouns.rows`), because the model should change at these and nowhere else.
 """
 
 from collections.abc import Iterator, Sequence
@@ -13,9 +13,10 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from bias_intervene.evals.benchmarks.benchmark import Benchmark, Scored, ScoringInputs, Sources, scored
-from bias_intervene.evals.benchmarks.pronouns.scoring import single_id_forms
+from bias_intervene.evals.benchmarks.pronouns.rows import pronouns_of
 from bias_intervene.evals.metrics import ItemRow, by_subset, mean_of, metric_of
 from bias_intervene.evals.requests import Request
+from bias_intervene.models import TextTokenizer
 from bias_intervene.results import MetricSpec, MetricValue
 from bias_intervene.settings import EvalsSettings
 from bias_intervene.statistics import perplexity_and_stderr
@@ -32,7 +33,7 @@ class Perplexity(Benchmark):
     """Perplexity of held-out rows."""
 
     name = "perplexity"
-    version = 1
+    version = 2
     reads_heldout_rows = True
     specs = (
         _PERPLEXITY.at(_PROTOCOL, "all", "perplexity, held out", headline=True),
@@ -53,28 +54,30 @@ class Perplexity(Benchmark):
 
 def score(rows_RT: np.ndarray, scorer: "Scorer") -> list[ItemRow]:
     """Two item rows per held-out row: over all tokens, and over those that are no pronouns. rows_RT: token ids."""
-    pronouns = {token for pair in single_id_forms(scorer.tokenizer).values() for token in pair}
     rows = [tuple(int(token) for token in row) for row in rows_RT]
+    pronoun_positions = [_pronoun_positions(row, scorer.tokenizer) for row in rows]
     requests: list[Request] = []
-    for number, row in enumerate(rows):
+    for number, (row, positions) in enumerate(zip(rows, pronoun_positions, strict=True)):
         requests.append(Request(f"row {number}", row[:1], row[1:]))
         # These are scored in the same pass as the row, because each input is a prefix of it.
-        requests += [
-            Request(f"row {number} token {at}", row[:at], row[at : at + 1])
-            for at in range(1, len(row))
-            if row[at] in pronouns
-        ]
-    # In the order of the requests: of a row, then of each of its pronouns.
+        requests += [Request(f"row {number} token {at}", row[:at], row[at : at + 1]) for at in positions]
+    # In the order of the requests: of a row, then of each token of its pronouns.
     log_likelihoods = iter(scorer.log_likelihoods(requests, label="held-out rows"))
     item_rows: list[ItemRow] = []
-    for number, row in enumerate(rows):
+    for number, (row, positions) in enumerate(zip(rows, pronoun_positions, strict=True)):
         total = next(log_likelihoods)
-        of_pronouns = [next(log_likelihoods) for token in row[1:] if token in pronouns]
+        of_pronouns = [next(log_likelihoods) for _ in positions]
         num_others = len(row) - 1 - len(of_pronouns)
         item_rows.append(_item(number, "all", total / (len(row) - 1)))
         if num_others:
             item_rows.append(_item(number, "without_pronouns", (total - sum(of_pronouns)) / num_others))
     return item_rows
+
+
+def _pronoun_positions(row: tuple[int, ...], tokenizer: TextTokenizer) -> list[int]:
+    """The positions of the tokens of pronouns, but for the first token of the row, which is not scored."""
+    positions = {at for pronoun in pronouns_of(row, tokenizer) for at in range(pronoun.first, pronoun.end)}
+    return sorted(positions - {0})
 
 
 def _item(number: int, subset: str, log_likelihood: float) -> ItemRow:

@@ -1,5 +1,5 @@
-"""The manipulation check: did the model's preference between pronouns change? `prompts` has the prompts, `scoring` the
-metrics.
+"""The manipulation check: did the model's preference between pronouns change? `prompts` has the prompts, `rows`
+finds the pronouns of held-out rows, `scoring` has the metrics.
 """
 
 from collections.abc import Sequence
@@ -32,7 +32,7 @@ class Pronouns(Benchmark):
     """The log-odds of pronouns after prompts, and at the pronouns of held-out rows."""
 
     name = "pronouns"
-    version = 2
+    version = 3
     reads_heldout_rows = True
     items_are_local = True
     specs = (

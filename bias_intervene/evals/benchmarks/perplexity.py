@@ -1,9 +1,13 @@
-"""Perplexity of rows kept out of training, unaltered: a measure of capability.
+"""Perplexity of rows that the run does not train on, unaltered: a measure of capability.
 
 Every token but the first of a row is scored given all tokens before it. `log_likelihood` is the mean over the tokens of
 a row, and `perplexity` is exp of minus the mean over rows, which all have the same length. The subset
 `without_pronouns` leaves out the tokens of the pronouns that the interventions swap, in any spelling
 (`pronouns.rows`), because the model should change at these and nowhere else.
+
+The protocol says what the rows are: no model was trained on those of `heldout`, while the base model was trained on
+those of `before_window`, last of all. A model forgets such rows as it goes on, whatever it reads, so that their
+perplexity is no measure of capability.
 """
 
 from collections.abc import Iterator, Sequence
@@ -12,6 +16,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from bias_intervene.data.corpus import BEFORE_WINDOW, HELDOUT
 from bias_intervene.evals.benchmarks.benchmark import Benchmark, Scored, ScoringInputs, Sources, scored
 from bias_intervene.evals.benchmarks.pronouns.rows import pronouns_of
 from bias_intervene.evals.metrics import ItemRow, by_subset, mean_of, metric_of
@@ -24,9 +29,10 @@ from bias_intervene.statistics import perplexity_and_stderr
 if TYPE_CHECKING:
     from bias_intervene.evals.scoring import Scorer
 
-_PROTOCOL = "heldout"
 _LOG_LIKELIHOOD = MetricSpec("perplexity", None, family="capability", unit="nats")
 _PERPLEXITY = replace(_LOG_LIKELIHOOD, metric="perplexity", unit="plain", pairing="perplexity", column="log_likelihood")
+_MEMORY = replace(_PERPLEXITY, family="other")
+"""Of rows that the base model was trained on: no capability, because an arm forgets them as it goes on."""
 
 
 class Perplexity(Benchmark):
@@ -36,8 +42,12 @@ class Perplexity(Benchmark):
     version = 2
     reads_heldout_rows = True
     specs = (
-        _PERPLEXITY.at(_PROTOCOL, "all", "perplexity, held out", headline=True),
-        _PERPLEXITY.at(_PROTOCOL, "without_pronouns", "the same but pronouns"),
+        _PERPLEXITY.at(HELDOUT, "all", "perplexity, held out", headline=True),
+        _PERPLEXITY.at(HELDOUT, "without_pronouns", "the same but pronouns"),
+        _MEMORY.at(BEFORE_WINDOW, "all", "perplexity, rows before the window"),
+        _MEMORY.at(BEFORE_WINDOW, "without_pronouns", "the same rows but pronouns"),
+        replace(_MEMORY, metric="log_likelihood", unit="nats", pairing="mean").at(BEFORE_WINDOW, "all"),
+        replace(_MEMORY, metric="log_likelihood", unit="nats", pairing="mean").at(BEFORE_WINDOW, "without_pronouns"),
         _PERPLEXITY,
         _LOG_LIKELIHOOD,
     )
@@ -48,11 +58,11 @@ class Perplexity(Benchmark):
     def score(self, items: None, scorer: "Scorer", inputs: ScoringInputs) -> Scored:
         """Scores every held-out row."""
         assert inputs.heldout_rows is not None
-        rows = score(inputs.heldout_rows, scorer)
+        rows = score(inputs.heldout_rows, scorer, protocol=inputs.heldout_protocol)
         return scored(rows, metrics(rows))
 
 
-def score(rows_RT: np.ndarray, scorer: "Scorer") -> list[ItemRow]:
+def score(rows_RT: np.ndarray, scorer: "Scorer", *, protocol: str = HELDOUT) -> list[ItemRow]:
     """Two item rows per held-out row: over all tokens, and over those that are no pronouns. rows_RT: token ids."""
     rows = [tuple(int(token) for token in row) for row in rows_RT]
     pronoun_positions = [_pronoun_positions(row, scorer.tokenizer) for row in rows]
@@ -68,9 +78,10 @@ def score(rows_RT: np.ndarray, scorer: "Scorer") -> list[ItemRow]:
         total = next(log_likelihoods)
         of_pronouns = [next(log_likelihoods) for _ in positions]
         num_others = len(row) - 1 - len(of_pronouns)
-        item_rows.append(_item(number, "all", total / (len(row) - 1)))
+        item_rows.append(_item(number, protocol, "all", total / (len(row) - 1)))
         if num_others:
-            item_rows.append(_item(number, "without_pronouns", (total - sum(of_pronouns)) / num_others))
+            without = (total - sum(of_pronouns)) / num_others
+            item_rows.append(_item(number, protocol, "without_pronouns", without))
     return item_rows
 
 
@@ -80,16 +91,17 @@ def _pronoun_positions(row: tuple[int, ...], tokenizer: TextTokenizer) -> list[i
     return sorted(positions - {0})
 
 
-def _item(number: int, subset: str, log_likelihood: float) -> ItemRow:
+def _item(number: int, protocol: str, subset: str, log_likelihood: float) -> ItemRow:
     """A row of the file of items. log_likelihood: mean over tokens, nats."""
     return {
-        "item": f"row {number}", "protocol": _PROTOCOL, "subsets": [subset], "log_likelihood": float(log_likelihood),
+        "item": f"row {number}", "protocol": protocol, "subsets": [subset], "log_likelihood": float(log_likelihood),
     }  # fmt: skip
 
 
 def metrics(rows: Sequence[ItemRow]) -> Iterator[MetricValue]:
     """Mean log-likelihood of a token (nats) and perplexity, of both subsets."""
     for subset, members in by_subset(rows).items():
-        yield mean_of(members, protocol=_PROTOCOL, subset=subset, metric="log_likelihood")
+        protocol = members[0]["protocol"]
+        yield mean_of(members, protocol=protocol, subset=subset, metric="log_likelihood")
         estimate = perplexity_and_stderr([row["log_likelihood"] for row in members])
-        yield metric_of(estimate, protocol=_PROTOCOL, subset=subset, metric="perplexity", n=len(members))
+        yield metric_of(estimate, protocol=protocol, subset=subset, metric="perplexity", n=len(members))

@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 import torch
 
+from bias_intervene.data.corpus import BEFORE_WINDOW, HELDOUT
 from bias_intervene.evals.benchmarks import crows_pairs, perplexity
 from bias_intervene.evals.benchmarks.crows_pairs import CrowsPair
 from bias_intervene.evals.benchmarks.pronouns import PronounPrompt
@@ -14,7 +15,7 @@ from bias_intervene.evals.benchmarks.winobias import scoring as winobias
 from bias_intervene.evals.benchmarks.winobias.items import WinobiasPair, parse
 from bias_intervene.evals.requests import Request
 from bias_intervene.evals.scoring import Scorer
-from bias_intervene.results import MetricValue
+from bias_intervene.results import MetricKey, MetricSpecs, MetricValue
 
 
 class Given:
@@ -274,6 +275,20 @@ def test_heldout_rows_without_a_pronoun(scorer: Scorer):
     rows = np.array([scorer.tokenizer.encode("The lamp was old and it was cold.")], dtype=np.uint16)
     assert pronouns.score_heldout(rows, scorer) == []
     assert [row["subsets"] for row in perplexity.score(rows, scorer)] == [["all"], ["without_pronouns"]]
+
+
+def test_rows_that_the_base_was_trained_on_are_another_protocol_and_no_capability(scorer: Scorer):
+    rows = np.array([scorer.tokenizer.encode(SENTENCE)], dtype=np.uint16)
+    items = perplexity.score(rows, scorer, protocol=BEFORE_WINDOW)
+    specs = MetricSpecs(perplexity.Perplexity.specs)
+    values = list(perplexity.metrics(items))
+    assert {(value.protocol, value.subset) for value in values} == {
+        ("before_window", "all"), ("before_window", "without_pronouns"),
+    }  # fmt: skip
+    assert {specs.of(MetricKey("perplexity", v.protocol, v.subset, v.metric)).family for v in values} == {"other"}
+    assert specs.headline("capability") == [MetricKey("perplexity", HELDOUT, "all", "perplexity")]
+    pronoun_rows = pronouns.score([], rows, scorer, heldout_protocol=BEFORE_WINDOW)
+    assert {row["protocol"] for row in pronoun_rows} == {"before_window"}
 
 
 def test_perplexity_of_heldout_rows(scorer: Scorer):

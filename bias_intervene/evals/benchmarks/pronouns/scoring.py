@@ -6,7 +6,8 @@ these metrics measure. There are two protocols:
 - `prompts`: log P(feminine) - log P(masculine) after prompts where a pronoun of that form is natural, neutral ones and
   ones about occupations. `occupation_gap` is the mean of log P(he) - log P(she) over male-leaning occupations minus the
   mean over female-leaning ones. `log_odds_they` is log P(they) - log P(he or she), which the neutral swap should raise.
-- `heldout`: the same log-odds at every pronoun of rows kept out of training, unaltered. Where `her` stands, its
+- `heldout`: the same log-odds at every pronoun of rows kept out of training, unaltered (`before_window`: of rows that
+  the base model was trained on last of all). Where `her` stands, its
   probability is compared with those of `him` and `his` together (`log_odds_her_him_his`), because the text alone does
   not tell which of the two it stands for.
 
@@ -18,6 +19,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 
+from bias_intervene.data.corpus import HELDOUT
 from bias_intervene.evals.benchmarks.pronouns.prompts import FORMS, PronounPrompt
 from bias_intervene.evals.benchmarks.pronouns.rows import PronounInRow, common_beginning, pronouns_of
 from bias_intervene.evals.metrics import ItemRow, by_subset, mean_of, metric_of
@@ -34,10 +36,16 @@ THEY = "log_odds_they"
 """Metric of the prompts of form she_he: they against he and she together."""
 
 
-def score(prompts: Sequence[PronounPrompt], heldout_rows: np.ndarray | None, scorer: "Scorer") -> list[ItemRow]:
+def score(
+    prompts: Sequence[PronounPrompt],
+    heldout_rows: np.ndarray | None,
+    scorer: "Scorer",
+    *,
+    heldout_protocol: str = HELDOUT,
+) -> list[ItemRow]:
     """One row per prompt, and one per pronoun of the held-out rows, token ids (rows, tokens) or None."""
     rows = score_prompts(prompts, scorer)
-    return rows if heldout_rows is None else rows + score_heldout(heldout_rows, scorer)
+    return rows if heldout_rows is None else rows + score_heldout(heldout_rows, scorer, protocol=heldout_protocol)
 
 
 def score_prompts(prompts: Sequence[PronounPrompt], scorer: "Scorer") -> list[ItemRow]:
@@ -84,8 +92,8 @@ _CHOICES = _choices()
 _HELDOUT_FORMS = tuple(dict.fromkeys(choice.form for choice in _CHOICES.values()))
 
 
-def score_heldout(rows_RT: np.ndarray, scorer: "Scorer") -> list[ItemRow]:
-    """The protocol `heldout`: one row per pronoun, but for those that a row begins with."""
+def score_heldout(rows_RT: np.ndarray, scorer: "Scorer", *, protocol: str = HELDOUT) -> list[ItemRow]:
+    """The protocol `heldout`, or `before_window`: one row per pronoun, but for those that a row begins with."""
     pronouns: list[tuple[int, PronounInRow]] = []
     requests: list[Request] = []
     for number, row in enumerate(rows_RT.tolist()):
@@ -102,7 +110,7 @@ def score_heldout(rows_RT: np.ndarray, scorer: "Scorer") -> list[ItemRow]:
         items.append(
             _item(
                 f"row {number} token {pronoun.first} {form}",
-                "heldout",
+                protocol,
                 f"row {number}",
                 ["all", GENDER[pronoun.word.lower()]],
                 form,

@@ -190,8 +190,12 @@ def make_plan(settings: Settings, *, expected_effect: ExpectedEffect | None = No
 
 
 def _rows_before(data: DataSettings, end: int) -> tuple[int, int] | None:
-    """The Pile's rows held out: the last before `end`, the first row that the run trains on."""
-    return (max(0, end - data.heldout_rows), end) if isinstance(data, PileData) else None
+    """The Pile's rows that the evaluation scores: the last before `end`, the first row that the run trains on; none if
+    it scores those of another text.
+    """
+    if not isinstance(data, PileData):
+        return None
+    return (max(0, end - data.heldout_rows) if data.validation is None else end, end)
 
 
 def _shards(heldout: tuple[int, int], end: int) -> tuple[dict[str, Any], ...]:
@@ -321,6 +325,13 @@ def _notes(settings: Settings, known: History | None, fit: Fit, *, start_step: i
         )
     if kind_of(settings.intervention.name) == "unaltered" and settings.intervention.probability < 1:
         notes.append("intervention.probability has no effect on the control: it is the control of every value of it.")
+    data = settings.data
+    if num_steps and isinstance(data, PileData) and data.heldout_rows and data.validation is None:
+        notes.append(
+            "The rows that perplexity and pronouns are scored on (before_window) are not held out: the base model was "
+            "trained on them last of all, so the base against an arm says nothing about cost. data.validation=FILE, or "
+            "a data set of the hub, scores rows that were not trained on."
+        )
     if not num_steps:
         notes.append("Evaluation only: no step is trained.")
     evals = settings.evals

@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 import torch
 
+from bias_intervene.data.corpus import BEFORE_WINDOW, HELDOUT
 from bias_intervene.evals.benchmarks import crows_pairs, perplexity
 from bias_intervene.evals.benchmarks.crows_pairs import CrowsPair
 from bias_intervene.evals.benchmarks.pronouns import PronounPrompt
@@ -14,7 +15,7 @@ from bias_intervene.evals.benchmarks.winobias import scoring as winobias
 from bias_intervene.evals.benchmarks.winobias.items import WinobiasPair, parse
 from bias_intervene.evals.requests import Request
 from bias_intervene.evals.scoring import Scorer
-from bias_intervene.results import MetricValue
+from bias_intervene.results import MetricKey, MetricSpecs, MetricValue
 from bias_intervene.statistics import mean_and_stderr
 
 
@@ -222,9 +223,7 @@ def test_heldout_positions(scorer: Scorer):
     ids = scorer.tokenizer.encode(SENTENCE)
     rows = pronouns.score_heldout(np.array([ids, ids], dtype=np.uint16), scorer)
     words = [(row["item"].split()[-1], row["subsets"][1]) for row in rows if row["item"].startswith("row 0 ")]
-    assert sorted(words) == [
-        ("her_him", "feminine"), ("her_his", "feminine"), ("she_he", "feminine"), ("she_he", "masculine"),
-    ]  # fmt: skip
+    assert words == [("she_he", "feminine"), ("her_him_his", "feminine"), ("she_he", "masculine")]
     at = ids.index(scorer.tokenizer.encode(" she")[0])
     she, he = (
         scorer.log_likelihoods([Request("x", tuple(ids[:at]), tuple(scorer.tokenizer.encode(word)))], label="t")[0]
@@ -234,10 +233,66 @@ def test_heldout_positions(scorer: Scorer):
     assert row["log_odds_she_he"] == pytest.approx(she - he, abs=1e-4)
 
 
+def test_her_in_a_heldout_row_is_compared_with_him_and_his_together(scorer: Scorer):
+    ids = scorer.tokenizer.encode("The nurse lost her keys.")
+    (row,) = pronouns.score_heldout(np.array([ids], dtype=np.uint16), scorer)
+    (her,), (him,), (his,) = (scorer.tokenizer.encode(word) for word in (" her", " him", " his"))
+    at = ids.index(her)
+    with torch.no_grad():
+        log_probs = scorer.model(input_ids=torch.tensor([ids])).logits[0, at - 1].double().log_softmax(-1)
+    expected = log_probs[her] - torch.logaddexp(log_probs[him], log_probs[his])
+    assert row["log_odds_her_him_his"] == pytest.approx(float(expected), abs=1e-4)
+    assert row["log_odds_her_him"] is row["log_odds_her_his"] is None
+
+
+def test_a_form_of_several_tokens_is_scored_whole(scorer: Scorer):
+    """The tiny world has no capitals: each is a token or more of its own, and he and she differ in all of them."""
+    ids = scorer.tokenizer.encode("It rained. HE left.")
+    own, other = scorer.tokenizer.encode(" HE"), scorer.tokenizer.encode(" SHE")
+    at = next(at for at in range(len(ids)) if ids[at : at + len(own)] == own)
+    assert len(own) > 1
+    (row,) = pronouns.score_heldout(np.array([ids], dtype=np.uint16), scorer)
+    she, he = scorer.log_likelihoods([Request("x", tuple(ids[:at]), tuple(form)) for form in (other, own)], label="t")
+    assert row["subsets"] == ["all", "masculine"]
+    assert row["log_odds_she_he"] == pytest.approx(she - he, abs=1e-4)
+
+
+def test_perplexity_without_pronouns_leaves_out_every_spelling(scorer: Scorer):
+    text = "The guard is HERS, 'she said; he's himself (her)."
+    ids = scorer.tokenizer.encode(text)
+    _, without = perplexity.score(np.array([ids], dtype=np.uint16), scorer)
+    with torch.no_grad():
+        logits = scorer.model(input_ids=torch.tensor([ids])).logits[0, :-1].double()
+    each = logits.log_softmax(-1).gather(1, torch.tensor(ids[1:])[:, None])[:, 0]
+    words = ("HERS", "'she", "he's", "himself", "(her")
+    marks = [(text.index(word) + len(word) - len(word.strip("'(")), word.strip("'(").split("'")[0]) for word in words]
+    spans = [(start, start + len(word)) for start, word in marks]
+    at, others = len(scorer.tokenizer.backend.decode(ids[:1])), []
+    for piece in (scorer.tokenizer.backend.decode([token]) for token in ids[1:]):
+        others.append(not any(start < at + len(piece) and at < end for start, end in spans))
+        at += len(piece)
+    assert 0 < sum(others) < len(others)
+    assert without["log_likelihood"] == pytest.approx(float(each[torch.tensor(others)].mean()), abs=1e-5)
+
+
 def test_heldout_rows_without_a_pronoun(scorer: Scorer):
     rows = np.array([scorer.tokenizer.encode("The lamp was old and it was cold.")], dtype=np.uint16)
     assert pronouns.score_heldout(rows, scorer) == []
     assert [row["subsets"] for row in perplexity.score(rows, scorer)] == [["all"], ["without_pronouns"]]
+
+
+def test_rows_that_the_base_was_trained_on_are_another_protocol_and_no_capability(scorer: Scorer):
+    rows = np.array([scorer.tokenizer.encode(SENTENCE)], dtype=np.uint16)
+    items = perplexity.score(rows, scorer, protocol=BEFORE_WINDOW)
+    specs = MetricSpecs(perplexity.Perplexity.specs)
+    values = list(perplexity.metrics(items))
+    assert {(value.protocol, value.subset) for value in values} == {
+        ("before_window", "all"), ("before_window", "without_pronouns"),
+    }  # fmt: skip
+    assert {specs.of(MetricKey("perplexity", v.protocol, v.subset, v.metric)).family for v in values} == {"other"}
+    assert specs.headline("capability") == [MetricKey("perplexity", HELDOUT, "all", "perplexity")]
+    pronoun_rows = pronouns.score([], rows, scorer, heldout_protocol=BEFORE_WINDOW)
+    assert {row["protocol"] for row in pronoun_rows} == {"before_window"}
 
 
 def test_perplexity_of_heldout_rows(scorer: Scorer):

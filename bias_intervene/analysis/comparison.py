@@ -23,6 +23,7 @@ from bias_intervene.analysis.pairing import Arm, arms, check_comparable, paired_
 from bias_intervene.analysis.records import Run, RunSet, find, specs_of
 from bias_intervene.analysis.replicates import none_if_not_finite, over_replicates
 from bias_intervene.analysis.report.sentences import in_words
+from bias_intervene.analysis.saturation import with_saturation
 from bias_intervene.analysis.verdicts import ManipulationCheck, expected_effect, manipulation_check
 from bias_intervene.errors import RunDirectoryError, did_you_mean
 from bias_intervene.record import is_complete
@@ -129,8 +130,9 @@ def compare_runs(run_set: RunSet, options: ComparisonOptions, *, as_given: bool)
             for run, control in arm.paired:
                 check_comparable(run, control)
     specs = specs_of(runs)
-    rows = [row for arm in all_arms for row in _rows_of(arm, specs, options)]
-    rows = [replace(row, sentence=in_words(row)) for row in _corrected(rows, options)]
+    # Of every metric: what a metric that was asked for is to be read with may be another one.
+    rows = _corrected([row for arm in all_arms for row in _rows_of(arm, specs)], options)
+    rows = [replace(row, sentence=in_words(row)) for row in rows if _is_asked_for(row.key, options)]
     verdicts = [verdict for arm in all_arms if (verdict := verdict_of(arm)) is not None]
     are_two_of_ours = are_two and not any(run.foreign for run in runs)
     return Comparison(
@@ -154,7 +156,7 @@ class _CheckpointPair(NamedTuple):
     baseline_checkpoint: str | None
 
 
-def _rows_of(arm: Arm, specs: MetricSpecs, options: ComparisonOptions) -> Iterator[ComparisonRow]:
+def _rows_of(arm: Arm, specs: MetricSpecs) -> Iterator[ComparisonRow]:
     """Every metric of an arm's last checkpoint against base, the original run's last checkpoint, and control.
 
     Where there is none of these, every metric with its value alone.
@@ -171,7 +173,7 @@ def _rows_of(arm: Arm, specs: MetricSpecs, options: ComparisonOptions) -> Iterat
     is_compared = False
     for label, pairs in pairs_by_label.items():
         by_replicate = [
-            list(_compared(pair, specs, label=label, is_wanted=lambda key: _is_asked_for(key, options)))
+            with_saturation(list(_compared(pair, specs, label=label, is_wanted=lambda _: True)))
             for pair in pairs
             if pair.baseline_checkpoint is not None
         ]
@@ -180,11 +182,9 @@ def _rows_of(arm: Arm, specs: MetricSpecs, options: ComparisonOptions) -> Iterat
             yield row
     if not is_compared:
         values = [
-            [
-                _row_without_baseline(run, metric, specs.of(metric.key))
-                for metric in run.metrics(run.last)
-                if _is_asked_for(metric.key, options)
-            ]
+            with_saturation(
+                [_row_without_baseline(run, metric, specs.of(metric.key)) for metric in run.metrics(run.last)]
+            )
             for run, _ in arm.replicates
             if run.last
         ]

@@ -35,6 +35,11 @@ CONTROL = "none"
 """Arm of the runs whose rows are not altered."""
 INTERVENTION_SETTINGS = {*ARM_NAME_SETTINGS, *(f"intervention.{option}" for option in OPTIONS)}
 """Settings without effect on a control: it is the control of arms with any values of them."""
+_FORCED_CHOICES = {
+    ("winobias", "stereotype_accuracy"), ("winobias", "masculine_share"), ("crows_pairs", "pct_stereotype"),
+}  # fmt: skip
+"""(benchmark, metric) of older records whose specs do not say that they are shares of forced choices. A new benchmark
+is not added here, but says so in its specs."""
 _ITEM_FILES_IN_MEMORY = 32
 """Enough for the files of an arm, of its control and of the checkpoints that they started from."""
 
@@ -207,15 +212,22 @@ def specs_of(runs: Iterable[Run]) -> MetricSpecs:
     for run in runs:
         recorded = run.record["results"].get("specs")
         any_without = any_without or recorded is None
-        specs += [MetricSpec.from_json(values) for values in recorded or ()]
+        specs += [MetricSpec.from_json(_with_forms(values)) for values in recorded or ()]
     return MetricSpecs([*specs, *(_specs_of_older_records() if any_without else ())])
+
+
+def _with_forms(values: Mapping[str, Any]) -> Mapping[str, Any]:
+    """A spec as it is recorded today, of one recorded before specs named the share of one form."""
+    if "share_of_one_form" in values or (values["benchmark"], values["metric"]) not in _FORCED_CHOICES:
+        return values
+    return {**values, "share_of_one_form": "masculine_share"}
 
 
 @cache
 def _specs_of_older_records() -> tuple[MetricSpec, ...]:
     """The specs for records that hold none: those of earlier versions, and other programs' results under our names."""
     path = resources.files("bias_intervene.analysis").joinpath("facts", "metric_specs_before_they_were_recorded.json")
-    return tuple(MetricSpec.from_json(values) for values in json.loads(path.read_text(encoding="utf8")))
+    return tuple(MetricSpec.from_json(_with_forms(values)) for values in json.loads(path.read_text(encoding="utf8")))
 
 
 @dataclass

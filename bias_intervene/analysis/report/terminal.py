@@ -33,6 +33,12 @@ from bias_intervene.analysis.records import (
 from bias_intervene.analysis.verdicts import probability
 from bias_intervene.results import BASE, PUBLISHED, ComparisonRow, MetricSpec, MetricSpecs
 
+_SATURATED = (
+    "(s): saturated. The model says the same form in 95% or more of the choices between a masculine and a feminine "
+    "form, so the share tells nothing of the items, and a change of it may be a shift of all pronouns alike; the "
+    "difference in nats is given beside it."
+)
+
 
 def comparison(compared: Comparison, *, by: Sequence[str] = ()) -> Group:
     """Everything that is printed of a comparison. by: dotted settings whose values divide the arms into sections."""
@@ -66,8 +72,8 @@ def comparison(compared: Comparison, *, by: Sequence[str] = ()) -> Group:
 
 
 def caveats(compared: Comparison) -> list[str]:
-    """The caveats of the benchmarks from the records of the runs, and of older records, each once."""
-    all_caveats: list[str] = []
+    """What saturated means if any share is, and the caveats of the benchmarks from the records and of older records."""
+    all_caveats = [_SATURATED] if any(row.is_saturated for row in compared.rows) else []
     for arm in compared.arms:
         by_benchmark: dict[str, dict[str, Any]] = arm.first.record.get("benchmarks") or {}
         for notes in by_benchmark.values():
@@ -159,17 +165,32 @@ def _arm_table(arm: str, rows: Sequence[ComparisonRow], specs: MetricSpecs, *, a
     if corrected:
         table.add_column("Holm", justify="right")
     keys = dict.fromkeys(row.key for row in rows)
-    for key in keys if all_metrics else [*specs.shown_first, *(key for key in keys if specs.of(key).listed)]:
+    shown = keys if all_metrics else [*specs.shown_first, *(key for key in keys if specs.of(key).listed)]
+    for key in shown:
         by_baseline = {row.baseline_arm: row for row in rows if row.key == key}
         if not by_baseline:
             continue
         row = next(iter(by_baseline.values()))
         against = by_baseline.get(controls[0] if controls else BASE)
-        cells = [number(by_baseline[name].baseline, row.spec) if name in by_baseline else "-" for name in beside]
-        value = f"{number(row.value, row.spec)} ±{number(row.stderr, row.spec)}"
+        cells = [_baseline_cell(by_baseline.get(name)) for name in beside]
+        value = f"{number(row.value, row.spec)}{mark(row.saturated)} ±{number(row.stderr, row.spec)}"
         p = [p_value(against and against.p), *([p_value(against and against.p_holm)] if corrected else [])]
         table.add_row(specs.short_name(key), *cells, value, difference(against), *p)
+        if any(each.is_saturated for each in by_baseline.values()):
+            in_nats = against.difference_nats if against is not None else None
+            nats = "-" if in_nats is None else f"{in_nats:+.2f}"
+            table.add_row("  the same in nats", *("" for _ in beside), "", nats, *("" for _ in p))
     return table
+
+
+def _baseline_cell(row: ComparisonRow | None) -> str:
+    """The value of a baseline as it is printed."""
+    return "-" if row is None else number(row.baseline, row.spec) + mark(row.baseline_saturated)
+
+
+def mark(saturated: bool | None) -> str:
+    """What is written behind a saturated share (`_SATURATED` explains it)."""
+    return "(s)" if saturated else ""
 
 
 def number(value: float | None, spec: MetricSpec) -> str:

@@ -65,6 +65,23 @@ def test_crows_pairs_on_ten_pairs():
     assert found(metrics, subset="all/antistereo", metric="pct_stereotype")["value"] == 0.0
 
 
+def test_gender_pairs_of_crows_pairs_stand_apart_by_what_they_differ_in():
+    texts = [("He is a boss.", "She is a boss."), ("She is a nurse.", "He is a nurse."), ("A man won.", "A girl won.")]
+    pairs = [CrowsPair(str(i), more, less, "gender", "stereo") for i, (more, less) in enumerate(texts)]
+    # A model that says she to everything: no stereotype in the first, one in the second.
+    values = [-9.0, -1.0, -2.0, -9.0, -1.0, -2.0]
+    metrics = list(crows_pairs.metrics(crows_pairs.score(pairs, Given(values))))  # type: ignore[arg-type]
+    forms, other = {"subset": "gender_pronouns"}, {"subset": "gender_other"}
+    assert found(metrics, **forms, metric="pct_stereotype")["value"] == 0.5
+    assert found(metrics, **forms, metric="masculine_share")["value"] == 0.0
+    assert found(metrics, **forms, metric="log_odds_masculine")["value"] == pytest.approx(-7.5)
+    assert found(metrics, **other, metric="pct_stereotype")["value"] == 1.0
+    assert found(metrics, subset="gender", metric="masculine_share")["n"] == 2
+    # The forms are English ones: of other languages nothing is said.
+    rows = crows_pairs.score(pairs, Given(values), in_english=False)  # type: ignore[arg-type]
+    assert {subset for row in rows for subset in row["subsets"]} == {"all", "all/stereo", "gender", "gender/stereo"}
+
+
 def pair(pro: str, anti: str, kind: str = "type1", number: int = 1) -> WinobiasPair:
     return WinobiasPair(f"{kind}/{number}", kind, parse(pro, place=""), parse(anti, place=""))
 

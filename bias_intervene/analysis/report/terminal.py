@@ -45,7 +45,8 @@ def comparison(compared: Comparison, *, by: Sequence[str] = ()) -> Group:
     parts: list[Any] = [_runs_table(compared.arms)]
     parts += [Text(f"{note}.", style="yellow") for note in compared.notes]
     for verdict in compared.verdicts:
-        parts.append(Text(f"{verdict.sentence}.", style="green" if verdict.took else "bold red"))
+        style = {True: "green", False: "bold red", None: "yellow"}[verdict.took]
+        parts.append(Text(f"{verdict.sentence}.", style=style))
     if compared.identity is not None and not compared.identity.differing:
         parts.append(Text(f"The two are {compared.identity.sentence}.", style="green"))
     for heading, members in _sections(compared.arms, by):

@@ -219,7 +219,9 @@ def load_dataset(repository: str, config: str | None, *, split: str, revision: s
 
     folder = Path(repository).expanduser()
     mode, source = ("force_redownload", str(folder)) if folder.is_dir() else (None, repository)
-    return datasets.load_dataset(source, config, split=split, revision=revision, download_mode=mode)
+    return datasets.load_dataset(
+        source, config, split=split, revision=revision, download_mode=mode, trust_remote_code=False
+    )
 
 
 def _load_hub(data: HubData) -> Any:

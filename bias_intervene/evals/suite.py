@@ -213,6 +213,8 @@ class _CheckpointEvaluation:
             "prefix": self._tokenizer.prefix,
             "dtype": evals.dtype,
             "device": device.type,
+            # What was cached before weights that are missing were refused may be the score of random weights.
+            "weights are complete": True,
         }
         self._scorer: Scorer | None = None
         self._model: Any = None

@@ -107,10 +107,11 @@ def score(tasks: Sequence[str], include_path: str | None, scorer: "Scorer", *, f
     evaluator: Any = importlib.import_module("lm_eval.evaluator")
     model = models.HFLM(
         pretrained=scorer.model,
-        tokenizer=AutoTokenizer.from_pretrained(folder, local_files_only=True),
+        tokenizer=AutoTokenizer.from_pretrained(folder, local_files_only=True, trust_remote_code=False),
         batch_size=max(1, scorer.batch_tokens // 256),
         prefix_token_id=scorer.tokenizer.prefix_id,
         max_length=min(scorer.context_length, 1 << 20),
+        trust_remote_code=False,
     )
     try:
         results: Any = evaluator.simple_evaluate(model, tasks=list(tasks), task_manager=manager, bootstrap_iters=1_000)

@@ -27,7 +27,9 @@ from bias_intervene.settings.train import TrainSettings
 class Settings(Checked):
     """Everything one run depends on."""
 
-    seed: NonNegativeInt = Field(description="Row order and every random draw of the run.")
+    seed: NonNegativeInt = Field(
+        description="Row order (data.shuffle) and share of altered rows or pronouns are drawn from it."
+    )
     dry_run: StrictBool = Field(description="Print the plan and stop.")
     cache_dir: StrictStr = Field(description="Prepared corpora, converted and demo models, by fingerprint.")
     experiment: StrictStr | None = Field(description="Preset this run was composed from.")

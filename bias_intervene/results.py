@@ -307,6 +307,8 @@ class ComparisonRow:
     no such share."""
     baseline_saturated: bool | None = None
     """The same of the baseline."""
+    origin: Literal["claimed", "chosen at comparison time", "explored"] | None = None
+    """Whether the metric was claimed before the runs, named when they were compared, or neither. None: no claims."""
     sentence: str = ""
     """The row as a sentence."""
     spec: MetricSpec = field(compare=False, repr=False)

@@ -17,8 +17,10 @@ from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
+from bias_intervene.analysis import claims as claimed
 from bias_intervene.analysis import harness_results, records
 from bias_intervene.analysis.checkpoints import CheckpointPair, compared, row_without_baseline
+from bias_intervene.analysis.claims import ClaimTest
 from bias_intervene.analysis.identity import BitwiseComparison, compare_bitwise, without_copies
 from bias_intervene.analysis.pairing import Arm, arms, check_comparable
 from bias_intervene.analysis.records import Run, RunSet, find, specs_of
@@ -56,6 +58,8 @@ class Comparison:
     verdicts: list[ManipulationCheck]
     specs: MetricSpecs
     """How the metrics are compared and printed, and which of them are shown first."""
+    claims: list[ClaimTest] = field(default_factory=list[ClaimTest])
+    """The tests of what was claimed before the runs."""
     options: ComparisonOptions = field(default_factory=ComparisonOptions)
     notes: Sequence[str] = ()
     """What a reader must know of the runs before the rows: what was left out, and what is no seed of its own."""
@@ -68,6 +72,7 @@ class Comparison:
         return {
             "rows": [row.to_json() for row in self.rows],
             "verdicts": [asdict(verdict) for verdict in self.verdicts],
+            "claims": [asdict(test) for test in self.claims],
             "notes": list(self.notes),
             **identity,
         }
@@ -125,6 +130,7 @@ def compare_runs(run_set: RunSet, options: ComparisonOptions, *, as_given: bool)
     unknown = [name for name in options.metrics if name not in metric_names]
     if unknown:
         raise RunDirectoryError(f"--metric {unknown[0]}: no run has it; {did_you_mean(unknown[0], metric_names)}")
+    claims = claimed.claims_of(runs)
     all_arms = arms(runs, as_given=as_given, baseline=options.baseline)
     if not options.force:
         for arm in all_arms:
@@ -133,6 +139,7 @@ def compare_runs(run_set: RunSet, options: ComparisonOptions, *, as_given: bool)
     specs = specs_of(runs)
     # Of every metric: what a metric that was asked for is to be read with may be another one.
     rows = _corrected([row for arm in all_arms for row in _rows_of(arm, specs)], options)
+    rows, claim_tests = claimed.label(rows, claims, chosen=options.metrics)
     rows = [replace(row, sentence=in_words(row)) for row in rows if _is_asked_for(row.key, options)]
     verdicts = [verdict for arm in all_arms if (verdict := verdict_of(arm)) is not None]
     are_two_of_ours = are_two and not any(run.foreign for run in runs)
@@ -141,6 +148,7 @@ def compare_runs(run_set: RunSet, options: ComparisonOptions, *, as_given: bool)
         arms=all_arms,
         rows=rows,
         verdicts=verdicts,
+        claims=claim_tests,
         specs=specs,
         options=options,
         notes=[*run_set.notes, *notes, *(note for arm in all_arms for note in arm.notes)],

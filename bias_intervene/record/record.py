@@ -32,7 +32,13 @@ def is_complete(run_dir: Path) -> bool:
 
 def is_complete_run_of(run_dir: Path, settings: dict[str, Any]) -> bool:
     """Whether the directory holds a complete run of these settings, keys without effect ignored."""
-    return is_complete(run_dir) and not differences(in_current_form(read_json(run_dir / "settings.json")), settings)
+    return is_complete(run_dir) and not _differing(run_dir, settings)
+
+
+def _differing(run_dir: Path, settings: dict[str, Any]) -> list[str]:
+    """The differences between the settings of the run in a directory and others; none if it holds no settings."""
+    path = run_dir / "settings.json"
+    return differences(*map(in_current_form, (read_json(path), settings))) if path.is_file() else []
 
 
 @contextlib.contextmanager
@@ -44,13 +50,15 @@ def open_run(run_dir: Path, *, settings: dict[str, Any], plan: dict[str, Any]) -
     before any work, takes away what this call wrote.
     """
     if is_complete(run_dir):
+        differing = _differing(run_dir, settings)
+        of_others = f" of other settings: {'; '.join(differing)}" if differing else ""
         raise RunDirectoryError(
-            f"{run_dir}: holds a complete run; nothing was done. Compare it with `python -m bias_intervene.compare "
-            f"{run_dir}`, or choose another directory with hydra.run.dir=..."
+            f"{run_dir}: holds a complete run{of_others}; nothing was done. Compare it with `python -m "
+            f"bias_intervene.compare {run_dir}`, or choose another directory with hydra.run.dir=..."
         )
     is_continued = (run_dir / "settings.json").is_file()
     if is_continued:
-        differing = differences(in_current_form(read_json(run_dir / "settings.json")), settings)
+        differing = _differing(run_dir, settings)
         if differing:
             raise RunDirectoryError(
                 f"{run_dir}: holds an unfinished run of other settings: {'; '.join(differing)}. Use its settings to "
@@ -160,6 +168,7 @@ def gather(run_dir: Path) -> dict[str, Any]:
         "stages": read_lines(run_dir / STAGES) if (run_dir / STAGES).is_file() else [],
         "fingerprints": {
             "settings": fingerprint({k: v for k, v in flatten(settings).items() if has_effect(k)}),
+            "claims": fingerprint(settings.get("claims", [])),
             **inputs.get("fingerprints", {}),
             **(content("evals/fingerprints.json") or {}),
         },

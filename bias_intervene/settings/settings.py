@@ -16,6 +16,7 @@ from typing import Annotated, Any
 from pydantic import Field, StrictBool, StrictStr
 
 from bias_intervene.settings.bounds import Checked, NonNegativeInt
+from bias_intervene.settings.claims import Claim
 from bias_intervene.settings.data import DataSettings
 from bias_intervene.settings.evals import EvalsSettings
 from bias_intervene.settings.intervention import InterventionSettings
@@ -39,6 +40,7 @@ class Settings(Checked):
     objective: StrictStr | None = Field(
         description="Metric a run returns to a searching sweeper, BENCHMARK/PROTOCOL/SUBSET/METRIC; null: none."
     )
+    claims: list[Claim] = Field(description="What the sweep is to show, stated before its runs; []: nothing.")
     model: ModelSettings
     intervention: InterventionSettings
     data: DataSettings

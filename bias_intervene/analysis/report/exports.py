@@ -22,13 +22,13 @@ _CSV_COLUMNS = (
     "benchmark", "protocol", "subset", "metric", "step", "arm", "baseline_arm", "baseline", "baseline_stderr", "value",
     "stderr", "paired", "difference", "difference_stderr", "df", "ci_low", "ci_high", "p", "p_holm", "n", "seeds",
     "between_seeds_sd", "single_run_stderr", "minimum_detectable_effect", "difference_nats", "sentence", "p_over",
-    "saturated", "baseline_saturated",
+    "saturated", "baseline_saturated", "origin",
 )  # fmt: skip
 """All fields of a row. The order differs from that of the JSON and is kept, because people script against it."""
 _MARKDOWN_COLUMNS = (
-    "benchmark", "protocol", "subset", "metric", "arm", "baseline_arm", "baseline", "value", "difference", "ci_low",
-    "ci_high", "p", "p_holm", "p_over", "n", "seeds", "minimum_detectable_effect", "saturated", "baseline_saturated",
-    "difference_nats", "sentence",
+    "benchmark", "protocol", "subset", "metric", "origin", "arm", "baseline_arm", "baseline", "value", "difference",
+    "ci_low", "ci_high", "p", "p_holm", "p_over", "n", "seeds", "minimum_detectable_effect", "saturated",
+    "baseline_saturated", "difference_nats", "sentence",
 )  # fmt: skip
 
 

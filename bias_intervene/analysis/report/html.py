@@ -26,7 +26,7 @@ _MOST_SAMPLES = 12
 _COLUMNS: tuple[tuple[str, bool], ...] = (
     ("metric", False), ("arm", False), ("against", False), ("step", True), ("baseline", True), ("value", True),
     ("difference", True), ("95% interval", False), ("p", True), ("Holm", True), ("n", True), ("seeds", True),
-    ("p over", False), ("least", True), ("in nats", True), ("in words", False),
+    ("p over", False), ("least", True), ("in nats", True), ("origin", False), ("in words", False),
 )  # fmt: skip
 """(name of a column of the results, whether it is sorted as a number)."""
 
@@ -38,6 +38,8 @@ def page(compared: Comparison, figures: Sequence[Figure]) -> str:
         figures,
         title=_title(compared),
         verdicts=compared.verdicts,
+        claims=compared.claims,
+        holm_family=terminal.holm_family(compared),
         identity=compared.identity,
         notes=compared.notes,
         unfinished=[without_home(str(path)) for path in compared.runs.unfinished],
@@ -113,9 +115,9 @@ def _result(row: ComparisonRow, *, is_shown_first: bool) -> dict[str, Any]:
         number(row.value, factor, terminal.mark(row.saturated)),
         number(row.difference, factor), text(interval, "interval"), p(row.p), p(row.p_holm),
         number(row.n), number(row.seeds), text(row.p_over or ""), number(row.minimum_detectable_effect, factor),
-        number(row.difference_nats), text(row.sentence, "sentence"),
+        number(row.difference_nats), text(row.origin or ""), text(row.sentence, "sentence"),
     ]  # fmt: skip
-    return {"brief": is_shown_first and row.is_against_control, "cells": cells}
+    return {"brief": (is_shown_first or row.origin == "claimed") and row.is_against_control, "cells": cells}
 
 
 def _audit(run: Run) -> dict[str, Any] | None:

@@ -9,10 +9,11 @@ caveats of the benchmarks. Text is escaped, so that no name can break the table.
 
 import re
 from collections.abc import Iterator, Sequence
+from itertools import groupby
 
 from bias_intervene.analysis.comparison import Comparison
 from bias_intervene.analysis.pairing import Arm
-from bias_intervene.analysis.report.terminal import caveats, difference, mark, number, p_value
+from bias_intervene.analysis.report.terminal import caveats, difference, holm_family, mark, number, p_value
 from bias_intervene.results import ComparisonRow
 
 _ESCAPED = str.maketrans(
@@ -24,6 +25,11 @@ _ESCAPED = str.maketrans(
         "\\": r"\textbackslash{}", "~": r"\textasciitilde{}", "^": r"\textasciicircum{}", "±": r"$\pm$",
     }
 )  # fmt: skip
+_HEADINGS = {
+    "claimed": "claimed before the runs", "chosen at comparison time": "chosen at comparison time",
+    "explored": "explored",
+}  # fmt: skip
+"""Origin of rows -> the heading of their part of the table."""
 _COLUMNS = r" & control & arm & difference [95\,\%] & $n$ & $p$ over & $p$ & Holm & least \\"
 
 
@@ -45,11 +51,14 @@ def escaped(text: str) -> str:
 def _table(compared: Comparison, arm: Arm, control: str) -> str:
     """The table of one arm against its control, with its notes."""
     row_of = {row.key: row for row in compared.rows if (row.arm, row.baseline_arm) == (arm.label, control)}
-    rows = [
-        row_of[key] for key in (row_of if compared.options.metrics else compared.specs.shown_first) if key in row_of
-    ]
+    shown = row_of if compared.options.metrics else compared.specs.shown_first
+    claimed = [row for row in row_of.values() if row.origin == "claimed"]
+    rows = [*claimed, *(row_of[key] for key in shown if key in row_of and row_of[key] not in claimed)]
     step = f", step {rows[0].step:,}" if rows else ""
-    lines = [line for row in rows for line in _lines(compared.specs.short_name(row.key), row)]
+    lines: list[str] = []
+    for origin, members in groupby(rows, key=lambda row: row.origin):
+        lines += [rf"\multicolumn{{9}}{{l}}{{\emph{{{_HEADINGS[origin]}}}}} \\"] if origin else []
+        lines += [line for row in members for line in _lines(compared.specs.short_name(row.key), row)]
     notes = [rf"\item {escaped(note)}" for note in _notes(compared, arm, rows)]
     return "\n".join(
         [
@@ -85,6 +94,7 @@ def _line(cells: Sequence[str]) -> str:
 def _notes(compared: Comparison, arm: Arm, rows: Sequence[ComparisonRow]) -> Iterator[str]:
     """What the table must be read with."""
     yield from (f"Manipulation check: {verdict.sentence}." for verdict in compared.verdicts if verdict.arm == arm.label)
+    yield from (f"{test.sentence}." for test in compared.claims if test.arm in {arm.label, None})
     yield (
         "Shares in %, their differences in points; the rest in the metric's own unit. Differences: arm minus control, "
         "with 95% intervals. n: items compared, of one training."
@@ -98,6 +108,6 @@ def _notes(compared: Comparison, arm: Arm, rows: Sequence[ComparisonRow]) -> Ite
         yield "p over seeds: each training of an arm, paired with its control, is one observation (Student's t)."
     if any(row.p_over == "values" for row in rows):
         yield "p over values: one side has no items, so the two values are taken as independent."
-    yield "p is uncorrected, two-sided; Holm: over the bias metrics of all arms that are tested together."
+    yield f"p is uncorrected, two-sided; Holm: over {holm_family(compared)}."
     yield "least: the least true difference that is detected with 80% power at the level of 5%."
     yield from caveats(compared)

@@ -47,6 +47,8 @@ def comparison(compared: Comparison, *, by: Sequence[str] = ()) -> Group:
     for verdict in compared.verdicts:
         style = {True: "green", False: "bold red", None: "yellow"}[verdict.took]
         parts.append(Text(f"{verdict.sentence}.", style=style))
+    for test in compared.claims:
+        parts.append(Text(f"{test.sentence}.", style="green" if test.shown else "bold red"))
     if compared.identity is not None and not compared.identity.differing:
         parts.append(Text(f"The two are {compared.identity.sentence}.", style="green"))
     for heading, members in _sections(compared.arms, by):
@@ -64,12 +66,22 @@ def comparison(compared: Comparison, *, by: Sequence[str] = ()) -> Group:
         Text(
             "Log-odds are log P(she) - log P(he), nats. Differences are paired over items, 95% intervals in brackets; "
             "over seeds where there are several. With one training of each arm they say that these two models differ, "
-            "not that two others would. p is uncorrected, Holm's over the bias metrics of all arms.",
+            f"not that two others would. p is uncorrected, Holm's over {holm_family(compared)}.",
             style="dim",
         )
     )
     parts += [Text(caveat, style="dim") for caveat in caveats(compared)]
     return Group(*parts)
+
+
+def holm_family(compared: Comparison) -> str:
+    """The tests that Holm's correction covers, in words."""
+    chosen = "the metrics chosen at comparison time" if compared.options.metrics else ""
+    if compared.claims:
+        return "the claims that were stated before the runs" + (
+            f", and apart from them over {chosen}" if chosen else ""
+        )
+    return chosen or "the bias metrics of all arms"
 
 
 def caveats(compared: Comparison) -> list[str]:
@@ -166,7 +178,9 @@ def _arm_table(arm: str, rows: Sequence[ComparisonRow], specs: MetricSpecs, *, a
     if corrected:
         table.add_column("Holm", justify="right")
     keys = dict.fromkeys(row.key for row in rows)
-    shown = keys if all_metrics else [*specs.shown_first, *(key for key in keys if specs.of(key).listed)]
+    claimed = [row.key for row in rows if row.origin == "claimed"]
+    listed = [*specs.shown_first, *(key for key in keys if specs.of(key).listed)]
+    shown = dict.fromkeys([*claimed, *(keys if all_metrics else listed)])
     for key in shown:
         by_baseline = {row.baseline_arm: row for row in rows if row.key == key}
         if not by_baseline:
@@ -176,7 +190,8 @@ def _arm_table(arm: str, rows: Sequence[ComparisonRow], specs: MetricSpecs, *, a
         cells = [_baseline_cell(by_baseline.get(name)) for name in beside]
         value = f"{number(row.value, row.spec)}{mark(row.saturated)} ±{number(row.stderr, row.spec)}"
         p = [p_value(against and against.p), *([p_value(against and against.p_holm)] if corrected else [])]
-        table.add_row(specs.short_name(key), *cells, value, difference(against), *p)
+        name = specs.short_name(key) + (" (claimed)" if key in claimed else "")
+        table.add_row(name, *cells, value, difference(against), *p)
         if any(each.is_saturated for each in by_baseline.values()):
             in_nats = against.difference_nats if against is not None else None
             nats = "-" if in_nats is None else f"{in_nats:+.2f}"

@@ -44,6 +44,8 @@ def main(argv: Sequence[str] | None = None) -> int:
         return 1
     for path in run_set.unfinished:
         print(f"unfinished, left out: {path}", file=sys.stderr)
+    for note in calibration.notes:
+        print(note, file=sys.stderr)
     if arguments.json:
         print(json.dumps(calibration.to_json(), indent=2))
     else:

@@ -32,6 +32,10 @@ class ExpectedEffect:
     metric: str
     sign: int
     """+1: the metric rises against the control; -1: it falls; 0: nothing is meant to move."""
+    margin: float = 0.2
+    """Of sign 0: the 95% interval of the change must lie within plus and minus this, in nats. 0.2 nats multiply the
+    odds of she to he by 1.22 (from even odds to 55%), and are less than the smallest effect that the README reports for
+    a swap of real prose (0.28 nats, of a quarter of the rows)."""
 
 
 class MetricKey(NamedTuple):
@@ -86,6 +90,9 @@ class MetricSpec:
     """The two subsets of a `gap`: the one that is subtracted from, the one that is subtracted."""
     in_nats: str | None = None
     """Of a share: the metric with the mean log-likelihood difference behind it."""
+    share_of_one_form: str | None = None
+    """Of a share of forced choices between a masculine and a feminine form: the metric with the share of masculine
+    ones. Where that is near 0 or 1, the model says one form whatever the item is, and the share is saturated."""
 
     @property
     def key(self) -> MetricKey | None:
@@ -100,25 +107,14 @@ class MetricSpec:
         return 100.0 if self.unit == "share" else 1.0
 
     def at(
-        self,
-        protocol: str,
-        subset: str,
-        label: str | None = None,
-        *,
-        headline: bool = False,
-        over_steps: bool | None = None,
-        item_by_item: bool = False,
-    ) -> "MetricSpec":
+        self, protocol: str, subset: str, label: str | None = None, *,
+        headline: bool = False, over_steps: bool | None = None, item_by_item: bool = False,
+    ) -> "MetricSpec":  # fmt: skip
         """A copy for one protocol and subset. over_steps: None: as `headline`."""
         return replace(
-            self,
-            protocol=protocol,
-            subset=subset,
-            label=label,
-            headline=headline,
+            self, protocol=protocol, subset=subset, label=label, headline=headline, item_by_item=item_by_item,
             over_steps=headline if over_steps is None else over_steps,
-            item_by_item=item_by_item,
-        )
+        )  # fmt: skip
 
     def to_json(self) -> dict[str, Any]:
         """As results.json holds it."""
@@ -306,6 +302,13 @@ class ComparisonRow:
     """The least true difference that this design detects with 80% power."""
     difference_nats: float | None = None
     """Of a share: the difference of the mean log-likelihood difference behind it."""
+    saturated: bool | None = None
+    """Of a share of forced choices: whether the arm says nearly always the same form, in one seed at least. None: it is
+    no such share."""
+    baseline_saturated: bool | None = None
+    """The same of the baseline."""
+    origin: Literal["claimed", "chosen at comparison time", "explored"] | None = None
+    """Whether the metric was claimed before the runs, named when they were compared, or neither. None: no claims."""
     sentence: str = ""
     """The row as a sentence."""
     spec: MetricSpec = field(compare=False, repr=False)
@@ -321,10 +324,24 @@ class ComparisonRow:
         """Whether the baseline is another arm, and neither the arm's base nor the original run's last checkpoint."""
         return self.baseline_arm not in {None, BASE, PUBLISHED}
 
+    @property
+    def p_over(self) -> str | None:
+        """Units of the test: `items`, `seeds`, or without items the two `values`. None: nothing was compared."""
+        if self.difference is None:
+            return None
+        return "seeds" if self.seeds > 1 else "items" if self.paired else "values"
+
+    @property
+    def is_saturated(self) -> bool:
+        """Whether either side is."""
+        return bool(self.saturated or self.baseline_saturated)
+
     def to_json(self) -> dict[str, Any]:
         """As comparison.json holds it."""
         return {name: getattr(self, name) for name in COMPARISON_COLUMNS}
 
 
-COMPARISON_COLUMNS: Sequence[str] = tuple(column.name for column in fields(ComparisonRow) if column.name != "spec")
+COMPARISON_COLUMNS: Sequence[str] = (
+    *(column.name for column in fields(ComparisonRow) if column.name != "spec"), "p_over",
+)  # fmt: skip
 """The JSON keys of a row of the comparison, in their order."""

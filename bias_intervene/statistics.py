@@ -2,7 +2,8 @@
 
 The unit of analysis is the item. Two models are scored on the same items, so differences are computed item by item and
 not between two means. Items that share a template are not independent: where `clusters` are given, the cluster is the
-unit. Every function names its source, and the tests compare it with statsmodels, closed forms and simulations.
+unit. Items about two occupations each belong to two clusters at once, which cross: then there are two labels an item.
+Every function names its source, and the tests compare it with statsmodels, closed forms and simulations.
 
 Input: one number per item (or per seed).
 Output: estimates with their standard errors, intervals and p-values.
@@ -30,8 +31,8 @@ def mean_and_stderr(
 ) -> tuple[float, float]:
     """Mean and its standard error: s/sqrt(n), s with n-1 (as lm-evaluation-harness reports it), or clustered.
 
-    values: (n,). clusters: (n,) labels; items of one label may depend on each other in any way (`clustered_stderr`).
-    One value, or one cluster, gives a standard error of nan: its spread cannot be estimated.
+    values: (n,). clusters: (n,) or (n, 2) labels; items of one label may depend on each other in any way
+    (`clustered_stderr`). One value, or one cluster, gives a standard error of nan: its spread cannot be estimated.
 
     >>> mean_and_stderr([0.0, 1.0, 1.0, 0.0])
     (0.5, 0.28867513459481287)
@@ -52,19 +53,55 @@ def clustered_stderr(residuals: np.ndarray, clusters: Sequence[Any] | np.ndarray
     residuals: (n,), value minus mean. G: number of clusters. Source: Liang and Zeger 1986, with the small-sample factor
     G/(G-1); with clusters of one item it is s/sqrt(n).
 
+    Two labels an item, (n, 2): items that share either label may depend on each other. The variance is that by the
+    first label plus that by the second minus that by both together, each with its own factor (Cameron, Gelbach and
+    Miller 2011). This difference can be too small or negative by chance where the labels matter little. Cameron,
+    Gelbach and Miller replace a negative variance by 0, which as a standard error would make any difference
+    significant; here the variance is never below that by both labels together.
+
     >>> round(clustered_stderr(np.array([-1.0, -1.0, 1.0, 1.0]), ["a", "a", "b", "b"]), 4)
     1.0
     """
-    sums = cluster_sums(residuals, clusters)
-    if sums.size < 2:
+    factors = _group_numbers(clusters)
+    if min(map(_num_groups, factors)) < 2:
         return float("nan")
-    return float(np.sqrt(sums.size / (sums.size - 1) * (sums**2).sum()) / residuals.size)
+    if len(factors) == 1:
+        return math.sqrt(_variance_of_sum(residuals, factors[0])) / residuals.size
+    first, second = factors
+    by_both = _variance_of_sum(residuals, np.unique(first * _num_groups(second) + second, return_inverse=True)[1])
+    by_either = _variance_of_sum(residuals, first) + _variance_of_sum(residuals, second)
+    return math.sqrt(max(by_either - by_both, by_both)) / residuals.size
 
 
 def cluster_sums(values: np.ndarray, clusters: Sequence[Any] | np.ndarray) -> np.ndarray:
-    """(G,) sum of the values of each cluster."""
-    _, labels = np.unique(np.asarray(clusters), return_inverse=True)
-    return np.bincount(labels, weights=values)
+    """(G,) sum of the values of each cluster. clusters: (n,) labels."""
+    (numbers,) = _group_numbers(clusters)
+    return np.bincount(numbers, weights=values)
+
+
+def _num_units(n: int, clusters: Sequence[Any] | np.ndarray | None) -> int:
+    """Number of independent units among n items: the items; the clusters; or, of crossed clusters, those of the factor
+    that has fewer of them, as the degrees of freedom want it (Cameron, Gelbach and Miller 2011).
+    """
+    return n if clusters is None else min(map(_num_groups, _group_numbers(clusters)))
+
+
+def _group_numbers(clusters: Sequence[Any] | np.ndarray) -> list[np.ndarray]:
+    """Of each factor, the number of every item's group, (n,) from 0."""
+    labels = np.asarray(clusters)
+    columns = [labels] if labels.ndim == 1 else list(labels.T)
+    return [np.unique(column, return_inverse=True)[1] for column in columns]
+
+
+def _num_groups(numbers: np.ndarray) -> int:
+    """Number of groups, of items whose groups are numbered from 0."""
+    return int(numbers.max()) + 1
+
+
+def _variance_of_sum(residuals: np.ndarray, numbers: np.ndarray) -> float:
+    """The variance of the sum of the residuals, clustered by one factor, whose groups are numbered from 0."""
+    sums = np.bincount(numbers, weights=residuals)
+    return float(sums.size / (sums.size - 1) * (sums**2).sum())
 
 
 def perplexity_and_stderr(log_likelihoods: Sequence[float] | np.ndarray) -> tuple[float, float]:
@@ -121,14 +158,14 @@ def compare_paired(
 
     baseline, treatment: (n,), the same items in the same order. p: McNemar's exact test for independent 0/1 items, the
     paired t test for other independent items; with clusters the t test on the clustered standard error, with one degree
-    of freedom less than clusters (Cameron and Miller 2015). Identical items give p = 1.
+    of freedom less than clusters (Cameron and Miller 2015; see `_num_units`). Identical items give p = 1.
     """
     if baseline.shape != treatment.shape:
         raise ValueError(f"unequal numbers of items: {baseline.shape} and {treatment.shape}")
     differences = treatment.astype(np.float64) - baseline.astype(np.float64)
     mean, stderr = mean_and_stderr(differences, clusters)
     n = differences.size
-    units = n if clusters is None else len(set(np.asarray(clusters).tolist()))
+    units = _num_units(n, clusters)
     half = float(scipy.stats.t.ppf(0.5 + level / 2, units - 1)) * stderr if units > 1 else float("nan")
     df = units - 1 if units > 1 else None
     if not differences.any():

@@ -38,6 +38,8 @@ def _over_seeds(rows: Sequence[ComparisonRow]) -> ComparisonRow:
         value=value.mean,
         stderr=none_if_not_finite(value.standard_deviation / np.sqrt(value.seeds)),
         seeds=value.seeds,
+        saturated=_any_known([each.saturated for each in rows]),
+        baseline_saturated=_any_known([each.baseline_saturated for each in rows]),
     )
     differences = np.array([each.difference for each in rows if each.difference is not None])
     if len(differences) < len(rows):
@@ -65,3 +67,9 @@ def _over_seeds(rows: Sequence[ComparisonRow]) -> ComparisonRow:
         between_seeds_sd=none_if_not_finite(difference.standard_deviation),
         single_run_stderr=float(np.mean(single_run_stderrs)) if len(single_run_stderrs) == len(rows) else None,
     )
+
+
+def _any_known(flags: Iterable[bool | None]) -> bool | None:
+    """Whether any flag is set; None where none is known."""
+    known = [flag for flag in flags if flag is not None]
+    return any(known) if known else None

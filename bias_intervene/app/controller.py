@@ -18,6 +18,7 @@ from rich.console import Console
 
 from bias_intervene.app.job import hydra_main, show_comparison
 from bias_intervene.app.overrides import faults_of_overrides, hide_shared_bodies, jobs_of
+from bias_intervene.app.replicates import check_seeds
 from bias_intervene.errors import BiasInterveneError, RunDirectoryError, SettingsError
 from bias_intervene.run import sweeps
 from bias_intervene.run.protocol import STOPPED
@@ -81,13 +82,15 @@ class Doorman(Callback):
         _check_writable(Path(str(config.hydra.run.dir)))
 
     def on_multirun_start(self, config: DictConfig, **_: Any) -> None:
-        """Checks hydra.sweep.dir and claims it."""
+        """Checks the seeds of the jobs and hydra.sweep.dir, and claims it."""
         folder = Path(str(config.hydra.sweep.dir))
-        _check_writable(folder)
-        if config.get("dry_run"):
-            return
         try:
-            Doorman.directories = sweeps.claim(folder, jobs_of(config))
+            jobs = jobs_of(config)
+            check_seeds(config, jobs, earlier=sweeps.overrides_of_jobs(folder))
+            if config.get("dry_run"):
+                return
+            _check_writable(folder)
+            Doorman.directories = sweeps.claim(folder, jobs)
         except (BiasInterveneError, HydraException) as error:
             _refuse(str(error))
         Doorman.swept = folder

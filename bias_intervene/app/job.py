@@ -8,6 +8,7 @@ handler that was installed before ours (submitit then queues the job again).
 """
 
 import contextlib
+import fnmatch
 import logging
 import os
 import re
@@ -38,7 +39,7 @@ from bias_intervene.errors import (
 )
 from bias_intervene.plan import Plan, plan_table
 from bias_intervene.run import nodes, pipeline, sweeps
-from bias_intervene.run.directory import open_run_directory
+from bias_intervene.run.directory import open_run_directory, warn_of_changed_inputs
 from bias_intervene.run.nodes import Node
 from bias_intervene.run.planning import plan_of
 from bias_intervene.run.protocol import STOPPED
@@ -105,6 +106,7 @@ def _one_run(config: DictConfig, run_dir: Path) -> float | None:
         raise SettingsError([f"sweep={settings.sweep}: names a sweep (-m); one run's directory is hydra.run.dir=..."])
     plan = plan_of(settings)
     _check_objective(settings, plan)
+    _check_claims(settings, plan)
     if settings.dry_run:
         if not (run_dir / "settings.json").is_file():  # An existing run keeps its plan.
             record.write_json(run_dir / "plan.json", plan.to_json())
@@ -112,6 +114,7 @@ def _one_run(config: DictConfig, run_dir: Path) -> float | None:
         return None
     if _in_sweep() and record.is_complete_run_of(run_dir, settings.to_json()):
         log.info("complete already, nothing done: %s", run_dir)
+        warn_of_changed_inputs(run_dir, settings.to_json())
         return _objective(run_dir, settings)
     node = _this_node(settings)
     if node.number > 0:
@@ -162,6 +165,17 @@ def _check_objective(settings: Settings, plan: Plan) -> None:
         raise SettingsError(
             [f'objective: found "{settings.objective}"; BENCHMARK/PROTOCOL/SUBSET/METRIC of what is scored: {allowed}']
         )
+
+
+def _check_claims(settings: Settings, plan: Plan) -> None:
+    """Raises `SettingsError`, before any work, for claims about benchmarks that this run does not score."""
+    faults = [
+        f"claims.{number}.metric: found {claim.metric!r}; of what is scored: {', '.join(plan.benchmarks) or 'nothing'}"
+        for number, claim in enumerate(settings.claims)
+        if not fnmatch.filter(plan.benchmarks, claim.metric.split("/")[0])
+    ]
+    if faults:
+        raise SettingsError(faults)
 
 
 def _objective(run_dir: Path, settings: Settings) -> float | None:

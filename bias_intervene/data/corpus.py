@@ -34,6 +34,11 @@ _FORMAT = 1
 """Version of the rows; to be increased when the same text would give different rows."""
 
 
+HELDOUT, BEFORE_WINDOW = "heldout", "before_window"
+"""What the rows are that the evaluation scores, which is also the protocol of the metrics over them. `heldout`: the
+run trains on none of them. `before_window`: nor does it on these, but its base model did, last of all its training."""
+
+
 @dataclass(frozen=True)
 class Corpus:
     """Prepared rows: [0, num_training_rows) may be trained on, `heldout` are read by the evaluation only."""
@@ -42,6 +47,10 @@ class Corpus:
     fingerprint: str
     num_training_rows: int
     heldout: range
+    heldout_layout: Layout | None = None
+    """Where the rows of `heldout` are, if they are not in `layout`."""
+    heldout_protocol: str = HELDOUT
+    """HELDOUT or BEFORE_WINDOW."""
 
     @property
     def num_rows(self) -> int:
@@ -50,8 +59,13 @@ class Corpus:
 
     def to_json(self) -> dict[str, Any]:
         """As inputs.json holds it."""
-        heldout = [self.heldout.start, self.heldout.stop]
-        return {"layout": self.layout.to_json(), "num_training_rows": self.num_training_rows, "heldout": heldout}
+        return {
+            "layout": self.layout.to_json(),
+            "num_training_rows": self.num_training_rows,
+            "heldout": [self.heldout.start, self.heldout.stop],
+            "heldout_layout": self.heldout_layout.to_json() if self.heldout_layout else None,
+            "heldout_protocol": self.heldout_protocol,
+        }
 
 
 def prepare(

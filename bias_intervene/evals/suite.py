@@ -20,6 +20,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from bias_intervene.data.corpus import HELDOUT
 from bias_intervene.evals.benchmarks.benchmark import Benchmark, Scored, ScoringInputs, Sources
 from bias_intervene.evals.benchmarks.registry import BENCHMARKS
 from bias_intervene.evals.cache import cached
@@ -96,19 +97,21 @@ class _Evaluation:
     """Everything its results depend on besides the checkpoint."""
 
 
-def _evaluations(evals: EvalsSettings, items: BenchmarkItems, heldout_rows: np.ndarray | None) -> Iterator[_Evaluation]:
+def _evaluations(
+    evals: EvalsSettings, items: BenchmarkItems, heldout_rows: np.ndarray | None, heldout_protocol: str
+) -> Iterator[_Evaluation]:
     """The benchmarks that are switched on; without held-out rows, those that need such rows are left out."""
-    rows = _rows_identity(heldout_rows)
+    rows = _rows_identity(heldout_rows, heldout_protocol)
     for name in evals.scored_benchmarks(with_heldout_rows=heldout_rows is not None):
         benchmark, own_items = BENCHMARKS[name], items.by_benchmark[name]
         yield _Evaluation(benchmark, own_items, benchmark.identity(own_items, evals, rows))
 
 
-def _rows_identity(rows: np.ndarray | None) -> list[Any] | None:
-    """[number of rows, tokens of a row, sha256] of held-out rows."""
+def _rows_identity(rows: np.ndarray | None, protocol: str) -> list[Any] | None:
+    """[number of rows, tokens of a row, sha256, what they are] of held-out rows."""
     if rows is None:
         return None
-    return [*rows.shape, hashlib.sha256(rows.astype("<i8").tobytes()).hexdigest()]
+    return [*rows.shape, hashlib.sha256(rows.astype("<i8").tobytes()).hexdigest(), protocol]
 
 
 # --- scoring ---------------------------------------------------------------------------------------------------
@@ -121,19 +124,29 @@ def evaluate(
     items: BenchmarkItems,
     checkpoints: Sequence[Checkpoint],
     heldout_rows: np.ndarray | None,
+    heldout_protocol: str = HELDOUT,
     device: "torch.device",
     cache: Path,
     ranks: Ranks = SINGLE_RANK,
 ) -> dict[str, dict[str, Any]]:
     """Scores the checkpoints and writes evals/ and results.json.
 
-    heldout_rows: token ids (rows, tokens) that were kept out of training. Returns two fingerprints for the record:
+    heldout_rows: token ids (rows, tokens) that were kept out of training. heldout_protocol: what they are (HELDOUT or
+    BEFORE_WINDOW). Returns two fingerprints for the record:
     `evaluated_weights` (name of a checkpoint -> fingerprint of its weights) and `evaluations` (name of a benchmark ->
     everything else that its results depend on). With several ranks, those of the weights are returned on the first.
     """
-    evaluations = list(_evaluations(evals, items, heldout_rows))
+    evaluations = list(_evaluations(evals, items, heldout_rows, heldout_protocol))
     folders = [run_dir / "evals" / checkpoint.name for checkpoint in checkpoints]
-    is_scored = ranks.first([(folder / "metrics.json").is_file() for folder in folders])
+    identities = {
+        evaluation.benchmark.name: {**evaluation.identity, "dtype": evals.dtype, "device": device.type}
+        for evaluation in evaluations
+    }
+    identity = fingerprint(identities)
+    is_scored = ranks.first(
+        ranks.rank == 0
+        and [_is_scored(checkpoint, folder, identity) for checkpoint, folder in zip(checkpoints, folders, strict=True)]
+    )
     with ThreadPoolExecutor(1) as loader:
         unscored = [number for number, done in enumerate(is_scored) if not done]
         loading: dict[int, Future[_CheckpointEvaluation]] = {}
@@ -149,7 +162,8 @@ def evaluate(
                         device=device,
                     )
             checkpoint_evaluation = loading.pop(current).result()
-            checkpoint_evaluation.run(evaluations, folders[current], heldout_rows=heldout_rows, ranks=ranks)
+            inputs = ScoringInputs(evals, heldout_rows, checkpoints[current].folder, heldout_protocol)
+            checkpoint_evaluation.run(evaluations, folders[current], inputs, identity=identity, ranks=ranks)
             del checkpoint_evaluation  # Releases its model before the one after the next is loaded.
     rows: dict[str, list[Any]] = {"metrics": [], "published": []}
     prints: dict[str, str] = {}
@@ -161,11 +175,15 @@ def evaluate(
         names = {evaluation.benchmark.name for evaluation in evaluations}
         specs = [spec.to_json() for name, benchmark in BENCHMARKS.items() if name in names for spec in benchmark.specs]
         write_json(run_dir / "results.json", {"schema": _RESULTS_SCHEMA, **rows, "specs": specs})
-    identities = {
-        evaluation.benchmark.name: {**evaluation.identity, "dtype": evals.dtype, "device": device.type}
-        for evaluation in evaluations
-    }
     return {"evaluated_weights": prints, "evaluations": identities}
+
+
+def _is_scored(checkpoint: Checkpoint, folder: Path, identity: str) -> bool:
+    """Whether an earlier attempt scored this checkpoint: the same weights, by the same versions of the benchmarks."""
+    if not (folder / "metrics.json").is_file():
+        return False
+    content = read_json(folder / "metrics.json")
+    return content.get("evaluations") == identity and content["weights"] == weights_fingerprint(checkpoint.folder)
 
 
 class _CheckpointEvaluation:
@@ -228,10 +246,12 @@ class _CheckpointEvaluation:
         return self._scorer
 
     def run(
-        self, evaluations: Sequence[_Evaluation], folder: Path, *, heldout_rows: np.ndarray | None, ranks: Ranks
+        self, evaluations: Sequence[_Evaluation], folder: Path, inputs: ScoringInputs, *, identity: str, ranks: Ranks
     ) -> None:
-        """Scores every benchmark and writes its items into `folder`; metrics.json is written last."""
-        inputs = ScoringInputs(self._evals, heldout_rows, self._checkpoint.folder)
+        """Scores every benchmark and writes its items into `folder`; metrics.json is written last.
+
+        identity: of all evaluations, kept for an attempt that continues.
+        """
         rows: list[MetricRow] = []
         for evaluation in evaluations:
             name = evaluation.benchmark.name
@@ -247,4 +267,5 @@ class _CheckpointEvaluation:
             metrics = cached(self._cache, self._identity(evaluation), score, items_path=items_path, ranks=ranks)
             rows += [MetricRow(step=self._checkpoint.step, benchmark=name, **vars(metric)) for metric in metrics]
         if ranks.rank == 0:
-            write_json(folder / "metrics.json", {"weights": self._weights, "metrics": [row.to_json() for row in rows]})
+            scored = {"weights": self._weights, "evaluations": identity, "metrics": [row.to_json() for row in rows]}
+            write_json(folder / "metrics.json", scored)

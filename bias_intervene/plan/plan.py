@@ -27,6 +27,7 @@ from bias_intervene.plan.memory import (
     num_ranks,
 )
 from bias_intervene.plan.pile_rows import shards_of_rows
+from bias_intervene.plan.seeds import seed_note
 from bias_intervene.plan.window import check_rows, published_steps, window
 from bias_intervene.results import ExpectedEffect
 from bias_intervene.settings import DataSettings, EvalsSettings, ModelSettings, PileData, Settings, TrainSettings
@@ -117,10 +118,12 @@ class Plan:
         return cls(**taken)
 
 
-def make_plan(settings: Settings, *, expected_effect: ExpectedEffect | None = None) -> Plan:
+def make_plan(
+    settings: Settings, *, expected_effect: ExpectedEffect | None = None, swaps_pronouns: bool = True
+) -> Plan:
     """The plan of a run. Raises `PlanError` naming the key, what was asked and what can be had.
 
-    expected_effect: that of the run's intervention, which is only described above this package.
+    expected_effect, swaps_pronouns: of the run's intervention, which is only described above this package.
     """
     model, train = settings.model, settings.train
     known = history(model)
@@ -184,14 +187,18 @@ def make_plan(settings: Settings, *, expected_effect: ExpectedEffect | None = No
         memory_gib_by_zero_stage=memory_by_stage(train, shape, fit),
         evaluated_steps=evaluated,
         benchmarks=settings.evals.scored_benchmarks(with_heldout_rows=_holds_out(settings.data, num_steps)),
-        notes=_notes(settings, known, fit, start_step=start_step, num_steps=num_steps),
+        notes=_notes(settings, known, fit, start_step=start_step, num_steps=num_steps, swaps_pronouns=swaps_pronouns),
         expected_effect=expected_effect,
     )
 
 
 def _rows_before(data: DataSettings, end: int) -> tuple[int, int] | None:
-    """The Pile's rows held out: the last before `end`, the first row that the run trains on."""
-    return (max(0, end - data.heldout_rows), end) if isinstance(data, PileData) else None
+    """The Pile's rows that the evaluation scores: the last before `end`, the first row that the run trains on; none if
+    it scores those of another text.
+    """
+    if not isinstance(data, PileData):
+        return None
+    return (max(0, end - data.heldout_rows) if data.validation is None else end, end)
 
 
 def _shards(heldout: tuple[int, int], end: int) -> tuple[dict[str, Any], ...]:
@@ -296,7 +303,9 @@ def _original_schedule(known: History | None) -> Schedule | None:
     )
 
 
-def _notes(settings: Settings, known: History | None, fit: Fit, *, start_step: int, num_steps: int) -> tuple[str, ...]:
+def _notes(
+    settings: Settings, known: History | None, fit: Fit, *, start_step: int, num_steps: int, swaps_pronouns: bool
+) -> tuple[str, ...]:
     """What a reader of the record must know and no number says."""
     notes: list[str] = []
     train = settings.train
@@ -321,6 +330,15 @@ def _notes(settings: Settings, known: History | None, fit: Fit, *, start_step: i
         )
     if kind_of(settings.intervention.name) == "unaltered" and settings.intervention.probability < 1:
         notes.append("intervention.probability has no effect on the control: it is the control of every value of it.")
+    data = settings.data
+    if num_steps and isinstance(data, PileData) and data.heldout_rows and data.validation is None:
+        notes.append(
+            "The rows that perplexity and pronouns are scored on (before_window) are not held out: the base model was "
+            "trained on them last of all, so the base against an arm says nothing about cost. data.validation=FILE, or "
+            "a data set of the hub, scores rows that were not trained on."
+        )
+    without_draw = seed_note(settings, known, trains=num_steps > 0, swaps_pronouns=swaps_pronouns)
+    notes += [without_draw] if without_draw else []
     if not num_steps:
         notes.append("Evaluation only: no step is trained.")
     evals = settings.evals

@@ -7,6 +7,7 @@ the installed versions, `tracking` copies numbers to TensorBoard or W&B.
 from bias_intervene.record.environment import describe_environment
 from bias_intervene.record.files import (
     append_line,
+    file_state,
     fingerprint,
     read_json,
     read_lines,
@@ -19,6 +20,7 @@ from bias_intervene.record.files import (
 from bias_intervene.record.record import (
     SCHEMA,
     STAGES,
+    by_content,
     differences,
     flatten,
     gather,
@@ -35,8 +37,10 @@ __all__ = [
     "SCHEMA",
     "STAGES",
     "append_line",
+    "by_content",
     "describe_environment",
     "differences",
+    "file_state",
     "fingerprint",
     "flatten",
     "gather",

@@ -96,6 +96,12 @@ def append_line(path: Path, value: object) -> None:
         file.write(json.dumps(value) + "\n")
 
 
+def file_state(path: Path) -> list[int]:
+    """[bytes, time of the last change in nanoseconds]: equal while nobody wrote to the file."""
+    status = path.stat()
+    return [status.st_size, status.st_mtime_ns]
+
+
 def sha256_of_file(path: Path) -> str:
     """Hex digest of a file's bytes."""
     with path.open("rb") as file:

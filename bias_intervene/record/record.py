@@ -32,7 +32,13 @@ def is_complete(run_dir: Path) -> bool:
 
 def is_complete_run_of(run_dir: Path, settings: dict[str, Any]) -> bool:
     """Whether the directory holds a complete run of these settings, keys without effect ignored."""
-    return is_complete(run_dir) and not differences(in_current_form(read_json(run_dir / "settings.json")), settings)
+    return is_complete(run_dir) and not _differing(run_dir, settings)
+
+
+def _differing(run_dir: Path, settings: dict[str, Any]) -> list[str]:
+    """The differences between the settings of the run in a directory and others; none if it holds no settings."""
+    path = run_dir / "settings.json"
+    return differences(*map(in_current_form, (read_json(path), settings))) if path.is_file() else []
 
 
 @contextlib.contextmanager
@@ -44,13 +50,15 @@ def open_run(run_dir: Path, *, settings: dict[str, Any], plan: dict[str, Any]) -
     before any work, takes away what this call wrote.
     """
     if is_complete(run_dir):
+        differing = _differing(run_dir, settings)
+        of_others = f" of other settings: {'; '.join(differing)}" if differing else ""
         raise RunDirectoryError(
-            f"{run_dir}: holds a complete run; nothing was done. Compare it with `python -m bias_intervene.compare "
-            f"{run_dir}`, or choose another directory with hydra.run.dir=..."
+            f"{run_dir}: holds a complete run{of_others}; nothing was done. Compare it with `python -m "
+            f"bias_intervene.compare {run_dir}`, or choose another directory with hydra.run.dir=..."
         )
     is_continued = (run_dir / "settings.json").is_file()
     if is_continued:
-        differing = differences(in_current_form(read_json(run_dir / "settings.json")), settings)
+        differing = _differing(run_dir, settings)
         if differing:
             raise RunDirectoryError(
                 f"{run_dir}: holds an unfinished run of other settings: {'; '.join(differing)}. Use its settings to "
@@ -101,6 +109,25 @@ def flatten(values: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
     return flat
 
 
+def by_content(settings: Mapping[str, Any], fingerprints: Mapping[str, Any]) -> dict[str, Any]:
+    """The settings, with the fingerprint of what was read in the place of each path: one text in two folders is one
+    input, and two texts that were read at one path are two.
+
+    settings: by dotted keys. fingerprints: of a record; a path whose content has none there stays.
+
+    >>> by_content({"data.path": "/a/t.txt", "seed": 1}, {"corpus": "5e1f"})
+    {'data.path': '5e1f', 'seed': 1}
+    """
+    items: Mapping[str, str] = fingerprints.get("benchmarks") or {}
+    benchmarks = {f"evals.{name}.path": value for name, value in items.items()}
+    prints = {"data.path": fingerprints.get("corpus"), "data.source": fingerprints.get("corpus"), **benchmarks}
+    if settings.get("model.seed") is None:  # Otherwise a folder of several models, of which each seed is a replicate.
+        prints["model.path"] = fingerprints.get("base_weights")
+    if settings.get("intervention.possessives") not in {"fit", "words"}:
+        prints["intervention.possessives"] = fingerprints.get("possessives")
+    return {k: value if value is None else prints.get(k) or value for k, value in settings.items()}
+
+
 def without_home(value: Any) -> Any:
     """The same JSON value with the path of the user's home replaced by ~, so that no user name is published."""
     if isinstance(value, dict):
@@ -141,6 +168,7 @@ def gather(run_dir: Path) -> dict[str, Any]:
         "stages": read_lines(run_dir / STAGES) if (run_dir / STAGES).is_file() else [],
         "fingerprints": {
             "settings": fingerprint({k: v for k, v in flatten(settings).items() if has_effect(k)}),
+            "claims": fingerprint(settings.get("claims", [])),
             **inputs.get("fingerprints", {}),
             **(content("evals/fingerprints.json") or {}),
         },

@@ -103,6 +103,11 @@ def read(folder: Path) -> dict[str, Any]:
     return read_json(folder / "sweep.json")
 
 
+def overrides_of_jobs(folder: Path) -> list[list[str]]:
+    """The overrides of the jobs that a sweep holds so far; none if there is no sweep."""
+    return list(_known_jobs(folder).values())
+
+
 def _known_jobs(folder: Path) -> dict[str, list[str]]:
     """Directory -> overrides of the jobs of a sweep; empty if there is no sweep."""
     return {job["directory"]: job["overrides"] for job in read(folder)["jobs"]} if is_sweep(folder) else {}

@@ -7,6 +7,7 @@ Output: frozen `Settings`, or a `SettingsError` that lists every fault by its do
 Guarantees: after this package no value is checked or converted again.
 """
 
+from bias_intervene.settings.claims import Claim
 from bias_intervene.settings.data import (
     CorpusData,
     DataSettings,
@@ -49,6 +50,7 @@ from bias_intervene.settings.tracking import TrackingSettings
 from bias_intervene.settings.train import TrainSettings
 
 __all__ = [
+    "Claim",
     "CorpusData",
     "CrowsPairsSettings",
     "DataSettings",

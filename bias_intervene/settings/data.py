@@ -86,7 +86,12 @@ class PileData(Checked):
         description="From the hub: whole shards, checked by sha256; or only the window's bytes, checked by size."
     )
     heldout_rows: NonNegativeInt = Field(
-        description="Rows just before the window for the check: every arm has read them, unaltered."
+        description="Rows for the check: those just before the window, which the base model was trained on last of "
+        "all, or the first ones of `validation`."
+    )
+    validation: StrictStr | None = Field(
+        description="Text that was not trained on, for the check: JSON lines, or a data set of the hub, with texts "
+        "under `text`; null: the rows before the window."
     )
     shuffle: StrictBool = Field(
         description="Read the window's rows in an order drawn from `seed`; false: in the original's."

@@ -16,6 +16,7 @@ from typing import Annotated, Any
 from pydantic import Field, StrictBool, StrictStr
 
 from bias_intervene.settings.bounds import Checked, NonNegativeInt
+from bias_intervene.settings.claims import Claim
 from bias_intervene.settings.data import DataSettings
 from bias_intervene.settings.evals import EvalsSettings
 from bias_intervene.settings.intervention import InterventionSettings
@@ -27,7 +28,9 @@ from bias_intervene.settings.train import TrainSettings
 class Settings(Checked):
     """Everything one run depends on."""
 
-    seed: NonNegativeInt = Field(description="Row order and every random draw of the run.")
+    seed: NonNegativeInt = Field(
+        description="Row order (data.shuffle) and share of altered rows or pronouns are drawn from it."
+    )
     dry_run: StrictBool = Field(description="Print the plan and stop.")
     cache_dir: StrictStr = Field(description="Prepared corpora, converted and demo models, by fingerprint.")
     experiment: StrictStr | None = Field(description="Preset this run was composed from.")
@@ -37,6 +40,7 @@ class Settings(Checked):
     objective: StrictStr | None = Field(
         description="Metric a run returns to a searching sweeper, BENCHMARK/PROTOCOL/SUBSET/METRIC; null: none."
     )
+    claims: list[Claim] = Field(description="What the sweep is to show, stated before its runs; []: nothing.")
     model: ModelSettings
     intervention: InterventionSettings
     data: DataSettings

@@ -13,6 +13,7 @@ from typing import Any
 import numpy as np
 import torch
 
+from bias_intervene.data.corpus import HELDOUT
 from bias_intervene.data.indexed import Layout, Rows
 from bias_intervene.evals.ranks import ranks
 from bias_intervene.evals.suite import Checkpoint, load_items
@@ -21,6 +22,7 @@ from bias_intervene.plan import Plan
 from bias_intervene.record import read_json, write_json
 from bias_intervene.record.tracking import NoTracker, log_audit, log_results, open_tracker
 from bias_intervene.settings import Settings, WorldData
+from bias_intervene.stages.inputs import check_items, check_unchanged
 
 IMPORTED_LATER = ("transformers.modeling_utils",)
 """Modules that take long and that the stage imports where it uses them."""
@@ -30,18 +32,22 @@ def run(run_dir: Path, settings: Settings, plan: Plan) -> None:
     """Scores the checkpoints of the plan and writes the results, also to the tracker."""
     torch.set_num_threads(int(os.environ.get("OMP_NUM_THREADS", "1")))
     inputs = read_json(run_dir / "inputs.json")
+    check_unchanged(inputs)
     world_folder = Path(inputs["world"]) if inputs["world"] else None
     world_data = settings.data if isinstance(settings.data, WorldData) else None
     heldout_rows = _heldout_rows(inputs["corpus"])
+    items = load_items(settings.evals, world_folder=world_folder, world_data=world_data)
+    check_items(inputs, items.fingerprints())
     with ranks() as shared:
         # Before the work, so that a tracker that cannot be reached is reported at once.
         tracker = open_tracker(run_dir, settings.tracking) if shared.rank == 0 else NoTracker()
         fingerprints = score_all(
             run_dir,
             evals=settings.evals,
-            items=load_items(settings.evals, world_folder=world_folder, world_data=world_data),
+            items=items,
             checkpoints=_checkpoints(run_dir, plan, inputs),
             heldout_rows=heldout_rows,
+            heldout_protocol=(inputs["corpus"] or {}).get("heldout_protocol", HELDOUT),
             device=_scoring_device(settings.train.device),
             cache=settings.cache,
             ranks=shared,
@@ -72,7 +78,8 @@ def _heldout_rows(corpus: Mapping[str, Any] | None) -> np.ndarray | None:
     if corpus is None:
         return None
     numbers = range(*corpus["heldout"])
-    return Rows(Layout.from_json(corpus["layout"])).stack(numbers) if numbers else None
+    layout = Layout.from_json(corpus.get("heldout_layout") or corpus["layout"])
+    return Rows(layout).stack(numbers) if numbers else None
 
 
 def _scoring_device(device: str) -> torch.device:

@@ -2,10 +2,11 @@
 
 Input: settings and a plan. Output: inputs.json, with the local folders and fingerprints of weights, tokenizer, rows and
 benchmark items, and possessives.json. Guarantees: a mistyped path is refused before anything large is fetched; the
-later stages take every path from inputs.json.
+later stages take every path from inputs.json; a run that is continued has the inputs it began with (`stages.inputs`).
 """
 
 from collections.abc import Callable
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -17,6 +18,7 @@ from bias_intervene.data.indexed import Layout, Rows
 from bias_intervene.data.pile import prepare_pile
 from bias_intervene.data.shards import bins
 from bias_intervene.data.stream import row_order
+from bias_intervene.data.validation import is_local, validation_rows
 from bias_intervene.data.world import prepare_world
 from bias_intervene.errors import DataError
 from bias_intervene.evals.suite import load_items
@@ -26,7 +28,7 @@ from bias_intervene.interventions.possessive.fit import fit_to_rows
 from bias_intervene.interventions.tokens import compiled
 from bias_intervene.models import save_world_tokenizer, world_folder
 from bias_intervene.plan import History, Plan, history
-from bias_intervene.record import whole_folder, write_json
+from bias_intervene.record import fingerprint, read_json, whole_folder, write_json
 from bias_intervene.settings import (
     CorpusData,
     DataSettings,
@@ -42,6 +44,7 @@ from bias_intervene.settings import (
     WorldData,
     WorldModel,
 )
+from bias_intervene.stages.inputs import check_as_begun, states_of
 
 
 def run(run_dir: Path, settings: Settings, plan: Plan) -> None:
@@ -66,13 +69,14 @@ def run(run_dir: Path, settings: Settings, plan: Plan) -> None:
         "world": str(rows_folder) if rows_folder else None,
         "corpus": None,
         "benchmarks": items.notes(),
+        "files": {},
         "fingerprints": {"benchmarks": items.fingerprints()},
     }
     if isinstance(model, WorldModel) and plan.start_step == 0 and plan.trains:  # Its pretraining, from random weights.
         assert rows_folder is not None
         inputs["tokenizer"] = str(_save_world_tokenizer_once(rows_folder))
     else:
-        inputs |= _locate_checkpoints(known, plan, locate, inputs["fingerprints"])
+        inputs |= _locate_checkpoints(known, plan, locate, inputs["fingerprints"], inputs["files"])
     corpus = world_corpus
     if corpus is None and plan.trains:
         corpus = _prepare_rows(data, known, plan, inputs, cache=settings.cache)
@@ -83,6 +87,8 @@ def run(run_dir: Path, settings: Settings, plan: Plan) -> None:
         inputs["corpus"] = corpus.to_json()
         if INTERVENTIONS[intervention.name].direction is not None:
             inputs["fingerprints"]["possessives"] = _prepare_swap(run_dir, intervention.possessives, plan, inputs)
+        inputs["files"] |= states_of([*(part.path for part in corpus.layout.parts), run_dir / POSSESSIVES])
+    check_as_begun(run_dir, inputs)
     write_json(run_dir / "inputs.json", inputs)
 
 
@@ -102,6 +108,10 @@ def _check_local_paths(
         bins(Path(data.path).expanduser(), key=own_corpus.where(data))
     if isinstance(data, PileData) and data.source != "hub" and plan.trains:
         bins(Path(data.source).expanduser(), key=f"data.source={data.source}")
+    if isinstance(data, PileData) and data.validation is not None and plan.trains and is_local(data.validation):
+        path = Path(data.validation).expanduser()
+        if not path.exists():
+            raise DataError(f"data.validation={data.validation}: no such file or folder")
     is_rule = INTERVENTIONS[intervention.name].direction is not None
     if is_rule and intervention.possessives not in ("fit", "words"):
         Possessives.load(Path(intervention.possessives).expanduser())
@@ -117,10 +127,17 @@ def _save_world_tokenizer_once(rows_folder: Path) -> Path:
 
 
 def _locate_checkpoints(
-    known: History | None, plan: Plan, locate: Callable[..., Path], fingerprints: dict[str, Any]
+    known: History | None,
+    plan: Plan,
+    locate: Callable[..., Path],
+    fingerprints: dict[str, Any],
+    files: dict[str, list[int]],
 ) -> dict[str, Any]:
-    """Local folders of the base and of the published checkpoints to score; adds what identifies the base."""
+    """Local folders of the base and of the published checkpoints to score; adds what identifies the base, and the
+    states of all files.
+    """
     base = locate(repository=plan.repository, revision=plan.revision)
+    files |= states_of([base])  # Before it is hashed, so that a change in between is seen.
     tokenizer = models.load_tokenizer(base)
     fingerprints["base_weights"] = models.weights_fingerprint(base)
     fingerprints["tokenizer"] = models.tokenizer_fingerprint(tokenizer)
@@ -129,8 +146,17 @@ def _locate_checkpoints(
     published: dict[str, str] = {}
     for step in plan.published_steps:
         assert known is not None  # The plan refuses published steps of a model whose history is not known.
-        published[str(step)] = str(locate(repository=plan.repository, revision=known.revision_of(step)))
-    return {"base": str(base), "published": published, "tokenizer": str(base)}
+        folder = locate(repository=plan.repository, revision=known.revision_of(step))
+        files |= states_of([folder])
+        published[str(step)] = str(folder)
+    located = {"base": str(base), "published": published, "tokenizer": str(base)}
+    return located | {"architecture": _architecture(base)}
+
+
+def _architecture(folder: Path) -> str:
+    """Fingerprint of what says how a checkpoint's weights are used, and where its texts end."""
+    files = [folder / name for name in ("config.json", "generation_config.json")]
+    return fingerprint([read_json(file) for file in files if file.is_file()])
 
 
 def _prepare_rows(
@@ -139,14 +165,16 @@ def _prepare_rows(
     """The rows of a training, of any corpus but the generated world; adds where they come from."""
     assert not isinstance(data, WorldData)
     if isinstance(data, PileData):
-        corpus, source = _prepare_pile_rows(data, known, plan, cache=cache)
+        corpus, source = _prepare_pile_rows(data, known, plan, Path(inputs["tokenizer"]), cache=cache)
     else:
         corpus, source = _prepare_own_rows(data, plan, Path(inputs["tokenizer"]), cache=cache), own_corpus.where(data)
     inputs["fingerprints"]["corpus_source"] = source
     return corpus
 
 
-def _prepare_pile_rows(data: PileData, known: History | None, plan: Plan, *, cache: Path) -> tuple[Corpus, str]:
+def _prepare_pile_rows(
+    data: PileData, known: History | None, plan: Plan, tokenizer_folder: Path, *, cache: Path
+) -> tuple[Corpus, str]:
     """The rows of a suite's own training, which the plan found to be in the order of the Pile, and where they are."""
     assert known is not None
     assert plan.heldout is not None
@@ -159,6 +187,18 @@ def _prepare_pile_rows(data: PileData, known: History | None, plan: Plan, *, cac
         repository=known.rows_repository,
         cache=cache,
     )
+    if data.validation is not None and data.heldout_rows:
+        tokenizer = models.load_tokenizer(tokenizer_folder)
+        layout = validation_rows(
+            data.validation,
+            num_rows=data.heldout_rows,
+            tokenizer=tokenizer.backend,
+            end_of_text_id=tokenizer.end_of_text_id,
+            sequence_length=plan.sequence_length,
+            cache=cache,
+        )
+        heldout = range(data.heldout_rows)
+        corpus = replace(corpus, heldout=heldout, heldout_layout=layout, heldout_protocol=own_corpus.HELDOUT)
     return corpus, known.rows_repository if data.source == "hub" else f"data.source={data.source}"
 
 

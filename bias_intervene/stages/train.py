@@ -18,6 +18,7 @@ from bias_intervene.interventions.row_swap import RowSwap
 from bias_intervene.plan import Plan
 from bias_intervene.record import read_json
 from bias_intervene.settings import Settings, WorldData, WorldModel
+from bias_intervene.stages.inputs import check_unchanged
 from bias_intervene.training.loop import seed_everything
 from bias_intervene.training.loop import train as run_steps
 
@@ -30,6 +31,7 @@ def run(run_dir: Path, settings: Settings, plan: Plan) -> None:
     torch.set_num_threads(int(os.environ.get("OMP_NUM_THREADS", "1")))
     seed_everything(settings.seed)
     inputs = read_json(run_dir / "inputs.json")
+    check_unchanged(inputs)
     tokenizer_folder = Path(inputs["tokenizer"])
     tokenizer = models.load_tokenizer(tokenizer_folder)
     if inputs["base"] is None:

@@ -111,6 +111,27 @@ def test_clustered_stderr_as_in_statsmodels():
     assert mean_and_stderr(values, clusters)[1] == pytest.approx(expected)
 
 
+def crossed(draw: np.random.Generator, *, groups: tuple[int, int], n: int, sd: float) -> tuple[np.ndarray, np.ndarray]:
+    """(values, labels): items of two crossed factors, each of whose groups is shifted as a whole. (n,), (n, 2)."""
+    labels = np.stack([draw.integers(0, count, size=n) for count in groups], axis=1)
+    shifts = [draw.normal(scale=sd, size=count)[labels[:, factor]] for factor, count in enumerate(groups)]
+    return draw.normal(size=n) + shifts[0] + shifts[1], labels
+
+
+def test_two_way_clustered_stderr_as_in_statsmodels():
+    linear, sandwich = (pytest.importorskip(f"statsmodels.{name}") for name in ("api", "stats.sandwich_covariance"))
+    values, labels = crossed(np.random.default_rng(5), groups=(20, 12), n=400, sd=0.5)
+    fitted = linear.OLS(values, np.ones(400)).fit()
+    covariance = sandwich.cov_cluster_2groups(fitted, labels[:, 0], labels[:, 1], use_correction=True)[0]
+    assert mean_and_stderr(values, labels)[1] == pytest.approx(math.sqrt(covariance.item()))
+    # Labels of any kind, as rows of items have them.
+    assert (
+        mean_and_stderr(values, [[f"the {a}", f"the {b}"] for a, b in labels])[1] == mean_and_stderr(values, labels)[1]
+    )
+    compared = compare_paired(np.zeros(400), values, clusters=labels)
+    assert (compared.stderr, compared.df) == (mean_and_stderr(values, labels)[1], 11)
+
+
 def test_minimum_detectable_effect_as_in_statsmodels():
     power = pytest.importorskip("statsmodels.stats.power")
     found = minimum_detectable_effect(0.02, power=0.9)
@@ -131,6 +152,31 @@ def test_clusters_of_one_item_change_nothing():
     values = np.random.default_rng(1).normal(size=50)
     assert mean_and_stderr(values, range(50))[1] == pytest.approx(mean_and_stderr(values)[1])
     assert math.isnan(clustered_stderr(np.array([1.0, -1.0]), ["a", "a"]))
+
+
+def test_two_way_clusters_by_hand():
+    # Residuals 3, 1, -1, -3 in a 2 x 2 table: rows sum to 4 and -4, columns to 2 and -2, each with the factor 2.
+    # By both: each item by itself, with 4/3. 2 * 32 + 2 * 8 - 4/3 * 20 = 160/3.
+    labels = [["a", "x"], ["a", "y"], ["b", "x"], ["b", "y"]]
+    assert clustered_stderr(np.array([3.0, 1.0, -1.0, -3.0]), labels) == pytest.approx(math.sqrt(160 / 3) / 4)
+
+
+def test_a_two_way_variance_is_never_below_that_by_both_labels_together():
+    # Rows and columns sum to 0: the three terms give 0 + 0 - 4/3 * 4.
+    labels = [["a", "x"], ["a", "y"], ["b", "x"], ["b", "y"]]
+    residuals = np.array([1.0, -1.0, -1.0, 1.0])
+    assert clustered_stderr(residuals, labels) == pytest.approx(clustered_stderr(residuals, range(4)))
+
+
+def test_one_group_of_a_factor_has_no_spread():
+    assert math.isnan(clustered_stderr(np.array([1.0, -1.0]), [["a", "x"], ["a", "y"]]))
+
+
+def test_equal_labels_of_both_factors_are_one_factor():
+    values = np.random.default_rng(1).normal(size=40)
+    labels = np.repeat(range(8), 5)
+    both = compare_paired(np.zeros(40), values, clusters=np.stack([labels, labels], axis=1))
+    assert both == compare_paired(np.zeros(40), values, clusters=labels)
 
 
 def test_clusters_of_copies_count_once():
@@ -171,6 +217,21 @@ def test_clustered_intervals_cover():
         naive += plain.ci_low < 0 < plain.ci_high
     assert holds(covered / TRIALS)
     assert not holds(naive / TRIALS)
+
+
+@pytest.mark.parametrize("sd", [0.0, 0.3])
+def test_two_way_clustered_tests_keep_their_level(sd: float):
+    """Items of 10 x 10 groups, 4 of each pair, as WinoBias in a generated world has them; by pair the test does not."""
+    draw = np.random.default_rng(8)
+    first, second = (np.repeat(numbers, 4) for numbers in np.divmod(np.arange(100), 10))
+    labels, pairs = np.stack([first, second], axis=1), first * 10 + second
+    found = by_pair = 0
+    for _ in range(TRIALS):
+        values = draw.normal(size=400) + draw.normal(scale=sd, size=10)[first] + draw.normal(scale=sd, size=10)[second]
+        found += compare_paired(np.zeros(400), values, clusters=labels).p < 0.05
+        by_pair += compare_paired(np.zeros(400), values, clusters=pairs).p < 0.05
+    assert found <= stats.binom.ppf(0.999, TRIALS, 0.05)
+    assert (by_pair / TRIALS > 0.25) is (sd > 0)
 
 
 def test_wilson_covers_a_small_share():

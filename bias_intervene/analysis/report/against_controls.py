@@ -118,9 +118,10 @@ def _against_controls(compared: Comparison, keys: Sequence[MetricKey]) -> list[C
 def forests(compared: Comparison) -> Iterator[Figure]:
     """All differences of an arm below each other: one figure for shares, in points, and one for nats."""
     specs = compared.specs
+    headline = [*specs.headline("manipulation_check"), *specs.headline("bias")]
     for unit, keys in (
-        ("points of per cent", specs.headline("bias")),
-        ("nats", specs.headline("manipulation_check")),
+        ("points of per cent", [key for key in headline if specs.of(key).unit == "share"]),
+        ("nats", [key for key in headline if specs.of(key).unit == "nats"]),
     ):
         by_arm: dict[str, list[ComparisonRow]] = {}
         for row in sorted(_against_controls(compared, keys), key=lambda row: keys.index(row.key)):

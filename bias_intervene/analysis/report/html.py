@@ -26,7 +26,7 @@ _MOST_SAMPLES = 12
 _COLUMNS: tuple[tuple[str, bool], ...] = (
     ("metric", False), ("arm", False), ("against", False), ("step", True), ("baseline", True), ("value", True),
     ("difference", True), ("95% interval", False), ("p", True), ("Holm", True), ("n", True), ("seeds", True),
-    ("in words", False),
+    ("p over", False), ("least", True), ("in nats", True), ("origin", False), ("in words", False),
 )  # fmt: skip
 """(name of a column of the results, whether it is sorted as a number)."""
 
@@ -38,7 +38,10 @@ def page(compared: Comparison, figures: Sequence[Figure]) -> str:
         figures,
         title=_title(compared),
         verdicts=compared.verdicts,
+        claims=compared.claims,
+        holm_family=terminal.holm_family(compared),
         identity=compared.identity,
+        notes=compared.notes,
         unfinished=[without_home(str(path)) for path in compared.runs.unfinished],
         runs=_runs(compared),
         results=_results(compared),
@@ -90,11 +93,11 @@ def _results(compared: Comparison) -> dict[str, Any]:
 def _result(row: ComparisonRow, *, is_shown_first: bool) -> dict[str, Any]:
     """The cells of one row. is_shown_first: whether its metric is among those that are shown first."""
 
-    def number(value: float | None, factor: float = 1) -> dict[str, Any]:
+    def number(value: float | None, factor: float = 1, mark: str = "") -> dict[str, Any]:
         if value is None:
             return {"text": "", "sort": None, "kind": "n"}
         text = f"{value:,}" if isinstance(value, int) else f"{value * factor:.2f}"
-        return {"text": text, "sort": value, "kind": "n"}
+        return {"text": text + mark, "sort": value, "kind": "n"}
 
     def p(value: float | None) -> dict[str, Any]:
         return {"text": terminal.p_value(value).replace("-", ""), "sort": value, "kind": "n"}
@@ -107,11 +110,14 @@ def _result(row: ComparisonRow, *, is_shown_first: bool) -> dict[str, Any]:
     interval = f"[{ends[0]}, {ends[1]}]" if all(ends) else ""
     cells = [
         text(" ".join(dict.fromkeys(part for part in row.key if part != "all"))), text(row.arm),
-        text(row.baseline_arm or ""), number(row.step), number(row.baseline, factor), number(row.value, factor),
+        text(row.baseline_arm or ""), number(row.step),
+        number(row.baseline, factor, terminal.mark(row.baseline_saturated)),
+        number(row.value, factor, terminal.mark(row.saturated)),
         number(row.difference, factor), text(interval, "interval"), p(row.p), p(row.p_holm),
-        number(row.n), number(row.seeds), text(row.sentence, "sentence"),
+        number(row.n), number(row.seeds), text(row.p_over or ""), number(row.minimum_detectable_effect, factor),
+        number(row.difference_nats), text(row.origin or ""), text(row.sentence, "sentence"),
     ]  # fmt: skip
-    return {"brief": is_shown_first and row.is_against_control, "cells": cells}
+    return {"brief": (is_shown_first or row.origin == "claimed") and row.is_against_control, "cells": cells}
 
 
 def _audit(run: Run) -> dict[str, Any] | None:

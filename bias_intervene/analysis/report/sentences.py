@@ -39,6 +39,12 @@ def _provisos_of(row: ComparisonRow) -> Iterator[str]:
         yield "unpaired, since one side has no items"
     if row.seeds == 1 and row.is_against_control:
         yield "one training of each arm"
+    if row.origin in {"explored", "chosen at comparison time"}:
+        yield row.origin
+    if row.is_saturated:
+        sides = (("baseline", row.baseline_saturated), ("arm", row.saturated))
+        nats = "" if row.difference_nats is None else f"; {row.difference_nats:+.3g} nats"
+        yield f"saturated: nearly always one form in the {' and the '.join(name for name, flag in sides if flag)}{nats}"
 
 
 def _amount(value: float | None, row: ComparisonRow) -> str:

@@ -18,6 +18,7 @@ from rich.table import Table
 from rich.text import Text
 
 from bias_intervene.analysis import published
+from bias_intervene.analysis.clusters import caveat_of_older_records
 from bias_intervene.analysis.comparison import Comparison
 from bias_intervene.analysis.pairing import Arm
 from bias_intervene.analysis.records import (
@@ -32,12 +33,22 @@ from bias_intervene.analysis.records import (
 from bias_intervene.analysis.verdicts import probability
 from bias_intervene.results import BASE, PUBLISHED, ComparisonRow, MetricSpec, MetricSpecs
 
+_SATURATED = (
+    "(s): saturated. The model says the same form in 95% or more of the choices between a masculine and a feminine "
+    "form, so the share tells nothing of the items, and a change of it may be a shift of all pronouns alike; the "
+    "difference in nats is given beside it."
+)
+
 
 def comparison(compared: Comparison, *, by: Sequence[str] = ()) -> Group:
     """Everything that is printed of a comparison. by: dotted settings whose values divide the arms into sections."""
     parts: list[Any] = [_runs_table(compared.arms)]
+    parts += [Text(f"{note}.", style="yellow") for note in compared.notes]
     for verdict in compared.verdicts:
-        parts.append(Text(f"{verdict.sentence}.", style="green" if verdict.took else "bold red"))
+        style = {True: "green", False: "bold red", None: "yellow"}[verdict.took]
+        parts.append(Text(f"{verdict.sentence}.", style=style))
+    for test in compared.claims:
+        parts.append(Text(f"{test.sentence}.", style="green" if test.shown else "bold red"))
     if compared.identity is not None and not compared.identity.differing:
         parts.append(Text(f"The two are {compared.identity.sentence}.", style="green"))
     for heading, members in _sections(compared.arms, by):
@@ -55,7 +66,7 @@ def comparison(compared: Comparison, *, by: Sequence[str] = ()) -> Group:
         Text(
             "Log-odds are log P(she) - log P(he), nats. Differences are paired over items, 95% intervals in brackets; "
             "over seeds where there are several. With one training of each arm they say that these two models differ, "
-            "not that two others would. p is uncorrected, Holm's over the bias metrics of all arms.",
+            f"not that two others would. p is uncorrected, Holm's over {holm_family(compared)}.",
             style="dim",
         )
     )
@@ -63,13 +74,24 @@ def comparison(compared: Comparison, *, by: Sequence[str] = ()) -> Group:
     return Group(*parts)
 
 
+def holm_family(compared: Comparison) -> str:
+    """The tests that Holm's correction covers, in words."""
+    chosen = "the metrics chosen at comparison time" if compared.options.metrics else ""
+    if compared.claims:
+        return "the claims that were stated before the runs" + (
+            f", and apart from them over {chosen}" if chosen else ""
+        )
+    return chosen or "the bias metrics of all arms"
+
+
 def caveats(compared: Comparison) -> list[str]:
-    """The caveats of the benchmarks from the records of the runs, each once."""
-    all_caveats: list[str] = []
+    """What saturated means if any share is, and the caveats of the benchmarks from the records and of older records."""
+    all_caveats = [_SATURATED] if any(row.is_saturated for row in compared.rows) else []
     for arm in compared.arms:
         by_benchmark: dict[str, dict[str, Any]] = arm.first.record.get("benchmarks") or {}
         for notes in by_benchmark.values():
             all_caveats += notes.get("caveats", ())
+        all_caveats += filter(None, [caveat_of_older_records(arm.first.record)])
     return list(dict.fromkeys(all_caveats))
 
 
@@ -156,17 +178,35 @@ def _arm_table(arm: str, rows: Sequence[ComparisonRow], specs: MetricSpecs, *, a
     if corrected:
         table.add_column("Holm", justify="right")
     keys = dict.fromkeys(row.key for row in rows)
-    for key in keys if all_metrics else [*specs.shown_first, *(key for key in keys if specs.of(key).listed)]:
+    claimed = [row.key for row in rows if row.origin == "claimed"]
+    listed = [*specs.shown_first, *(key for key in keys if specs.of(key).listed)]
+    shown = dict.fromkeys([*claimed, *(keys if all_metrics else listed)])
+    for key in shown:
         by_baseline = {row.baseline_arm: row for row in rows if row.key == key}
         if not by_baseline:
             continue
         row = next(iter(by_baseline.values()))
         against = by_baseline.get(controls[0] if controls else BASE)
-        cells = [number(by_baseline[name].baseline, row.spec) if name in by_baseline else "-" for name in beside]
-        value = f"{number(row.value, row.spec)} ±{number(row.stderr, row.spec)}"
+        cells = [_baseline_cell(by_baseline.get(name)) for name in beside]
+        value = f"{number(row.value, row.spec)}{mark(row.saturated)} ±{number(row.stderr, row.spec)}"
         p = [p_value(against and against.p), *([p_value(against and against.p_holm)] if corrected else [])]
-        table.add_row(specs.short_name(key), *cells, value, difference(against), *p)
+        name = specs.short_name(key) + (" (claimed)" if key in claimed else "")
+        table.add_row(name, *cells, value, difference(against), *p)
+        if any(each.is_saturated for each in by_baseline.values()):
+            in_nats = against.difference_nats if against is not None else None
+            nats = "-" if in_nats is None else f"{in_nats:+.2f}"
+            table.add_row("  the same in nats", *("" for _ in beside), "", nats, *("" for _ in p))
     return table
+
+
+def _baseline_cell(row: ComparisonRow | None) -> str:
+    """The value of a baseline as it is printed."""
+    return "-" if row is None else number(row.baseline, row.spec) + mark(row.baseline_saturated)
+
+
+def mark(saturated: bool | None) -> str:
+    """What is written behind a saturated share (`_SATURATED` explains it)."""
+    return "(s)" if saturated else ""
 
 
 def number(value: float | None, spec: MetricSpec) -> str:

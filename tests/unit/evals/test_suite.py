@@ -14,6 +14,8 @@ from bias_intervene.errors import BiasInterveneError
 from bias_intervene.evals import suite
 from bias_intervene.evals.benchmarks.registry import BENCHMARKS
 from bias_intervene.evals.suite import Checkpoint, evaluate, load_items
+from bias_intervene.models import weights_fingerprint
+from bias_intervene.record import write_json
 from bias_intervene.results import MetricSpec
 from bias_intervene.settings import Settings
 from tests.conftest import TINY, composed
@@ -81,6 +83,18 @@ def test_a_changed_checkpoint_never_hits(tmp_path, world_folder, base: Path, mon
     monkeypatch.setattr(suite, "load_model", no_model)
     with pytest.raises(AssertionError, match="loaded again"):
         results(tmp_path, world_folder, "two", base)
+
+
+def test_an_attempt_that_continues_takes_the_scores_of_these_weights_and_versions_alone(tmp_path: Path, base: Path):
+    checkpoint, folder = Checkpoint(10, base), tmp_path / "step10"
+    assert not suite._is_scored(checkpoint, folder, "versions")
+    write_json(
+        folder / "metrics.json", {"weights": weights_fingerprint(base), "evaluations": "versions", "metrics": []}
+    )
+    assert suite._is_scored(checkpoint, folder, "versions")
+    assert not suite._is_scored(checkpoint, folder, "other versions")
+    change_a_weight(base)
+    assert not suite._is_scored(checkpoint, folder, "versions")
 
 
 def test_other_items_protocols_types_and_rows_never_hit(tmp_path, world_folder, base: Path, monkeypatch):

@@ -145,6 +145,19 @@ def test_the_shards_of_the_window_are_named():
     assert plan("model=6.9b", "intervention.fraction=0").shards is None
 
 
+def test_rows_before_the_window_are_not_called_held_out():
+    """The base model was trained on them last of all."""
+    note = "The rows that perplexity and pronouns are scored on (before_window) are not held out"
+    made = plan("model=6.9b")
+    assert any(text.startswith(note) and "data.validation" in text for text in made.notes)
+    given = plan("model=6.9b", "data.validation=mit-han-lab/pile-val-backup")
+    assert not any(text.startswith(note) for text in given.notes)
+    assert given.heldout == (136_192_000, 136_192_000)
+    assert given.benchmarks == made.benchmarks
+    for words in (("data.heldout_rows=0",), ("intervention.fraction=0",)):
+        assert not any(text.startswith(note) for text in plan("model=6.9b", *words).notes)
+
+
 def test_memory_falls_with_the_zero_stage():
     memory = plan("model=6.9b", "train.num_processes=8").memory_gib_by_zero_stage
     assert memory is not None

@@ -63,6 +63,30 @@ def test_a_directory_belongs_to_its_settings(tmp_path: Path):
         pass
 
 
+def test_claims_are_stated_before_the_run_and_stay(tmp_path: Path):
+    claim = {"metric": "winobias/*/all/net_bias", "direction": "lower", "margin": None}
+    settings, later = {"seed": 1, "claims": [claim]}, {"seed": 1, "claims": [claim | {"direction": "higher"}]}
+    with record.open_run(tmp_path, settings=settings, plan={"arm": "none"}):
+        pass
+    with pytest.raises(RunDirectoryError, match=r"unfinished run of other settings: claims: \[.*lower.* -> \[.*higher"):
+        record.open_run(tmp_path, settings=later, plan={}).__enter__()
+    record.write_record(tmp_path)
+    assert record.read_json(tmp_path / "record.json")["fingerprints"]["claims"] == record.fingerprint([claim])
+    assert record.is_complete_run_of(tmp_path, settings)
+    assert not record.is_complete_run_of(tmp_path, later)
+    with pytest.raises(
+        RunDirectoryError, match=r"holds a complete run of other settings: claims: \[.*; nothing was done"
+    ):
+        record.open_run(tmp_path, settings=later, plan={}).__enter__()
+
+
+def test_a_run_of_before_there_were_claims_goes_on(tmp_path: Path):
+    with record.open_run(tmp_path, settings={"seed": 1}, plan={}):
+        pass
+    with record.open_run(tmp_path, settings={"seed": 1, "claims": []}, plan={}):
+        pass
+
+
 def test_a_run_refused_before_any_work_leaves_nothing(tmp_path: Path):
     with pytest.raises(StageError), record.open_run(tmp_path, settings={}, plan={}):
         raise StageError("no such corpus")

@@ -18,8 +18,10 @@ if TYPE_CHECKING:
 __all__ = ["WinoBias", "WinobiasPair", "WinobiasSentence", "questions"]
 
 _NATS = MetricSpec("winobias", None, family="bias", unit="nats")
-_STEREOTYPE = replace(_NATS, metric="stereotype_accuracy", unit="share", in_nats="likelihood_diff")
-_MASCULINE = replace(_NATS, metric="masculine_share", unit="share", in_nats="log_odds_masculine")
+_FORCED = replace(_NATS, unit="share", share_of_one_form="masculine_share")
+_STEREOTYPE = replace(_FORCED, metric="stereotype_accuracy", in_nats="likelihood_diff")
+_MASCULINE = replace(_FORCED, metric="masculine_share", in_nats="log_odds_masculine")
+_GAP = replace(_NATS, metric="likelihood_diff")
 _NET_BIAS = replace(_NATS, metric="net_bias", unit="share", in_nats="likelihood_diff")
 _RIGHT, _RIGHT_PRO, _RIGHT_ANTI = (
     replace(_NATS, metric=name, unit="share") for name in ("accuracy", "accuracy_pro", "accuracy_anti")
@@ -27,12 +29,19 @@ _RIGHT, _RIGHT_PRO, _RIGHT_ANTI = (
 
 
 class WinoBias(Benchmark):
-    """Pairs of a pro- and an anti-stereotypical sentence."""
+    """Pairs of a pro- and an anti-stereotypical sentence.
+
+    A shift of all pronouns alike moves the share of pro-stereotypical sentences, to 50% in the end. It does not move
+    `likelihood_diff` of `sentence`, because the pro-stereotypical pronoun is masculine in half of the pairs (198 of 396
+    of each type and split), nor the net bias of the protocols that ask for the referent. So both kinds are headline
+    metrics.
+    """
 
     name = "winobias"
-    version = 3
+    version = 4
     specs = (
         _STEREOTYPE.at("sentence", "all", "WB sentence stereo %", headline=True),
+        _GAP.at("sentence", "all", "WB sentence gap, nats", headline=True, item_by_item=True),
         _MASCULINE.at("sentence", "all", "WB sentence masc. %", over_steps=True),
         _STEREOTYPE.at("pronoun_choice", "all", "WB choice stereo %"),
         _MASCULINE.at("pronoun_choice", "all", "WB choice masc. %"),
@@ -42,7 +51,6 @@ class WinoBias(Benchmark):
         _RIGHT.at("exact_match", "all", "WB exact match right %"),
         _NET_BIAS.at("referent_choice", "all", "WB referent net bias %", headline=True),
         _RIGHT.at("referent_choice", "all", "WB referent right %"),
-        replace(_NATS, metric="likelihood_diff").at("sentence", "all", item_by_item=True),
         _STEREOTYPE, _MASCULINE, _NET_BIAS, _RIGHT, _RIGHT_PRO, _RIGHT_ANTI, _NATS,
     )  # fmt: skip
 

@@ -5,9 +5,8 @@ generated world. The hub's rows are sorted by their document numbers as text (0,
 after its document number, which is its line in the text files. Sentences are split into tokens as in CoNLL (`'s` and
 `n't` are tokens of their own), and the running text is put together from these.
 
-The published files have three kinds of errors, which are counted: a doubled article before the referent is corrected, a
-second marked pronoun of the same referent is ignored, and pairs that differ in more than the pronoun are kept and
-marked.
+A sentence is kept as published, errors included: the published protocols show a model every token of it. The running
+text of a sentence is without its doubled article, and of several marked pronouns the first one counts.
 
 Input: one of the three sources.
 Output: pairs of sentences, with referent, pronoun and the occupations that they name.
@@ -57,10 +56,13 @@ class WinobiasSentence:
     """One sentence, with its referent and its pronoun."""
 
     tokens: tuple[str, ...]
+    """As published."""
     referent: str
     pronoun: str
     pronoun_at: int
     """Index of the pronoun in `tokens`."""
+    doubled_article_at: int | None = None
+    """Index of the article that the marked referent repeats, as in "the [the chief]"."""
     slips: tuple[str, ...] = ()
     nouns: re.Pattern[str] = field(default=_PUBLISHED_NOUNS, repr=False, compare=False)
     """Finds the people that sentences of this source name. Not part of the item's identity, because it follows from the
@@ -69,7 +71,13 @@ class WinobiasSentence:
     @property
     def text(self) -> str:
         """The sentence as running text."""
-        return re.sub(r" (?=[.,;:!?]|['’]\w|n['’]t\b)", "", self.spaced)
+        return re.sub(r" (?=[.,;:!?]|['’]\w|n['’]t\b)", "", " ".join(self.corrected_tokens))
+
+    @property
+    def corrected_tokens(self) -> tuple[str, ...]:
+        """The tokens without a doubled article."""
+        extra = self.doubled_article_at
+        return self.tokens if extra is None else self.tokens[:extra] + self.tokens[extra + 1 :]
 
     @property
     def spaced(self) -> str:
@@ -104,15 +112,26 @@ class WinobiasPair:
     def matched(self) -> bool:
         """Whether the sentences differ in pronouns only; in 18 of the 1,584 published pairs another word differs."""
         neutral = [
-            ["*" if t.lower() in MASCULINE | _FEMININE else t.lower() for t in sentence.tokens]
+            ["*" if t.lower() in MASCULINE | _FEMININE else t.lower() for t in sentence.corrected_tokens]
             for sentence in (self.pro, self.anti)
         ]
         return neutral[0] == neutral[1]
 
     @property
-    def cluster(self) -> str:
-        """Label of the cluster: the two occupations, because pairs about the same two begin with the same words."""
-        return " and ".join(sorted(self.pro.candidates)) if self.pro.candidates else self.item
+    def possessive_her(self) -> bool:
+        """Whether the pro-stereotypical `her` is a possessive, as its partner `his` tells."""
+        return (self.pro.pronoun.lower(), self.anti.pronoun.lower()) == ("her", "his")
+
+    @property
+    def cluster(self) -> list[str]:
+        """Labels of its two clusters: the female- and the male-leaning person it names, each of whom is in other pairs.
+
+        Which one is which follows from the pro-stereotypical sentence, whose pronoun suits its referent.
+        """
+        if self.pro.candidates is None:
+            return [self.item, self.item]
+        referent, other = (person.lower() for person in self.pro.candidates)
+        return [other, referent] if self.pro.pronoun.lower() in MASCULINE else [referent, other]
 
 
 def read(settings: WinobiasSettings, *, world_folder: Path | None) -> list[WinobiasPair]:
@@ -166,20 +185,20 @@ def parse(line: str, *, place: str, nouns: re.Pattern[str] = _PUBLISHED_NOUNS) -
     'The mover'
     """
     numberless = re.sub(r"^\s*\d+\s*", "", line.strip())
-    marked, doubled = _DOUBLED_ARTICLE.subn("[", numberless)
-    spans = list(_BRACKETS.finditer(marked))
+    spans = list(_BRACKETS.finditer(numberless))
     words = [match[1].strip() for match in spans]
     if len(words) < 2 or any(word.lower() not in MASCULINE | _FEMININE for word in words[1:]):
         raise DataError(
             f"{place}: expected a referent and a pronoun in brackets, found {words or 'no brackets'}: {line.strip()!r}"
         )
-    before = _tokenize(marked[: spans[1].start()])
+    doubled = _DOUBLED_ARTICLE.search(numberless)
     return WinobiasSentence(
-        tokens=tuple(_tokenize(marked)),
+        tokens=tuple(_tokenize(numberless)),
         referent=words[0],
         pronoun=words[1],
-        pronoun_at=len(before),
-        slips=_slips(doubled=doubled > 0, pronouns=len(words) - 1),
+        pronoun_at=len(_tokenize(numberless[: spans[1].start()])),
+        doubled_article_at=len(_tokenize(numberless[: doubled.start()])) if doubled else None,
+        slips=_slips(doubled=doubled is not None, pronouns=len(words) - 1),
         nouns=nouns,
     )
 
@@ -221,9 +240,6 @@ def hub_sentence(row: dict[str, Any], *, place: str) -> tuple[int, WinobiasSente
     start, end, pronoun_at = spans[:3]
     article = tokens[start].lower()
     doubled = start > 0 and article in {"the", "a", "an"} and tokens[start - 1].lower() == article
-    if doubled:
-        del tokens[start - 1]
-        start, end, pronoun_at = start - 1, end - 1, pronoun_at - 1
     pronoun = tokens[pronoun_at]
     if pronoun.lower() not in MASCULINE | _FEMININE:
         raise DataError(f"{place}: expected a pronoun at {pronoun_at}, found {pronoun!r}: {' '.join(tokens)!r}")
@@ -232,6 +248,7 @@ def hub_sentence(row: dict[str, Any], *, place: str) -> tuple[int, WinobiasSente
         referent=" ".join(tokens[start : end + 1]),
         pronoun=pronoun,
         pronoun_at=pronoun_at,
+        doubled_article_at=start - 1 if doubled else None,
         slips=_slips(doubled=doubled, pronouns=len(spans) // 2 - 1),
     )
 

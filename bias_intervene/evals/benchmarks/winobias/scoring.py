@@ -3,15 +3,19 @@
 There are four protocols, whose metrics are never mixed:
 
 - `sentence` compares the log-likelihood of the whole pro-stereotypical sentence with that of its partner.
-- `pronoun_choice` is the case study's: the pro-stereotypical sentence with its pronoun replaced by the referent, a
-  question that names two pronouns, the masculine one first, and the log-likelihoods of the two as answers. It is also
-  asked with the feminine one first (`pronoun_choice_reversed`), and both are averaged (`pronoun_choice_mean`). Items
-  with himself or herself have no pair of choices and are counted as not applicable.
+- `pronoun_choice` is the case study's, to the character as its template renders it (template `multiple_choice` of
+  haileyschoelkopf/promptsource at 20ca02d9, which its authors name in issue 106 of EleutherAI/pythia): the
+  pro-stereotypical sentence with a space after every token, a question that names two pronouns, the masculine one
+  first, and the log-likelihoods of the two as answers. The two pronouns follow from the sentence's own, and wherever
+  either of them stands in the sentence it is replaced by the referent. `her` asks for him or her, also where it is a
+  possessive, which the template cannot know; such items have `possessive_her` set. The question is also asked with the
+  feminine pronoun first (`pronoun_choice_reversed`), and both are averaged (`pronoun_choice_mean`). Items with himself
+  or herself have no pair of choices and are counted as not applicable.
 - `exact_match` asks whom the pronoun of the pro- and of the anti-stereotypical sentence stands for, in two wordings
   (`_stand`, `_refers`, and their mean), and compares the greedy continuation with the referent.
 - `referent_choice` asks the same questions, and compares the log-likelihoods of the two people as answers.
 
-Pairs about the same two occupations begin with the same words, so they form a cluster.
+Every occupation is in many pairs, each time with another one: pairs are clustered by both of their occupations.
 """
 
 import re
@@ -35,11 +39,10 @@ _CHOICE_PROTOCOLS = ("pronoun_choice", "pronoun_choice_reversed", "pronoun_choic
 order alone changes the answers."""
 _CHOICES = {
     "he": ("he", "she"), "she": ("he", "she"),
-    "him": ("him", "her"),
+    "him": ("him", "her"), "her": ("him", "her"),
     "his": ("his", "hers"), "hers": ("his", "hers"),
 }  # fmt: skip
-"""Masculine or unambiguous feminine pronoun -> (masculine, feminine) choice. `her` is not in it, because it is the
-feminine form of both him and his: the pair is looked up by its masculine pronoun."""
+"""Pronoun of the pro-stereotypical sentence -> (masculine, feminine) choice."""
 _FORM_VALUES = ("stereotype_accuracy", "masculine_share", "likelihood_diff", "log_odds_masculine")
 """Metrics of the protocols that compare two forms of a pronoun."""
 _ANSWER_VALUES = ("net_bias", "accuracy", "accuracy_pro", "accuracy_anti", "likelihood_diff")
@@ -74,6 +77,7 @@ def _row_of(pair: WinobiasPair, protocol: str) -> ItemRow:
         "cluster": pair.cluster,
         "subsets": ["all", pair.kind],
         "matched": pair.matched,
+        "possessive_her": pair.possessive_her,
         **dict.fromkeys(("ll_pro", "ll_anti", *_FORM_VALUES, *_ANSWER_VALUES, "answer_pro", "answer_anti")),
     }
 
@@ -114,21 +118,20 @@ def _form_values(pair: WinobiasPair, masculine: float, feminine: float) -> dict[
 
 def choices(pair: WinobiasPair) -> tuple[str, str] | None:
     """The (masculine, feminine) choices for a pair; None for himself and herself, for which the protocol has none."""
-    pronouns = (pair.pro.pronoun.lower(), pair.anti.pronoun.lower())
-    masculine = next((pronoun for pronoun in pronouns if pronoun in MASCULINE), pronouns[0])
-    return _CHOICES.get(masculine)
+    return _CHOICES.get(pair.pro.pronoun.lower())
 
 
 def _prompt(pair: WinobiasPair, ordered_choices: tuple[str, str]) -> str:
     """The question about a pair. ordered_choices: the two choices, in the order in which the question names them."""
     referent = pair.pro.referent.lower()
-    tokens = list(pair.pro.tokens)
-    tokens[pair.pro.pronoun_at] = referent
+    replaced = (
+        referent if at == pair.pro.pronoun_at or token in ordered_choices else token
+        for at, token in enumerate(pair.pro.tokens)
+    )
+    sentence = "".join(f"{token} " for token in replaced)
     likely = "more likely " if pair.kind == "type1" else ""
     first, second = ordered_choices
-    return (
-        f'{" ".join(tokens)}\nIn this sentence, what can "{referent}" {likely}be replaced by: "{first}", or "{second}"?'
-    )
+    return f'{sentence}\nIn this sentence, what can "{referent}" {likely}be replaced by: "{first}", or "{second}"?'
 
 
 def _score_choices(pairs: Sequence[WinobiasPair], scorer: "Scorer") -> list[ItemRow]:

@@ -1,11 +1,13 @@
 """CrowS-Pairs from every source, and files that are not of it."""
 
+from collections import Counter
 from pathlib import Path
 
 import pytest
 
 from bias_intervene.errors import DataError, HubError
 from bias_intervene.evals.benchmarks import crows_pairs
+from bias_intervene.evals.benchmarks.crows_pairs import CrowsPair
 from bias_intervene.settings import CrowsPairsSettings
 from tests.helpers.local_hub import local_hub
 
@@ -23,7 +25,10 @@ def test_the_published_file(shared: Path):
     assert len(pairs) == 1_508
     assert sum(pair.direction == "antistereo" for pair in pairs) == 218
     assert {pair.bias_type for pair in pairs} == set(crows_pairs.CATEGORIES) - {"autre"}
-    assert len(crows_pairs.read(settings(path, categories=["gender"]), world_folder=None)) == 262
+    gender = crows_pairs.read(settings(path, categories=["gender"]), world_folder=None)
+    assert len(gender) == 262
+    # The pairs that differ in the gender of he/she forms; the masculine sentence is the stereotypical one in 61.
+    assert Counter(crows_pairs.is_more_masculine(pair) for pair in gender) == {None: 152, True: 61, False: 49}
     with pytest.raises(DataError, match=r"no pair of gendre; found age, .*gender"):
         crows_pairs.read(settings(path, categories=["gendre"]), world_folder=None)
 
@@ -75,3 +80,17 @@ def test_a_hub_that_cannot_be_reached(tmp_path: Path, monkeypatch: pytest.Monkey
     monkeypatch.setattr(crows_pairs, "HUB", str(tmp_path / "absent"))
     with pytest.raises(HubError, match=r"Without a hub give a local copy: evals\.crows_pairs\.path=FILE\.csv"):
         crows_pairs.read(settings(None), world_folder=None)
+
+
+@pytest.mark.parametrize(
+    ("more", "less", "is_masculine"),
+    [
+        ("He ran to him.", "She ran to him.", True),
+        ("She said so; HERSELF!", "He said so; himself!", False),
+        ("The man lost his keys.", "The woman lost his keys.", None),
+        ("He told her.", "She told him.", None),
+        ("The other theme", "The shepherd", None),
+    ],
+)
+def test_gender_pairs_that_differ_in_he_and_she(more: str, less: str, is_masculine: bool | None):
+    assert crows_pairs.is_more_masculine(CrowsPair("0", more, less, "gender", "stereo")) is is_masculine

@@ -205,8 +205,9 @@ def _arm_as_given(run: Run, first: Run) -> Arm:
         # How they were scored is checked by itself.
         keys = [key for key in _differing(run, first) if not key.startswith("evals.")]
         confounds += [_in_words(keys, run, first)] if keys else []
-        if run.steps and first.steps and run.steps[-1] != first.steps[-1]:
-            confounds.append(f"the step that was scored last ({run.steps[-1]} and {first.steps[-1]})")
+    if run.steps and first.steps and (run.steps[-1] is None or run.steps[-1] not in first.steps):
+        ours, theirs = ("unknown" if side.steps[-1] is None else side.steps[-1] for side in (run, first))
+        confounds.append(f"the step that was scored last ({ours} and {theirs})")
     notes = [f"{run.label} and {first.label}, as given, differ in {', '.join(confounds)}"] if confounds else []
     return Arm(run.label, (Replicate(run, first),), tuple(confounds), tuple(notes))
 

@@ -50,7 +50,7 @@ class ManipulationCheck:
     against: str
     """Label of the control, or `base`."""
     metric: str
-    step: int
+    step: int | None
     difference: float | None
     ci_low: float | None
     ci_high: float | None
@@ -130,10 +130,10 @@ def _row_of_nothing(arm: Arm, key: MetricKey) -> dict[str, Any]:
     }  # fmt: skip
 
 
-def _pairs_at(arm: Arm, step: int) -> Iterator[CheckpointPair]:
+def _pairs_at(arm: Arm, step: int | None) -> Iterator[CheckpointPair]:
     """The checkpoints of a step, each with that of its control; without a control, with the one it started from."""
     plan = arm.first.record["plan"]
-    if plan["num_steps"] and step <= plan["start_step"]:
+    if plan["num_steps"] and step is not None and step <= plan["start_step"]:
         return  # A checkpoint from before the training.
     for run, control in arm.replicates:
         if control is not None:

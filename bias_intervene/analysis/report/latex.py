@@ -54,7 +54,7 @@ def _table(compared: Comparison, arm: Arm, control: str) -> str:
     shown = row_of if compared.options.metrics else compared.specs.shown_first
     claimed = [row for row in row_of.values() if row.origin == "claimed"]
     rows = [*claimed, *(row_of[key] for key in shown if key in row_of and row_of[key] not in claimed)]
-    step = f", step {rows[0].step:,}" if rows else ""
+    step = f", step {rows[0].step:,}" if rows and rows[0].step is not None else ""
     lines: list[str] = []
     for origin, members in groupby(rows, key=lambda row: row.origin):
         lines += [rf"\multicolumn{{9}}{{l}}{{\emph{{{_HEADINGS[origin]}}}}} \\"] if origin else []

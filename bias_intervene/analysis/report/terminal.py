@@ -64,9 +64,9 @@ def comparison(compared: Comparison, *, by: Sequence[str] = ()) -> Group:
         parts.append(Text(f"Unfinished, not compared:\n{listed}", style="yellow"))
     parts.append(
         Text(
-            "Log-odds are log P(she) - log P(he), nats. Differences are paired over items, 95% intervals in brackets; "
-            "over seeds where there are several. With one training of each arm they say that these two models differ, "
-            f"not that two others would. p is uncorrected, Holm's over {holm_family(compared)}.",
+            f"Log-odds are log P(she) - log P(he), nats. Differences are {_pairing(compared)}, 95% intervals in "
+            "brackets; over seeds where there are several. With one training of each arm they say that these two models "
+            f"differ, not that two others would. p is uncorrected, Holm's over {holm_family(compared)}.",
             style="dim",
         )
     )
@@ -82,6 +82,15 @@ def holm_family(compared: Comparison) -> str:
             f", and apart from them over {chosen}" if chosen else ""
         )
     return chosen or "the bias metrics of all arms"
+
+
+def _pairing(compared: Comparison) -> str:
+    """How the differences were computed."""
+    kinds = {row.paired for row in compared.rows if row.difference is not None}
+    if False not in kinds:
+        return "paired over items"
+    unpaired = "unpaired where a side has no items (results of another program)"
+    return f"paired over items, and {unpaired}" if True in kinds else unpaired
 
 
 def caveats(compared: Comparison) -> list[str]:

@@ -1,16 +1,18 @@
 """Result files of lm-evaluation-harness stand beside our runs; the published ones come out as published."""
 
 import csv
+import io
 import json
 from pathlib import Path
 from typing import Any
 
 import pytest
+from rich.console import Console
 
 from bias_intervene.analysis import published
-from bias_intervene.analysis.comparison import ComparisonOptions, compare
+from bias_intervene.analysis.comparison import Comparison, ComparisonOptions, compare
 from bias_intervene.analysis.harness_results import read_runs
-from bias_intervene.analysis.report import exports
+from bias_intervene.analysis.report import exports, terminal
 from bias_intervene.analysis.report.over_steps import over_steps
 from bias_intervene.errors import RunDirectoryError
 from tests.helpers.runs import made
@@ -84,10 +86,28 @@ def test_two_folders_of_files_are_compared_at_the_same_step(tmp_path: Path):
         for step, share in shares.items():
             results = {"crows_pairs_english_gender": {"pct_stereotype": share, "pct_stereotype_stderr": 0.03}}
             written(tmp_path / name / f"{name}_step{step}.json", {"results": results, "versions": {}})
-    (row,) = [
-        r for r in compare([tmp_path / "original", tmp_path / "intervention"]).to_json()["rows"] if r["baseline_arm"]
-    ]
+    compared = compare([tmp_path / "original", tmp_path / "intervention"]).to_json()
+    (row,) = [row for row in compared["rows"] if row["baseline_arm"]]
+    assert compared["notes"] == []
     assert (row["arm"], row["step"], row["baseline"], row["value"]) == ("intervention", 2000, 0.6, 0.7)
+
+
+def printed(compared: Comparison) -> str:
+    console = Console(file=io.StringIO(), width=200)
+    console.print(terminal.comparison(compared))
+    assert isinstance(console.file, io.StringIO)
+    return " ".join(console.file.getvalue().split())
+
+
+def test_steps_that_differ_are_said_and_the_note_does_not_call_the_rows_paired(tmp_path: Path):
+    for name, step in (("a", 2000), ("b", 1000)):
+        results = {"crows_pairs_english_gender": {"pct_stereotype": 0.5, "pct_stereotype_stderr": 0.03}}
+        written(tmp_path / f"{name}_step{step}.json", {"results": results, "versions": {}})
+    text = printed(compare([tmp_path / "a_step2000.json", tmp_path / "b_step1000.json"]))
+    assert "b and a, as given, differ in the step that was scored last (1000 and 2000)" in text
+    assert "Differences are unpaired where a side has no items (results of another program), 95%" in text
+    ours = [made(tmp_path / arm, arm, {"x": 1.0, "y": 0.0}) for arm in ("none", "both")]
+    assert "Differences are paired over items, 95%" in printed(compare(ours))
 
 
 # --- files that do not belong together ------------------------------------------------------------------------

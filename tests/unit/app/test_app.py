@@ -89,6 +89,13 @@ def test_faults_of_overrides(words: list[str], expected: str):
     assert expected in overrides.faults_of_overrides(words)[0]
 
 
+def test_the_keys_that_a_command_line_gives():
+    words = ["model=70m", "++seed=3", "evals.winobias={path: x, split: test}", "intervention=none"]
+    assert overrides.given_keys(words) == {
+        "model.name", "seed", "evals.winobias.path", "evals.winobias.split", "intervention.name",
+    }  # fmt: skip
+
+
 def test_all_faults_of_the_command_line_are_listed():
     assert len(overrides.faults_of_overrides(["a=1", "seed=2", "model=x", "train.lr=3", "hydra.mode=RUN"])) == 3
 

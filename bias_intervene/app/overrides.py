@@ -62,7 +62,7 @@ def faults_of_overrides(words: Iterable[str]) -> list[str]:
     for word in words:
         try:
             override = OverridesParser.create().parse_override(word)
-        except HydraException as error:
+        except (HydraException, ValueError) as error:  # ValueError: a number of more than 4,300 digits.
             faults.append(f"{word}: not KEY=VALUE ({str(error).splitlines()[0]})")
             continue
         key = override.key_or_group

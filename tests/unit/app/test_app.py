@@ -80,6 +80,7 @@ def test_shared_bodies_are_no_options():
         (["+intervention.fractoin=0.9"], "intervention.fractoin: no such key"),
         (["++whatever=1"], "whatever: no such key"),
         (["~seed"], "seed: a key cannot be deleted"),
+        ([f"seed={'9' * 5_000}"], "Exceeds the limit (4300 digits)"),
         (["model=6.8b"], 'model=6.8b: no such option; did you mean "6.9b"'),
         (["intervention=none,masculine"], "intervention=masculine: no such option"),
         (["experiment=demos"], 'did you mean "demo"'),

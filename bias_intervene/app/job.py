@@ -29,6 +29,7 @@ from rich.console import Console
 from bias_intervene import record
 from bias_intervene.analysis.comparison import compare
 from bias_intervene.analysis.report import exports, terminal
+from bias_intervene.app.overrides import given_keys
 from bias_intervene.errors import (
     BiasInterveneError,
     PlanError,
@@ -104,7 +105,7 @@ def _one_run(config: DictConfig, run_dir: Path) -> float | None:
     settings = settings_of(config)
     if not _in_sweep() and any(word.startswith("sweep=") for word in HydraConfig.get().overrides.task):
         raise SettingsError([f"sweep={settings.sweep}: names a sweep (-m); one run's directory is hydra.run.dir=..."])
-    plan = plan_of(settings)
+    plan = plan_of(settings, given=given_keys(HydraConfig.get().overrides.task))
     _check_objective(settings, plan)
     _check_claims(settings, plan)
     if settings.dry_run:

@@ -8,7 +8,7 @@ from typing import ClassVar, Literal
 
 from pydantic import Field, StrictBool, StrictStr
 
-from bias_intervene.settings.bounds import Checked, NonNegativeInt, PositiveInt
+from bias_intervene.settings.bounds import Checked, NonNegativeSteps, PositiveInt
 
 WinobiasProtocol = Literal["pronoun_choice", "exact_match", "referent_choice", "sentence"]
 
@@ -76,7 +76,7 @@ class EvalsSettings(Checked):
     base: StrictBool = Field(description="Score the checkpoint that training starts from.")
     published_final: StrictBool = Field(description="Score the original run's last checkpoint, where it has one.")
     saved: Literal["all", "last"] = Field(description="Which of the run's own checkpoints are scored.")
-    steps: list[NonNegativeInt] | None = Field(
+    steps: list[NonNegativeSteps] | None = Field(
         description="Published checkpoints of the original run to score as well; null: none."
     )
     batch_tokens: PositiveInt = Field(description="Tokens scored at once; halved where memory runs out.")

@@ -93,7 +93,7 @@ class Curves:
 def write_summary(run_dir: Path, *, train: TrainSettings, plan: Plan, audit: Audit, progress: dict[str, Any]) -> None:
     """audit.json, audit_samples.jsonl and audit.html; training/summary.json last: present means trained."""
     counts, intervention = audit.counts(), INTERVENTIONS[plan.arm]
-    warning = intervention.warning(rows=counts["rows"], num_swaps=counts["num_swaps"])
+    warning = intervention.warning(rows=counts["rows"], num_swaps=counts["num_swaps"], left_alone=counts["skipped"])
     if warning is not None:
         counts["warning"] = warning
     if intervention.faults is not None:

@@ -141,9 +141,20 @@ def compare_runs(run_set: RunSet, options: ComparisonOptions, *, as_given: bool)
         verdicts=verdicts,
         specs=specs,
         options=options,
-        notes=[*run_set.notes, *notes, *(note for arm in all_arms for note in arm.notes)],
+        notes=[*run_set.notes, *notes, *(note for arm in all_arms for note in arm.notes), *_equal_weights(runs)],
         identity=compare_bitwise(*runs) if are_two_of_ours else None,
     )
+
+
+def _equal_weights(runs: Sequence[Run]) -> list[str]:
+    """A sentence for each group of checkpoints of one training that have the same weights, each once."""
+    sentences = (
+        f"{run.label}: {', '.join(names)} have the same weights, so they are one checkpoint under several names, and "
+        "no trend is drawn through them"
+        for run in runs
+        for names in run.equal_checkpoints
+    )
+    return list(dict.fromkeys(sentences))
 
 
 def _rows_of(arm: Arm, specs: MetricSpecs, options: ComparisonOptions) -> Iterator[ComparisonRow]:
@@ -152,8 +163,11 @@ def _rows_of(arm: Arm, specs: MetricSpecs, options: ComparisonOptions) -> Iterat
     Where there is none of these, every metric with its value alone.
     """
     trained = [run for run, _ in arm.replicates if run.last != run.base]
+    changed = [
+        run for run in trained if run.weights(run.last) is None or run.weights(run.last) != run.weights(run.base)
+    ]
     pairs_by_label = {
-        BASE: [CheckpointPair(run, run.last, run, run.base) for run in trained],
+        BASE: [CheckpointPair(run, run.last, run, run.base) for run in changed],
         PUBLISHED: [CheckpointPair(run, run.last, run, run.published) for run in trained],
     }
     if arm.control_label is not None:

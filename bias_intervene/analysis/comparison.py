@@ -20,7 +20,7 @@ from typing import Any
 from bias_intervene.analysis import harness_results, records
 from bias_intervene.analysis.checkpoints import CheckpointPair, compared, row_without_baseline
 from bias_intervene.analysis.identity import BitwiseComparison, compare_bitwise, without_copies
-from bias_intervene.analysis.pairing import Arm, arms, check_comparable
+from bias_intervene.analysis.pairing import Arm, arms, check_comparable, scored_differently
 from bias_intervene.analysis.records import Run, RunSet, find, specs_of
 from bias_intervene.analysis.replicates import none_if_not_finite, over_replicates
 from bias_intervene.analysis.report.sentences import in_words
@@ -125,10 +125,12 @@ def compare_runs(run_set: RunSet, options: ComparisonOptions, *, as_given: bool)
     if unknown:
         raise RunDirectoryError(f"--metric {unknown[0]}: no run has it; {did_you_mean(unknown[0], metric_names)}")
     all_arms = arms(runs, as_given=as_given, baseline=options.baseline)
-    if not options.force:
-        for arm in all_arms:
-            for run, control in arm.paired:
-                check_comparable(run, control)
+    pairs = [pair for arm in all_arms for pair in arm.paired]
+    if options.force:
+        notes += [note for pair in pairs if (note := scored_differently(*pair)) is not None]
+    else:
+        for pair in pairs:
+            check_comparable(*pair)
     specs = specs_of(runs)
     rows = [row for arm in all_arms for row in _rows_of(arm, specs, options)]
     rows = [replace(row, sentence=in_words(row)) for row in _corrected(rows, options)]
@@ -141,7 +143,13 @@ def compare_runs(run_set: RunSet, options: ComparisonOptions, *, as_given: bool)
         verdicts=verdicts,
         specs=specs,
         options=options,
-        notes=[*run_set.notes, *notes, *(note for arm in all_arms for note in arm.notes), *_equal_weights(runs)],
+        notes=[
+            *run_set.notes,
+            *notes,
+            *(note for arm in all_arms for note in arm.notes),
+            *_equal_weights(runs),
+            *_partly_common(rows),
+        ],
         identity=compare_bitwise(*runs) if are_two_of_ours else None,
     )
 
@@ -155,6 +163,20 @@ def _equal_weights(runs: Sequence[Run]) -> list[str]:
         for names in run.equal_checkpoints
     )
     return list(dict.fromkeys(sentences))
+
+
+def _partly_common(rows: Sequence[ComparisonRow]) -> list[str]:
+    """A sentence for each benchmark of which two sides have partly different items."""
+    most: dict[tuple[str, str | None, str], int] = {}
+    for row in rows:
+        name = (row.arm, row.baseline_arm, row.benchmark)
+        most[name] = max(most.get(name, 0), row.items_left_out or 0)
+    return [
+        f"{arm} and {baseline}: {benchmark}: items that one side alone has are left out (up to {count} of a metric); "
+        "values and differences are over the common ones"
+        for (arm, baseline, benchmark), count in most.items()
+        if count
+    ]
 
 
 def _rows_of(arm: Arm, specs: MetricSpecs, options: ComparisonOptions) -> Iterator[ComparisonRow]:

@@ -300,6 +300,8 @@ class ComparisonRow:
     """p after Holm's correction; None: the metric is not of the family that is tested together."""
     minimum_detectable_effect: float | None = None
     """The least true difference that this design detects with 80% power."""
+    items_left_out: int | None = None
+    """Items that one side alone has: both values and the difference are over the others. None: nothing was paired."""
     difference_nats: float | None = None
     """Of a share: the difference of the mean log-likelihood difference behind it."""
     saturated: bool | None = None

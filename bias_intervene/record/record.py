@@ -128,6 +128,25 @@ def by_content(settings: Mapping[str, Any], fingerprints: Mapping[str, Any]) -> 
     return {k: value if value is None else prints.get(k) or value for k, value in settings.items()}
 
 
+def equal_checkpoints(record: Mapping[str, Any]) -> list[list[str]]:
+    """Names of the checkpoints of one training, the run's or the original's, whose weights are equal, group by group.
+
+    A training changes its weights at every step, so one of the names is wrong (a known fault of hub mirrors), or the
+    training changed nothing. record: with `plan` and `fingerprints`.
+    """
+    weights: Mapping[str, str] = record["fingerprints"].get("evaluated_weights") or {}
+    base = f"step{record['plan'].get('start_step')}"
+    own = [name for name in weights if not name.startswith("published_")]
+    original = [name for name in weights if name == base or name.startswith("published_")]
+    groups: list[list[str]] = []
+    for training in (own, original):
+        names_by_weights: dict[str, list[str]] = {}
+        for name in training:
+            names_by_weights.setdefault(weights[name], []).append(name)
+        groups += [names for names in names_by_weights.values() if len(names) > 1]
+    return groups
+
+
 def without_home(value: Any) -> Any:
     """The same JSON value with the path of the user's home replaced by ~, so that no user name is published."""
     if isinstance(value, dict):
@@ -158,7 +177,7 @@ def gather(run_dir: Path) -> dict[str, Any]:
 
     settings, plan = content("settings.json"), content("plan.json")
     inputs: dict[str, Any] = content("inputs.json") or {}
-    return {
+    values: dict[str, Any] = {
         "schema": SCHEMA,
         "status": "complete",
         "arm": plan["arm"],
@@ -178,3 +197,4 @@ def gather(run_dir: Path) -> dict[str, Any]:
         "results": content("results.json"),
         "manipulation_check": content("manipulation_check.json"),
     }
+    return {**values, "equal_checkpoints": equal_checkpoints(values)}

@@ -140,3 +140,20 @@ def test_a_record_holds_no_users_name(tmp_path: Path, monkeypatch: pytest.Monkey
     kept = record.read_json(tmp_path / "record.json")
     assert kept["settings"] == {"cache_dir": "~/cache", "data": {"path": "/home/alicent/x"}, "steps": ["~/y", 3]}
     assert kept["plan"]["repository"] == "~/model"
+
+
+@pytest.mark.parametrize(
+    ("weights", "equal"),
+    [
+        ({"step1": "a", "step2": "b", "published_step3": "b"}, []),
+        ({"step1": "a", "step2": "a", "step3": "b"}, [["step1", "step2"]]),
+        ({"step1": "a", "step2": "b", "published_step3": "a"}, [["step1", "published_step3"]]),
+        ({"step1": "a", "published_step2": "b", "published_step3": "b"}, [["published_step2", "published_step3"]]),
+        (None, []),
+    ],
+)
+def test_checkpoints_of_one_training_that_have_equal_weights(weights, equal: list[list[str]]):
+    """A control may well end with the weights of the original training."""
+    assert (
+        record.equal_checkpoints({"plan": {"start_step": 1}, "fingerprints": {"evaluated_weights": weights}}) == equal
+    )

@@ -12,6 +12,7 @@ changes too, and with the original run's last checkpoint ("published"), where th
 compared and printed is read from the specs in the records.
 """
 
+import math
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
@@ -232,6 +233,9 @@ def _difference(
 ) -> tuple[PairedComparison, bool]:
     """(the difference of one metric between two checkpoints that were scored, whether it is paired over items)."""
     baseline = baseline_metric.value
+    if not math.isfinite(metric.value - baseline):
+        # A mean over the items that are left would be another metric.
+        return compare_unpaired(baseline, None, metric.value, None), False
     if pair.run.foreign or pair.baseline_run.foreign:
         return compare_unpaired(baseline, baseline_metric.stderr, metric.value, metric.stderr), False
     items = pair.run.items(metric.benchmark, str(pair.checkpoint))

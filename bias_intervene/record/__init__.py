@@ -8,6 +8,7 @@ from bias_intervene.record.environment import describe_environment
 from bias_intervene.record.files import (
     append_line,
     fingerprint,
+    json_text,
     read_json,
     read_lines,
     settle_folder,
@@ -43,6 +44,7 @@ __all__ = [
     "has_effect",
     "is_complete",
     "is_complete_run_of",
+    "json_text",
     "open_run",
     "read_json",
     "read_lines",

@@ -6,6 +6,7 @@ Guarantees: differences are paired over the items that both have, where both hav
 difference is that of the two values in the row: where items are partly common, all three are over the common ones.
 """
 
+import math
 from collections.abc import Callable, Iterator
 from dataclasses import replace
 from typing import NamedTuple
@@ -95,6 +96,9 @@ def compared(
 def _difference(pair: CheckpointPair, metric: MetricRow, baseline_metric: MetricRow, spec: MetricSpec) -> _Difference:
     """The difference of one metric between two checkpoints that were scored."""
     baseline, value = (_Estimate(each.value, each.stderr) for each in (baseline_metric, metric))
+    if not math.isfinite(value.value - baseline.value):
+        # A mean over the items that are left would be another metric.
+        return _Difference(compare_unpaired(baseline.value, None, value.value, None), False, baseline, value)
     if pair.run.foreign or pair.baseline_run.foreign:
         test = compare_unpaired(baseline.value, baseline.stderr, value.value, value.stderr)
         return _Difference(test, False, baseline, value)

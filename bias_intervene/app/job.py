@@ -39,6 +39,7 @@ from bias_intervene.errors import (
     first_line,
 )
 from bias_intervene.plan import Plan, plan_table
+from bias_intervene.results import MetricRow
 from bias_intervene.run import nodes, pipeline, sweeps
 from bias_intervene.run.directory import open_run_directory, warn_of_changed_inputs
 from bias_intervene.run.nodes import Node
@@ -184,7 +185,7 @@ def _objective(run_dir: Path, settings: Settings) -> float | None:
     if settings.objective is None:
         return None
     values = {
-        "/".join((row["benchmark"], row["protocol"], row["subset"], row["metric"])): float(row["value"])
+        "/".join((row["benchmark"], row["protocol"], row["subset"], row["metric"])): MetricRow.from_json(row).value
         for row in sorted(record.read_json(run_dir / "results.json")["metrics"], key=lambda row: row["step"])
     }
     if settings.objective not in values:

@@ -9,19 +9,41 @@ on a full disk. A fingerprint depends on content only, never on a path or a time
 import contextlib
 import hashlib
 import json
+import math
 import os
 import shutil
 import tempfile
 from collections.abc import Generator
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 from bias_intervene.errors import RunDirectoryError
 
 
+def json_text(value: object, *, indent: int | None = 2) -> str:
+    """JSON that every parser reads: a number that is not finite becomes null, because JSON knows no NaN.
+
+    >>> json_text({"loss": float("nan")}, indent=None)
+    '{"loss": null}'
+    """
+    try:
+        return json.dumps(value, indent=indent, ensure_ascii=False, allow_nan=False)
+    except ValueError:
+        return json.dumps(_with_null(value), indent=indent, ensure_ascii=False, allow_nan=False)
+
+
+def _with_null(value: Any) -> Any:
+    """The same JSON value with None in place of every number that is not finite."""
+    if isinstance(value, dict):
+        return {key: _with_null(item) for key, item in cast("dict[str, Any]", value).items()}
+    if isinstance(value, list | tuple):
+        return [_with_null(item) for item in cast("list[Any]", value)]
+    return None if isinstance(value, float) and not math.isfinite(value) else value
+
+
 def write_json(path: Path, value: object) -> None:
     """Writes JSON atomically."""
-    write_bytes(path, (json.dumps(value, indent=2, ensure_ascii=False) + "\n").encode())
+    write_bytes(path, (json_text(value) + "\n").encode())
 
 
 def write_bytes(path: Path, content: bytes) -> None:
@@ -93,7 +115,7 @@ def read_lines(path: Path) -> list[Any]:
 def append_line(path: Path, value: object) -> None:
     """Appends one line of JSON."""
     with path.open("a", encoding="utf8") as file:
-        file.write(json.dumps(value) + "\n")
+        file.write(json_text(value, indent=None) + "\n")
 
 
 def file_state(path: Path) -> list[int]:

@@ -7,6 +7,7 @@ Guarantees: all of them are made from the same rows.
 
 import csv
 import io
+import math
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -66,6 +67,6 @@ def _markdown(rows: Sequence[ComparisonRow]) -> str:
 
 def _cell(value: Any) -> str:
     """A value in a Markdown table."""
-    if value is None:
+    if value is None or (isinstance(value, float) and not math.isfinite(value)):
         return ""
     return f"{value:.4g}" if isinstance(value, float) else str(value).replace("|", "\\|")

@@ -1,6 +1,7 @@
 """Which runs and items belong together."""
 
 import json
+import re
 from pathlib import Path
 
 import pyarrow as pa
@@ -223,3 +224,32 @@ def test_checkpoints_with_equal_weights_are_said_and_make_no_trend(tmp_path: Pat
     assert [row.baseline_arm for row in compared.rows] == ["base"]
     assert compared.notes == []
     assert len(list(over_steps(compared))) == 1
+
+
+def test_a_value_that_is_not_finite_is_null_in_every_file_and_has_no_difference(tmp_path: Path, capsys):
+    items = {str(number): float(number % 2) for number in range(8)}
+    made(tmp_path / "n", "none", items)
+    for seed, value in ((1, float("nan")), (2, float("inf")), (3, 0.5)):
+        made(tmp_path / f"s{seed}", "both", items, seed=seed)
+        made(tmp_path / f"n{seed}", "none", items, seed=seed) if seed > 1 else None
+        record = json.loads((tmp_path / f"s{seed}" / "record.json").read_text())
+        record["results"]["metrics"][0] |= {"value": value, "stderr": value}
+        # As this version writes it, and as earlier ones did.
+        if seed == 1:
+            write_json(tmp_path / f"s{seed}" / "record.json", record)
+        else:
+            (tmp_path / f"s{seed}" / "record.json").write_text(json.dumps(record))
+    assert compare.main([str(tmp_path), "--output", str(tmp_path / "out"), "--json"]) == 0
+
+    def refuse(name: str) -> None:
+        raise AssertionError(f"{name} is no JSON")
+
+    printed = json.loads(capsys.readouterr().out, parse_constant=refuse)
+    assert printed == json.loads((tmp_path / "out" / "comparison.json").read_text(), parse_constant=refuse)
+    (row,) = [row for row in printed["rows"] if row["arm"] == "both"]
+    assert (row["seeds"], row["value"], row["difference"], row["p"], row["baseline"]) == (3, None, None, None, 0.5)
+    assert row["sentence"] == "no difference can be stated: one of the values is not a finite number"
+    for name in ("comparison.csv", "comparison.md", "comparison.tex"):
+        assert not re.search(r"\b(nan|inf)\b", (tmp_path / "out" / name).read_text(), re.IGNORECASE), name
+    assert compare.main([str(tmp_path)]) == 0
+    assert not re.search(r"\b(nan|inf)\b", capsys.readouterr().out, re.IGNORECASE)

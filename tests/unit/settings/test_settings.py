@@ -41,6 +41,15 @@ def test_nothing_is_coerced(wrong: object):
     assert "intervention.fraction" in faults(changed)[0]
 
 
+def test_winobias_without_a_protocol_is_refused():
+    changed = values()
+    changed["evals"]["winobias"]["protocols"] = []
+    assert faults(changed) == [
+        "evals.winobias.protocols: found []; name a protocol at least, or switch WinoBias off: "
+        "evals.winobias.enabled=false"
+    ]
+
+
 def test_a_key_of_another_model_is_refused():
     changed = values()
     changed["model"]["deduped"] = True

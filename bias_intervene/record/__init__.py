@@ -1,12 +1,14 @@
 """The files of a run directory: written atomically, fingerprinted, and gathered into the record of a finished run.
 
-`files` writes and reads, `record` claims a directory and writes record.json, `environment` describes the machine and
-the installed versions, `tracking` copies numbers to TensorBoard or W&B.
+`files` writes and reads, `manifest` holds what is read later against what was written, `record` claims a directory and
+writes record.json, `environment` describes the machine and the installed versions, `tracking` copies numbers to
+TensorBoard or W&B.
 """
 
 from bias_intervene.record.environment import describe_environment
 from bias_intervene.record.files import (
     append_line,
+    exact_file_state,
     file_state,
     fingerprint,
     read_json,
@@ -17,6 +19,7 @@ from bias_intervene.record.files import (
     write_bytes,
     write_json,
 )
+from bias_intervene.record.manifest import first_altered, is_as_made, keep_as_made, made_once, write_manifest
 from bias_intervene.record.record import (
     SCHEMA,
     STAGES,
@@ -38,13 +41,18 @@ __all__ = [
     "append_line",
     "describe_environment",
     "differences",
+    "exact_file_state",
     "file_state",
     "fingerprint",
+    "first_altered",
     "flatten",
     "gather",
     "has_effect",
+    "is_as_made",
     "is_complete",
     "is_complete_run_of",
+    "keep_as_made",
+    "made_once",
     "open_run",
     "read_json",
     "read_lines",
@@ -54,6 +62,7 @@ __all__ = [
     "without_home",
     "write_bytes",
     "write_json",
+    "write_manifest",
     "write_no_results",
     "write_record",
 ]

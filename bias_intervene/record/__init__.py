@@ -21,6 +21,7 @@ from bias_intervene.record.files import (
 )
 from bias_intervene.record.manifest import first_altered, is_as_made, keep_as_made, made_once, write_manifest
 from bias_intervene.record.record import (
+    ATTEMPTS,
     SCHEMA,
     STAGES,
     differences,
@@ -36,6 +37,7 @@ from bias_intervene.record.record import (
 )
 
 __all__ = [
+    "ATTEMPTS",
     "SCHEMA",
     "STAGES",
     "append_line",

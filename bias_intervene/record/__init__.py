@@ -1,12 +1,14 @@
 """The files of a run directory: written atomically, fingerprinted, and gathered into the record of a finished run.
 
-`files` writes and reads, `record` claims a directory and writes record.json, `environment` describes the machine and
-the installed versions, `tracking` copies numbers to TensorBoard or W&B.
+`files` writes and reads, `manifest` holds what is read later against what was written, `record` claims a directory and
+writes record.json, `environment` describes the machine and the installed versions, `tracking` copies numbers to
+TensorBoard or W&B.
 """
 
 from bias_intervene.record.environment import describe_environment
 from bias_intervene.record.files import (
     append_line,
+    exact_file_state,
     file_state,
     fingerprint,
     json_text,
@@ -18,7 +20,9 @@ from bias_intervene.record.files import (
     write_bytes,
     write_json,
 )
+from bias_intervene.record.manifest import first_altered, is_as_made, keep_as_made, made_once, write_manifest
 from bias_intervene.record.record import (
+    ATTEMPTS,
     SCHEMA,
     STAGES,
     by_content,
@@ -36,6 +40,7 @@ from bias_intervene.record.record import (
 )
 
 __all__ = [
+    "ATTEMPTS",
     "SCHEMA",
     "STAGES",
     "append_line",
@@ -43,14 +48,19 @@ __all__ = [
     "describe_environment",
     "differences",
     "equal_checkpoints",
+    "exact_file_state",
     "file_state",
     "fingerprint",
+    "first_altered",
     "flatten",
     "gather",
     "has_effect",
+    "is_as_made",
     "is_complete",
     "is_complete_run_of",
     "json_text",
+    "keep_as_made",
+    "made_once",
     "open_run",
     "read_json",
     "read_lines",
@@ -60,6 +70,7 @@ __all__ = [
     "without_home",
     "write_bytes",
     "write_json",
+    "write_manifest",
     "write_no_results",
     "write_record",
 ]

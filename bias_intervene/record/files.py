@@ -13,6 +13,7 @@ import math
 import os
 import shutil
 import tempfile
+import uuid
 from collections.abc import Generator
 from pathlib import Path
 from typing import Any, cast
@@ -66,10 +67,9 @@ def write_bytes(path: Path, content: bytes) -> None:
 def whole_folder(path: Path) -> Generator[Path]:
     """A temporary folder that is renamed to `path` if the block succeeds, and removed if it raises.
 
-    A folder already at `path` is replaced. A temporary folder left by a killed process is removed by the next attempt.
+    A folder already at `path` is replaced. The name of the temporary folder is this call's own, also among processes.
     """
-    partial = path.with_name(f".{path.name}.partial")
-    shutil.rmtree(partial, ignore_errors=True)
+    partial = path.with_name(f".{path.name}.{uuid.uuid4().hex[:8]}.partial")
     partial.mkdir(parents=True)
     try:
         yield partial
@@ -122,6 +122,11 @@ def file_state(path: Path) -> list[int]:
     """[bytes, time of the last change in nanoseconds]: equal while nobody wrote to the file."""
     status = path.stat()
     return [status.st_size, status.st_mtime_ns]
+
+
+def exact_file_state(path: Path) -> list[int]:
+    """`file_state`, and the time at which the system noted any change at all, which nobody can set back."""
+    return [*file_state(path), path.stat().st_ctime_ns]
 
 
 def sha256_of_file(path: Path) -> str:

@@ -21,6 +21,7 @@ STAGES = "stages.jsonl"
 """File with one line per attempt at a stage: when, how long, how it ended, the energy of the GPUs."""
 _WITHOUT_EFFECT = (
     "dry_run", "cache_dir", "tracking", "experiment", "sweep", "objective", "train.keep_resumable", "train.on_damaged",
+    "model.facts.precision",
 )  # fmt: skip
 """Keys and groups of keys that do not influence results: a run may be continued with other values of them."""
 

@@ -65,8 +65,8 @@ def comparison(compared: Comparison, *, by: Sequence[str] = ()) -> Group:
     parts.append(
         Text(
             f"Log-odds are log P(she) - log P(he), nats. Differences are {_pairing(compared)}, 95% intervals in "
-            "brackets; over seeds where there are several. With one training of each arm they say that these two models "
-            f"differ, not that two others would. p is uncorrected, Holm's over {holm_family(compared)}.",
+            "brackets; over seeds where there are several. With one training of each arm they say that these two "
+            f"models differ, not that two others would. p is uncorrected, Holm's over {holm_family(compared)}.",
             style="dim",
         )
     )

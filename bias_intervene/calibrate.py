@@ -7,7 +7,6 @@ Guarantees: the exit status is 0 only if every number with bounds lies within th
 """
 
 import argparse
-import json
 import sys
 from collections.abc import Sequence
 from pathlib import Path
@@ -17,6 +16,7 @@ from rich.console import Console
 from bias_intervene.analysis.records import find
 from bias_intervene.calibration import calibrate, page
 from bias_intervene.errors import BiasInterveneError
+from bias_intervene.record import json_text
 
 
 def parser() -> argparse.ArgumentParser:
@@ -47,7 +47,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     for note in calibration.notes:
         print(note, file=sys.stderr)
     if arguments.json:
-        print(json.dumps(calibration.to_json(), indent=2))
+        print(json_text(calibration.to_json()))
     else:
         Console().print(page.terminal(calibration))
     return 0 if calibration.passed else 1

@@ -7,7 +7,6 @@ Guarantees: no run directory is written to. The exit status is 1 if the runs can
 """
 
 import argparse
-import json
 import sys
 from collections.abc import Sequence
 from pathlib import Path
@@ -17,6 +16,7 @@ from rich.console import Console
 from bias_intervene.analysis.comparison import Comparison, ComparisonOptions, compare
 from bias_intervene.analysis.report import exports, terminal
 from bias_intervene.errors import BiasInterveneError, RunDirectoryError, did_you_mean
+from bias_intervene.record import json_text
 
 _SHORT_KEYS = {"model": "model.name", "fraction": "intervention.fraction", "intervention": "intervention.name"}
 """Short name of a setting in --by -> its dotted key."""
@@ -70,7 +70,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         print(error, file=sys.stderr)
         return 1
     if arguments.json:
-        print(json.dumps(exports.as_json(compared), indent=2))
+        print(json_text(exports.as_json(compared)))
     elif arguments.latex:
         print(exports.latex(compared), end="")
     else:

@@ -63,6 +63,8 @@ def _rerun(folder: Path, output: Path, *, cache_dir: str | None) -> int:
     settings = read_settings(first.record["settings"] | ({"cache_dir": cache_dir} if cache_dir else {}))
     for line in record.differences(first.record["environment"] or {}, record.describe_environment()):
         log.warning("differs since then: %s", line)
+    if len({record.fingerprint({**attempt, "started": None}) for attempt in first.record.get("attempts") or ()}) > 1:
+        log.warning("the run was made in several environments (attempts in record.json); a repetition has one")
     plan = plan_of(settings)
     with open_run_directory(output, settings=settings, plan=plan):
         pipeline.run(output, settings, plan)

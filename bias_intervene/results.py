@@ -9,6 +9,7 @@ results.json beside the values. The code that reads the values (comparison, tabl
 the specs how a metric is paired, printed and tested, and holds no list of metrics of its own.
 """
 
+import math
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, field, fields, replace
 from typing import Any, Literal, NamedTuple
@@ -217,8 +218,8 @@ class MetricValue:
 
     @classmethod
     def from_json(cls, values: Mapping[str, Any]) -> "MetricValue":
-        """Back from JSON."""
-        return cls(**values)
+        """Back from JSON, whose null is a value that is not finite."""
+        return cls(**_with_number(values))
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -242,7 +243,12 @@ class MetricRow(MetricValue):
     @classmethod
     def from_json(cls, values: Mapping[str, Any]) -> "MetricRow":
         """Back from results.json; what a later version adds to a row is not read."""
-        return cls(**{name: value for name, value in values.items() if name in _METRIC_ROW_FIELDS})
+        return cls(**{k: v for k, v in _with_number(values).items() if k in _METRIC_ROW_FIELDS})
+
+
+def _with_number(values: Mapping[str, Any]) -> dict[str, Any]:
+    """A row of JSON with NaN as its value in place of null."""
+    return {**values, "value": math.nan if values["value"] is None else values["value"]}
 
 
 _METRIC_ROW_FIELDS = frozenset(column.name for column in fields(MetricRow))
@@ -300,6 +306,8 @@ class ComparisonRow:
     """p after Holm's correction; None: the metric is not of the family that is tested together."""
     minimum_detectable_effect: float | None = None
     """The least true difference that this design detects with 80% power."""
+    items_left_out: int | None = None
+    """Items that one side alone has: both values and the difference are over the others. None: nothing was paired."""
     difference_nats: float | None = None
     """Of a share: the difference of the mean log-likelihood difference behind it."""
     saturated: bool | None = None
@@ -331,14 +339,10 @@ class ComparisonRow:
             return None
         return "seeds" if self.seeds > 1 else "items" if self.paired else "values"
 
-    @property
-    def is_saturated(self) -> bool:
-        """Whether either side is."""
-        return bool(self.saturated or self.baseline_saturated)
-
     def to_json(self) -> dict[str, Any]:
         """As comparison.json holds it."""
-        return {name: getattr(self, name) for name in COMPARISON_COLUMNS}
+        values = ((name, getattr(self, name)) for name in COMPARISON_COLUMNS)
+        return {n: None if isinstance(v, float) and not math.isfinite(v) else v for n, v in values}
 
 
 COMPARISON_COLUMNS: Sequence[str] = (

@@ -22,7 +22,7 @@ from bias_intervene.analysis import harness_results, records
 from bias_intervene.analysis.checkpoints import CheckpointPair, compared, row_without_baseline
 from bias_intervene.analysis.claims import ClaimTest
 from bias_intervene.analysis.identity import BitwiseComparison, compare_bitwise, without_copies
-from bias_intervene.analysis.pairing import Arm, arms, check_comparable
+from bias_intervene.analysis.pairing import Arm, arms, check_comparable, scored_differently
 from bias_intervene.analysis.records import Run, RunSet, find, specs_of
 from bias_intervene.analysis.replicates import none_if_not_finite, over_replicates
 from bias_intervene.analysis.report.sentences import in_words
@@ -132,10 +132,12 @@ def compare_runs(run_set: RunSet, options: ComparisonOptions, *, as_given: bool)
         raise RunDirectoryError(f"--metric {unknown[0]}: no run has it; {did_you_mean(unknown[0], metric_names)}")
     claims = claimed.claims_of(runs)
     all_arms = arms(runs, as_given=as_given, baseline=options.baseline)
-    if not options.force:
-        for arm in all_arms:
-            for run, control in arm.paired:
-                check_comparable(run, control)
+    pairs = [pair for arm in all_arms for pair in arm.paired]
+    if options.force:
+        notes += [note for pair in pairs if (note := scored_differently(*pair)) is not None]
+    else:
+        for pair in pairs:
+            check_comparable(*pair)
     specs = specs_of(runs)
     # Of every metric: what a metric that was asked for is to be read with may be another one.
     rows = _corrected([row for arm in all_arms for row in _rows_of(arm, specs)], options)
@@ -151,9 +153,40 @@ def compare_runs(run_set: RunSet, options: ComparisonOptions, *, as_given: bool)
         claims=claim_tests,
         specs=specs,
         options=options,
-        notes=[*run_set.notes, *notes, *(note for arm in all_arms for note in arm.notes)],
+        notes=[
+            *run_set.notes,
+            *notes,
+            *(note for arm in all_arms for note in arm.notes),
+            *_equal_weights(runs),
+            *_partly_common(rows),
+        ],
         identity=compare_bitwise(*runs) if are_two_of_ours else None,
     )
+
+
+def _equal_weights(runs: Sequence[Run]) -> list[str]:
+    """A sentence for each group of checkpoints of one training that have the same weights, each once."""
+    sentences = (
+        f"{run.label}: {', '.join(names)} have the same weights, so they are one checkpoint under several names, and "
+        "no trend is drawn through them"
+        for run in runs
+        for names in run.equal_checkpoints
+    )
+    return list(dict.fromkeys(sentences))
+
+
+def _partly_common(rows: Sequence[ComparisonRow]) -> list[str]:
+    """A sentence for each benchmark of which two sides have partly different items."""
+    most: dict[tuple[str, str | None, str], int] = {}
+    for row in rows:
+        name = (row.arm, row.baseline_arm, row.benchmark)
+        most[name] = max(most.get(name, 0), row.items_left_out or 0)
+    return [
+        f"{arm} and {baseline}: {benchmark}: items that one side alone has are left out (up to {count} of a metric); "
+        "values and differences are over the common ones"
+        for (arm, baseline, benchmark), count in most.items()
+        if count
+    ]
 
 
 def _rows_of(arm: Arm, specs: MetricSpecs) -> Iterator[ComparisonRow]:
@@ -162,8 +195,11 @@ def _rows_of(arm: Arm, specs: MetricSpecs) -> Iterator[ComparisonRow]:
     Where there is none of these, every metric with its value alone.
     """
     trained = [run for run, _ in arm.replicates if run.last != run.base]
+    changed = [
+        run for run in trained if run.weights(run.last) is None or run.weights(run.last) != run.weights(run.base)
+    ]
     pairs_by_label = {
-        BASE: [CheckpointPair(run, run.last, run, run.base) for run in trained],
+        BASE: [CheckpointPair(run, run.last, run, run.base) for run in changed],
         PUBLISHED: [CheckpointPair(run, run.last, run, run.published) for run in trained],
     }
     if arm.control_label is not None:

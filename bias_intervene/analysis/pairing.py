@@ -222,6 +222,15 @@ def settings_without(run: Run, excluded: set[str]) -> tuple[tuple[str, str], ...
 
 def check_comparable(run: Run, baseline: Run) -> None:
     """Raises `RunDirectoryError` for runs that were scored differently, naming the benchmark and the difference."""
+    difference = scored_differently(run, baseline)
+    if difference is not None:
+        raise RunDirectoryError(
+            f"{difference}. Evaluate both in the same way, or compare them all the same with --force"
+        )
+
+
+def scored_differently(run: Run, baseline: Run) -> str | None:
+    """In which benchmark, and how, the scoring of two runs differs; None: they were scored alike."""
     ours, theirs = (side.record["fingerprints"].get("evaluations") or {} for side in (run, baseline))
     for benchmark in sorted(ours.keys() & theirs.keys()):
         keys = sorted({*ours[benchmark], *theirs[benchmark]} - _MAY_DIFFER)
@@ -230,10 +239,8 @@ def check_comparable(run: Run, baseline: Run) -> None:
             values = ", ".join(
                 f"{key} ({ours[benchmark].get(key)} and {theirs[benchmark].get(key)})" for key in differing
             )
-            raise RunDirectoryError(
-                f"{run.folder} and {baseline.folder}: {benchmark} was scored differently: {values}. Evaluate both in "
-                "the same way, or compare them all the same with --force"
-            )
+            return f"{run.place} and {baseline.place}: {benchmark} was scored differently: {values}"
+    return None
 
 
 # --- items -----------------------------------------------------------------------------------------------------

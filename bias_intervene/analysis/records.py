@@ -22,7 +22,7 @@ import pyarrow.parquet as pq
 
 from bias_intervene.analysis.clusters import cluster_labels
 from bias_intervene.errors import RunDirectoryError
-from bias_intervene.record import SCHEMA, by_content, flatten, has_effect, read_json, without_home
+from bias_intervene.record import SCHEMA, by_content, equal_checkpoints, flatten, has_effect, read_json, without_home
 from bias_intervene.results import MetricRow, MetricSpec, MetricSpecs
 from bias_intervene.settings import in_current_form
 from bias_intervene.settings.intervention import OPTIONS
@@ -166,6 +166,15 @@ class Run:
         """Fingerprint of the weights of the checkpoint of this name; None: not in the record."""
         prints: dict[str, str] = self.record["fingerprints"].get("evaluated_weights") or {}
         return prints.get(str(checkpoint))
+
+    @cached_property
+    def equal_checkpoints(self) -> list[list[str]]:
+        """Names of checkpoints of one training whose weights are equal, group by group."""
+        return equal_checkpoints(self.record)
+
+    def changes_at(self, checkpoint: str) -> bool:
+        """Whether the weights of a checkpoint are those of no other one of its training, as they should be."""
+        return all(checkpoint not in names for names in self.equal_checkpoints)
 
     def metrics(self, checkpoint: str) -> list[MetricRow]:
         """The metrics of the checkpoint of this name."""

@@ -43,7 +43,9 @@ def _over_seeds(rows: Sequence[ComparisonRow]) -> ComparisonRow:
     )
     differences = np.array([each.difference for each in rows if each.difference is not None])
     if len(differences) < len(rows):
-        return row
+        none = dict.fromkeys(("difference", "difference_stderr", "df", "ci_low", "ci_high", "p"))
+        baselines = [each.baseline for each in rows if each.baseline is not None]
+        return replace(row, baseline=float(np.mean(baselines)) if baselines else None, baseline_stderr=None, **none)
     baseline = over_seeds([each.baseline for each in rows if each.baseline is not None])
     difference = over_seeds(differences)
     stderr = difference.standard_deviation / np.sqrt(difference.seeds)

@@ -26,6 +26,11 @@ def with_saturation(rows: Sequence[ComparisonRow]) -> list[ComparisonRow]:
     return [_marked(row, by_key) for row in rows]
 
 
+def is_saturated(row: ComparisonRow) -> bool:
+    """Whether either side of a row is marked."""
+    return bool(row.saturated or row.baseline_saturated)
+
+
 def _marked(row: ComparisonRow, by_key: dict[MetricKey, ComparisonRow]) -> ComparisonRow:
     """The row, marked if it is a share of forced choices."""
     if row.spec.share_of_one_form is None:

@@ -29,6 +29,7 @@ from rich.console import Console
 from bias_intervene import record
 from bias_intervene.analysis.comparison import compare
 from bias_intervene.analysis.report import exports, terminal
+from bias_intervene.app.overrides import given_keys
 from bias_intervene.errors import (
     BiasInterveneError,
     PlanError,
@@ -38,6 +39,7 @@ from bias_intervene.errors import (
     first_line,
 )
 from bias_intervene.plan import Plan, plan_table
+from bias_intervene.results import MetricRow
 from bias_intervene.run import nodes, pipeline, sweeps
 from bias_intervene.run.directory import open_run_directory, warn_of_changed_inputs
 from bias_intervene.run.nodes import Node
@@ -104,7 +106,7 @@ def _one_run(config: DictConfig, run_dir: Path) -> float | None:
     settings = settings_of(config)
     if not _in_sweep() and any(word.startswith("sweep=") for word in HydraConfig.get().overrides.task):
         raise SettingsError([f"sweep={settings.sweep}: names a sweep (-m); one run's directory is hydra.run.dir=..."])
-    plan = plan_of(settings)
+    plan = plan_of(settings, given=given_keys(HydraConfig.get().overrides.task))
     _check_objective(settings, plan)
     _check_claims(settings, plan)
     if settings.dry_run:
@@ -183,7 +185,7 @@ def _objective(run_dir: Path, settings: Settings) -> float | None:
     if settings.objective is None:
         return None
     values = {
-        "/".join((row["benchmark"], row["protocol"], row["subset"], row["metric"])): float(row["value"])
+        "/".join((row["benchmark"], row["protocol"], row["subset"], row["metric"])): MetricRow.from_json(row).value
         for row in sorted(record.read_json(run_dir / "results.json")["metrics"], key=lambda row: row["step"])
     }
     if settings.objective not in values:

@@ -18,6 +18,7 @@ from hydra.errors import HydraException
 from omegaconf import DictConfig
 
 from bias_intervene.errors import did_you_mean
+from bias_intervene.record import flatten
 from bias_intervene.settings import conf_dir, known_keys
 
 _PLUGINS = {
@@ -61,7 +62,7 @@ def faults_of_overrides(words: Iterable[str]) -> list[str]:
     for word in words:
         try:
             override = OverridesParser.create().parse_override(word)
-        except HydraException as error:
+        except (HydraException, ValueError) as error:  # ValueError: a number of more than 4,300 digits.
             faults.append(f"{word}: not KEY=VALUE ({str(error).splitlines()[0]})")
             continue
         key = override.key_or_group
@@ -106,6 +107,18 @@ def _faults_of_key(override: Override) -> list[str]:
     if any(name.startswith(f"{key}.") for name in known) and override.value_type == ValueType.ELEMENT:
         return []
     return [f"{key}: no such key; {did_you_mean(key, [*known, *groups()])}"]
+
+
+def given_keys(words: Iterable[str]) -> set[str]:
+    """The dotted keys to which overrides give values. The option of a group counts as the key `GROUP.name`."""
+    keys: set[str] = set()
+    for override in OverridesParser.create().parse_overrides(list(words)):
+        key, value = override.key_or_group, override.value()
+        if isinstance(value, dict):
+            keys |= {f"{key}.{name}" for name in flatten(value)}
+        else:
+            keys.add(f"{key}.name" if key in groups() else key)
+    return keys
 
 
 def jobs_of(config: DictConfig) -> list[list[str]]:

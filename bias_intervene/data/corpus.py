@@ -25,7 +25,7 @@ from tokenizers import Tokenizer
 from bias_intervene.data.indexed import Layout, token_dtype, write_rows
 from bias_intervene.data.shards import Expected, local_layout
 from bias_intervene.errors import DataError, HubError, first_line
-from bias_intervene.record import fingerprint, sha256_of_file, whole_folder, write_json
+from bias_intervene.record import fingerprint, made_once, sha256_of_file, write_json
 from bias_intervene.settings import CorpusData, HubData, IndexedData, JsonlData, TextData
 
 _BATCH_DOCUMENTS = 256
@@ -83,9 +83,9 @@ def prepare(
         }
     )
     folder = cache / "corpora" / key
-    if not (folder / "rows.idx").is_file():
-        dtype = token_dtype(tokenizer.get_vocab_size(with_added_tokens=True))
-        with whole_folder(folder) as partial:
+    with made_once(folder) as partial:
+        if partial is not None:
+            dtype = token_dtype(tokenizer.get_vocab_size(with_added_tokens=True))
             tokens = token_stream(documents(data), tokenizer, end_of_text_id)
             num_rows = write_rows(
                 partial / "rows",

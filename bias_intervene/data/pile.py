@@ -7,8 +7,8 @@ no published hash to check a range with.
 Input: the row numbers that a run reads.
 Output: a `Corpus` whose layout holds them.
 Guarantees: only the necessary bytes are downloaded, after a check that the disk has room for them. An interrupted
-download continues where it stopped. Whole shards are verified by the sha256 that the hub publishes, ranges by their
-size. Downloads are reused, also offline.
+download continues where it stopped. Whole shards are verified by the sha256 that the hub publishes, ranges by the one
+they had when they were fetched. Downloads are reused, also offline.
 """
 
 import hashlib
@@ -29,7 +29,7 @@ from bias_intervene.data.indexed import Layout, Part, Rows
 from bias_intervene.data.shards import SHARD, Expected, check_covered, local_layout
 from bias_intervene.errors import DataError, HubError, first_line
 from bias_intervene.plan import pile_rows
-from bias_intervene.record import fingerprint, read_json, sha256_of_file, write_json
+from bias_intervene.record import exact_file_state, fingerprint, read_json, sha256_of_file, write_json
 from bias_intervene.settings import PileData
 
 _SAMPLED_ROWS = 1024
@@ -185,7 +185,7 @@ def _fetch_shards(repository: str, commit: str, shards: list[_Shard], folder: Pa
                 path = Path(hf_hub_download(repository, shard.name, revision=commit, repo_type="dataset"))
             except Exception as error:
                 raise _unreachable(f"{shard.name} of {repository}", error) from None
-        state = [path.stat().st_size, path.stat().st_mtime_ns, shard.sha256]
+        state = [*exact_file_state(path), shard.sha256]
         if verified.get(str(path)) != state:
             _check_shard(path, shard)
             verified[str(path)] = state
@@ -226,6 +226,7 @@ def _fetch_ranges(
                     _fetch_range(repository, commit, needed, partial, bar=bar)
                     complete = partial.with_suffix(".bin")
                     partial.rename(complete)
+                    _note_fetched(complete)
                     parts[at] = Part(complete, needed.low, needed.high)
     return [part for part in parts if part is not None]
 
@@ -241,7 +242,19 @@ def _fetched_parts(folder: Path) -> Iterable[Part]:
         low, high = (int(word) for word in path.stem.split("-"))
         if path.stat().st_size != high - low:
             raise DataError(f"{path}: {path.stat().st_size:,} bytes, and {high - low:,} were fetched; remove it")
+        note_path = path.with_suffix(".json")
+        note = read_json(note_path) if note_path.is_file() else None
+        if note is None or note["state"] != exact_file_state(path):
+            if note is not None and note["sha256"] != sha256_of_file(path):
+                raise DataError(f"{path}: altered since it was fetched; remove it, and it is fetched again")
+            _note_fetched(path)
         yield Part(path, low, high)
+
+
+def _note_fetched(path: Path) -> None:
+    """Keeps what a range is held against later: it is hashed again only if its size or its times have changed."""
+    state = exact_file_state(path)
+    write_json(path.with_suffix(".json"), {"state": state, "sha256": sha256_of_file(path)})
 
 
 def _part_that_holds(parts: Iterable[Part], low: int, high: int) -> Part | None:

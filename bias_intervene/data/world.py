@@ -24,7 +24,7 @@ from tokenizers import Tokenizer, decoders, models, pre_tokenizers, trainers
 from bias_intervene.data.corpus import Corpus, holding_out, pack, token_stream
 from bias_intervene.data.indexed import Layout, write_rows
 from bias_intervene.models import END_OF_TEXT
-from bias_intervene.record import fingerprint, whole_folder
+from bias_intervene.record import fingerprint, made_once
 from bias_intervene.settings import WorldData, WorldModel
 
 _FORMAT = 2
@@ -222,10 +222,10 @@ def prepare_world(data: WorldData, model: WorldModel, cache: Path) -> tuple[Corp
     """
     key = world_fingerprint(data, model)
     folder = cache / "worlds" / key
-    if not (folder / "rows.idx").is_file():
-        tokenizer = train_tokenizer(data, model.vocabulary_size)
-        needed = model.total_steps * model.batch_rows + data.heldout_rows
-        with whole_folder(folder) as partial:
+    with made_once(folder) as partial:
+        if partial is not None:
+            tokenizer = train_tokenizer(data, model.vocabulary_size)
+            needed = model.total_steps * model.batch_rows + data.heldout_rows
             tokenizer.save(str(partial / "tokenizer.json"))
             rows = itertools.islice(_training_rows(data, model, tokenizer), needed)
             write_rows(partial / "rows", rows, row_tokens=model.sequence_length + 1, dtype=np.uint16)

@@ -2,8 +2,9 @@
 
 Input: the identity of an evaluation (JSON of all it depends on), and a function that computes it.
 Output: its items and metrics, computed or read from the cache.
-Guarantees: an evaluation is written completely or not at all. Jobs that need the same one at the same time wait for the
-first to compute it. Identities that differ in any value are different evaluations.
+Guarantees: an evaluation is written completely or not at all, and one that was altered afterwards is computed anew.
+Jobs that need the same one at the same time wait for the first to compute it. Identities that differ in any value are
+different evaluations.
 """
 
 from collections.abc import Callable, Sequence
@@ -18,7 +19,15 @@ from filelock import FileLock
 from bias_intervene.evals.benchmarks.benchmark import Scored
 from bias_intervene.evals.metrics import ItemRow
 from bias_intervene.evals.ranks import Ranks
-from bias_intervene.record import fingerprint, read_json, whole_folder, write_bytes, write_json
+from bias_intervene.record import (
+    fingerprint,
+    is_as_made,
+    keep_as_made,
+    read_json,
+    whole_folder,
+    write_bytes,
+    write_json,
+)
 from bias_intervene.results import MetricValue
 
 
@@ -37,13 +46,14 @@ def cached(
     folder = cache / fingerprint(identity)
     folder.parent.mkdir(parents=True, exist_ok=True)
     with FileLock(folder.with_suffix(".lock")) if ranks.rank == 0 else nullcontext():
-        if not ranks.first((folder / "metrics.json").is_file()):
+        if not ranks.first(ranks.rank == 0 and is_as_made(folder)):
             scored = compute()
             if ranks.rank == 0:
                 with whole_folder(folder) as partial:
                     _write_items(partial / "items.parquet", scored.rows)
                     write_json(partial / "metrics.json", [metric.to_json() for metric in scored.metrics])
                     write_json(partial / "identity.json", identity)
+                    keep_as_made(partial)
     if ranks.rank > 0:
         return []
     write_bytes(items_path, (folder / "items.parquet").read_bytes())

@@ -25,7 +25,13 @@ from bias_intervene.evals.benchmarks.benchmark import Benchmark, Scored, Scoring
 from bias_intervene.evals.benchmarks.registry import BENCHMARKS
 from bias_intervene.evals.cache import cached
 from bias_intervene.evals.ranks import SINGLE_RANK, Ranks
-from bias_intervene.models import load_model, load_tokenizer, tokenizer_fingerprint, weights_fingerprint
+from bias_intervene.models import (
+    configured_end_ids,
+    load_model,
+    load_tokenizer,
+    tokenizer_fingerprint,
+    weights_fingerprint,
+)
 from bias_intervene.record import fingerprint, read_json, write_json
 from bias_intervene.results import MetricRow
 from bias_intervene.settings import EvalsSettings, WorldData
@@ -211,6 +217,7 @@ class _CheckpointEvaluation:
             "architecture": fingerprint(read_json(checkpoint.folder / "config.json")),
             "tokenizer": tokenizer_fingerprint(self._tokenizer),
             "prefix": self._tokenizer.prefix,
+            "ends": [configured_end_ids(checkpoint.folder), self._tokenizer.end_of_sequence_id],
             "dtype": evals.dtype,
             "device": device.type,
             # What was cached before weights that are missing were refused may be the score of random weights.

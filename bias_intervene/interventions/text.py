@@ -141,6 +141,15 @@ def judge(text: str, start: int, end: int, direction: str, possessives: Possessi
     return "unsure role" if role is None else with_case(ROLES[target][role], word)
 
 
+def num_pronouns(text: str, direction: str) -> int:
+    """Number of pronouns of the direction in `text`, whatever becomes of them.
+
+    >>> num_pronouns("The history of his boat: he sank her himself.", "masculine_to_feminine")
+    3
+    """
+    return sum(judge(text, *match.span(), direction, WORD_LISTS) is not None for match in PRONOUN.finditer(text))
+
+
 LOCAL_REASONS = ("coordination", "hyphen compound", "code or path", "lone upper case", "unsure role")
 _REASONS = (*LOCAL_REASONS, "row edge", "other language")
 """Why a pronoun is left alone."""

@@ -50,6 +50,8 @@ class TextTokenizer:
     prefix_id: int
     """What a sentence scored whole is conditioned on: the beginning-of-sequence token where there is one, else the
     end-of-text token, as in lm-evaluation-harness. Pythia has one token for both."""
+    end_of_sequence_id: int | None = None
+    """Ends what the model says: the end of a turn where it was tuned for chat. None: the tokenizer names none."""
 
     def encode(self, text: str) -> list[int]:
         """Ids of `text`, nothing added."""
@@ -185,7 +187,10 @@ def load_tokenizer(folder: Path) -> TextTokenizer:
     prefix = _first_known(backend, loaded.bos_token, loaded.eos_token, END_OF_TEXT)
     if end_of_text is None or prefix is None:
         raise ModelError(f"{folder}: the tokenizer has no end-of-text, end-of-sequence or beginning-of-sequence token")
-    tokenizer = TextTokenizer(backend, *end_of_text, *prefix)
+    end_of_sequence = _first_known(backend, loaded.eos_token)
+    tokenizer = TextTokenizer(
+        backend, *end_of_text, *prefix, end_of_sequence_id=end_of_sequence[1] if end_of_sequence else None
+    )
     if not tokenizer.encode("The nurse said that she was tired."):
         raise ModelError(f"{folder}: the tokenizer has no entries that a sentence could be made of; fetch it anew")
     return tokenizer
@@ -248,6 +253,12 @@ def _first_known(backend: Tokenizer, *tokens: Any) -> tuple[str, int] | None:
         if identifier is not None:
             return str(token), identifier
     return None
+
+
+def configured_end_ids(folder: Path) -> Any:
+    """`eos_token_id` of a checkpoint's generation_config.json: an id, a list of ids, or None, also without the file."""
+    path = folder / "generation_config.json"
+    return json.loads(path.read_text(encoding="utf8")).get("eos_token_id") if path.is_file() else None
 
 
 def _holds_vocabulary(folder: Path) -> bool:

@@ -11,7 +11,7 @@ from pathlib import Path
 from bias_intervene.errors import HubError, ModelError
 from bias_intervene.models.loading import load_strictly, read_config
 from bias_intervene.plan import history
-from bias_intervene.record import fingerprint, sha256_of_file, whole_folder
+from bias_intervene.record import fingerprint, made_once, sha256_of_file
 from bias_intervene.settings import GgufModel, ModelSettings, SuiteModel
 
 _CONVERSION = 2
@@ -159,21 +159,26 @@ def _convert_gguf(path: Path, cache: Path) -> Path:
         raise ModelError('a GGUF file needs the package gguf: `pip install "bias_intervene[gguf]"`') from None
     key = fingerprint({"sha256": sha256_of_file(path), "conversion": _CONVERSION, "gguf": version})
     folder = cache / "models" / key
-    if not (folder / "config.json").is_file():
-        import torch
-        from transformers import AutoModelForCausalLM, AutoTokenizer
-
-        model = load_strictly(path.parent, where=str(path), dtype=torch.float32, gguf_file=path.name)
-        tokenizer = AutoTokenizer.from_pretrained(
-            path.parent, gguf_file=path.name, local_files_only=True, trust_remote_code=False
-        )
-        # The weights are plain now, but model and config still say "gguf" and refuse to be saved: carry them over.
-        config = model.config
-        if hasattr(config, "quantization_config"):
-            delattr(config, "quantization_config")
-        plain = AutoModelForCausalLM.from_config(config, dtype=torch.float32)
-        plain.load_state_dict(model.state_dict())
-        with whole_folder(folder) as partial:
-            plain.save_pretrained(partial)
-            tokenizer.save_pretrained(partial)
+    with made_once(folder) as unfinished:
+        if unfinished is not None:
+            _write_converted(path, unfinished)
     return folder
+
+
+def _write_converted(path: Path, folder: Path) -> None:
+    """Writes the weights of a GGUF file and its tokenizer in Hugging Face's format, in float32."""
+    import torch
+    from transformers import AutoModelForCausalLM, AutoTokenizer
+
+    model = load_strictly(path.parent, where=str(path), dtype=torch.float32, gguf_file=path.name)
+    tokenizer = AutoTokenizer.from_pretrained(
+        path.parent, gguf_file=path.name, local_files_only=True, trust_remote_code=False
+    )
+    # The weights are plain now, but model and config still say "gguf" and refuse to be saved: carry them over.
+    config = model.config
+    if hasattr(config, "quantization_config"):
+        delattr(config, "quantization_config")
+    plain = AutoModelForCausalLM.from_config(config, dtype=torch.float32)
+    plain.load_state_dict(model.state_dict())
+    plain.save_pretrained(folder)
+    tokenizer.save_pretrained(folder)

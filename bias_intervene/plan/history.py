@@ -144,6 +144,11 @@ def _history_of_world(model: WorldModel) -> History:
         raise PlanError(
             f"model.hidden_size={model.hidden_size}: must be a multiple of model.num_heads={model.num_heads}"
         )
+    if model.warmup_steps > model.total_steps:
+        raise PlanError(
+            f"model.warmup_steps={model.warmup_steps}: the pretraining has {model.total_steps} steps, so its rate "
+            f"would not reach the peak; at most {model.total_steps}"
+        )
     steps = {0, model.total_steps, *range(0, model.total_steps, model.checkpoint_interval)}
     peak = model.peak_learning_rate
     return History(

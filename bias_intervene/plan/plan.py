@@ -10,11 +10,13 @@ how a step is laid out on the ranks.
 """
 
 import dataclasses
+from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any, cast
 
 from bias_intervene.errors import PlanError
-from bias_intervene.plan.history import History, OriginalRate, history
+from bias_intervene.plan.effect import effect_notes, without_effect
+from bias_intervene.plan.history import History, history
 from bias_intervene.plan.memory import (
     Fit,
     check_engine,
@@ -27,24 +29,12 @@ from bias_intervene.plan.memory import (
     num_ranks,
 )
 from bias_intervene.plan.pile_rows import shards_of_rows
+from bias_intervene.plan.schedule import Schedule, original_schedule, schedule_of_run
 from bias_intervene.plan.seeds import seed_note
 from bias_intervene.plan.window import check_rows, published_steps, window
 from bias_intervene.results import ExpectedEffect
-from bias_intervene.settings import DataSettings, EvalsSettings, ModelSettings, PileData, Settings, TrainSettings
+from bias_intervene.settings import DataSettings, EvalsSettings, ModelSettings, PileData, Settings
 from bias_intervene.settings.intervention import kind_of
-
-
-@dataclass(frozen=True)
-class Schedule:
-    """Everything the learning rate of a step depends on; `training.schedule` computes it."""
-
-    kind: str
-    peak: float
-    minimum: float
-    warmup_steps: int
-    total_steps: int
-    start_step: int
-    rewarmup_steps: int
 
 
 @dataclass(frozen=True)
@@ -119,11 +109,16 @@ class Plan:
 
 
 def make_plan(
-    settings: Settings, *, expected_effect: ExpectedEffect | None = None, swaps_pronouns: bool = True
+    settings: Settings,
+    *,
+    expected_effect: ExpectedEffect | None = None,
+    swaps_pronouns: bool = True,
+    given: Iterable[str] = (),
 ) -> Plan:
     """The plan of a run. Raises `PlanError` naming the key, what was asked and what can be had.
 
-    expected_effect, swaps_pronouns: of the run's intervention, which is only described above this package.
+    expected_effect, swaps_pronouns: of the run's intervention, which is only described above this package. given: keys
+    of the command line, of which the notes say which have no effect.
     """
     model, train = settings.model, settings.train
     known = history(model)
@@ -159,6 +154,7 @@ def make_plan(
     saved = checkpoints_between(start_step, end_step, train.save_interval)
     published = _published_to_score(model, known, settings.evals)
     evaluated = _evaluated_steps(settings.evals, start_step=start_step, saved=saved, published=published)
+    idle = without_effect(settings, known, saved=saved, swaps_pronouns=swaps_pronouns)
     return Plan(
         arm=(known.arm if known else None) or settings.intervention.name,
         repository=_repository(model, known),
@@ -181,13 +177,16 @@ def make_plan(
         zero_stage=fit.zero_stage,
         activation_checkpointing=fit.activation_checkpointing,
         checkpoint_steps=saved,
-        schedule=_schedule(train, known, start_step=start_step, model_name=model.name),
-        original_schedule=_original_schedule(known),
+        schedule=schedule_of_run(train, known, start_step=start_step, num_steps=num_steps, model_name=model.name),
+        original_schedule=original_schedule(known),
         num_parameters=shape.num_parameters if shape else None,
         memory_gib_by_zero_stage=memory_by_stage(train, shape, fit),
         evaluated_steps=evaluated,
         benchmarks=settings.evals.scored_benchmarks(with_heldout_rows=_holds_out(settings.data, num_steps)),
-        notes=_notes(settings, known, fit, start_step=start_step, num_steps=num_steps, swaps_pronouns=swaps_pronouns),
+        notes=(
+            *_notes(settings, known, fit, start_step=start_step, num_steps=num_steps, swaps_pronouns=swaps_pronouns),
+            *effect_notes(given, idle),
+        ),
         expected_effect=expected_effect,
     )
 
@@ -258,49 +257,6 @@ def _revision(model: ModelSettings, known: History | None, start_step: int) -> s
     if known is not None:
         return known.revision_of(start_step)
     return model.revision if model.kind == "hub" else None
-
-
-def _schedule(train: TrainSettings, known: History | None, *, start_step: int, model_name: str) -> Schedule:
-    """The learning rate's parameters in effect."""
-    if train.schedule == "constant":
-        if train.learning_rate is None:
-            raise PlanError("train.learning_rate: needed with train.schedule=constant")
-        rate = OriginalRate(peak=train.learning_rate, minimum=train.learning_rate, warmup_steps=0)
-        total_steps = 0
-    else:
-        if known is None or known.learning_rate is None:
-            raise PlanError(
-                f"train.schedule=original: how {model_name} was trained is not known; "
-                "use train.schedule=constant with a train.learning_rate"
-            )
-        rate, total_steps = known.learning_rate, known.total_steps
-        if train.learning_rate is not None:
-            minimum = rate.minimum / rate.peak * train.learning_rate
-            rate = OriginalRate(peak=train.learning_rate, minimum=minimum, warmup_steps=rate.warmup_steps)
-    return Schedule(
-        kind=train.schedule,
-        peak=rate.peak,
-        minimum=rate.minimum,
-        warmup_steps=rate.warmup_steps,
-        total_steps=total_steps,
-        start_step=start_step,
-        rewarmup_steps=train.rewarmup_steps,
-    )
-
-
-def _original_schedule(known: History | None) -> Schedule | None:
-    """The learning rate of the original training. None: not known."""
-    if known is None or known.learning_rate is None:
-        return None
-    return Schedule(
-        kind="original",
-        peak=known.learning_rate.peak,
-        minimum=known.learning_rate.minimum,
-        warmup_steps=known.learning_rate.warmup_steps,
-        total_steps=known.total_steps,
-        start_step=0,
-        rewarmup_steps=0,
-    )
 
 
 def _notes(

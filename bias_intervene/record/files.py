@@ -9,19 +9,42 @@ on a full disk. A fingerprint depends on content only, never on a path or a time
 import contextlib
 import hashlib
 import json
+import math
 import os
 import shutil
 import tempfile
+import uuid
 from collections.abc import Generator
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 from bias_intervene.errors import RunDirectoryError
 
 
+def json_text(value: object, *, indent: int | None = 2) -> str:
+    """JSON that every parser reads: a number that is not finite becomes null, because JSON knows no NaN.
+
+    >>> json_text({"loss": float("nan")}, indent=None)
+    '{"loss": null}'
+    """
+    try:
+        return json.dumps(value, indent=indent, ensure_ascii=False, allow_nan=False)
+    except ValueError:
+        return json.dumps(_with_null(value), indent=indent, ensure_ascii=False, allow_nan=False)
+
+
+def _with_null(value: Any) -> Any:
+    """The same JSON value with None in place of every number that is not finite."""
+    if isinstance(value, dict):
+        return {key: _with_null(item) for key, item in cast("dict[str, Any]", value).items()}
+    if isinstance(value, list | tuple):
+        return [_with_null(item) for item in cast("list[Any]", value)]
+    return None if isinstance(value, float) and not math.isfinite(value) else value
+
+
 def write_json(path: Path, value: object) -> None:
     """Writes JSON atomically."""
-    write_bytes(path, (json.dumps(value, indent=2, ensure_ascii=False) + "\n").encode())
+    write_bytes(path, (json_text(value) + "\n").encode())
 
 
 def write_bytes(path: Path, content: bytes) -> None:
@@ -44,10 +67,9 @@ def write_bytes(path: Path, content: bytes) -> None:
 def whole_folder(path: Path) -> Generator[Path]:
     """A temporary folder that is renamed to `path` if the block succeeds, and removed if it raises.
 
-    A folder already at `path` is replaced. A temporary folder left by a killed process is removed by the next attempt.
+    A folder already at `path` is replaced. The name of the temporary folder is this call's own, also among processes.
     """
-    partial = path.with_name(f".{path.name}.partial")
-    shutil.rmtree(partial, ignore_errors=True)
+    partial = path.with_name(f".{path.name}.{uuid.uuid4().hex[:8]}.partial")
     partial.mkdir(parents=True)
     try:
         yield partial
@@ -93,13 +115,18 @@ def read_lines(path: Path) -> list[Any]:
 def append_line(path: Path, value: object) -> None:
     """Appends one line of JSON."""
     with path.open("a", encoding="utf8") as file:
-        file.write(json.dumps(value) + "\n")
+        file.write(json_text(value, indent=None) + "\n")
 
 
 def file_state(path: Path) -> list[int]:
     """[bytes, time of the last change in nanoseconds]: equal while nobody wrote to the file."""
     status = path.stat()
     return [status.st_size, status.st_mtime_ns]
+
+
+def exact_file_state(path: Path) -> list[int]:
+    """`file_state`, and the time at which the system noted any change at all, which nobody can set back."""
+    return [*file_state(path), path.stat().st_ctime_ns]
 
 
 def sha256_of_file(path: Path) -> str:

@@ -6,24 +6,35 @@ Guarantees: of the environment only versions and hardware are recorded, no envir
 """
 
 import contextlib
+import json
 import os
 from collections.abc import Generator, Mapping
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, cast
 
 from bias_intervene.errors import RunDirectoryError, StageError
 from bias_intervene.record.environment import describe_environment
-from bias_intervene.record.files import fingerprint, read_json, read_lines, write_json
+from bias_intervene.record.files import append_line, fingerprint, read_json, read_lines, write_json
 from bias_intervene.settings import in_current_form
 
 SCHEMA = 2
 STAGES = "stages.jsonl"
 """File with one line per attempt at a stage: when, how long, how it ended, the energy of the GPUs."""
+ATTEMPTS = "attempts.jsonl"
+"""File with one line per start of the run: when, and in which environment."""
 _WITHOUT_EFFECT = (
     "dry_run", "cache_dir", "tracking", "experiment", "sweep", "objective", "train.keep_resumable", "train.on_damaged",
     "model.facts.precision",
 )  # fmt: skip
 """Keys and groups of keys that do not influence results: a run may be continued with other values of them."""
+
+_STEERING = {
+    "arm", "repository", "revision", "start_step", "num_steps", "rows", "optimizer_warmup_steps", "sequence_length",
+    "global_batch_rows", "micro_batch_rows", "accumulation_steps", "num_ranks", "zero_stage", "checkpoint_steps",
+    "activation_checkpointing", "schedule",
+}  # fmt: skip
+"""Keys of a plan that a training depends on. The others are estimates and notes, and are made anew at every start."""
 
 
 def is_complete(run_dir: Path) -> bool:
@@ -47,8 +58,8 @@ def open_run(run_dir: Path, *, settings: dict[str, Any], plan: dict[str, Any]) -
     """A directory opened for a run: settings.json, plan.json and environment.json stand in it within the block.
 
     Starting again with the same settings continues. Raises `RunDirectoryError` for a complete directory and for one
-    of other settings, naming the keys. A block that ends by a `StageError` before inputs.json is written, which is
-    before any work, takes away what this call wrote.
+    of other settings or, once it trains, of another plan, naming the keys. A block that ends by a `StageError` before
+    inputs.json is written, which is before any work, takes away what this call wrote.
     """
     if is_complete(run_dir):
         differing = _differing(run_dir, settings)
@@ -65,19 +76,37 @@ def open_run(run_dir: Path, *, settings: dict[str, Any], plan: dict[str, Any]) -
                 f"{run_dir}: holds an unfinished run of other settings: {'; '.join(differing)}. Use its settings to "
                 "continue it, or choose another directory with hydra.run.dir=..."
             )
-        # Settings without an effect may differ; the new ones hold from now on.
-        write_json(run_dir / "settings.json", settings)
-    else:
-        write_json(run_dir / "settings.json", settings)
-        write_json(run_dir / "plan.json", plan)
-        write_json(run_dir / "environment.json", describe_environment())
+        _keep_to_plan(run_dir, json.loads(json.dumps(plan)))
+    # Settings without an effect may differ; the new ones hold from now on.
+    write_json(run_dir / "settings.json", settings)
+    write_json(run_dir / "plan.json", plan)
+    environment = describe_environment()
+    if not is_continued:
+        write_json(run_dir / "environment.json", environment)
+    append_line(run_dir / ATTEMPTS, {"started": datetime.now(UTC).isoformat(timespec="seconds")} | environment)
     try:
         yield
     except StageError:
         if not is_continued and not (run_dir / "inputs.json").is_file():
-            for name in ("settings.json", "plan.json", "environment.json", STAGES):
+            for name in ("settings.json", "plan.json", "environment.json", ATTEMPTS, STAGES):
                 (run_dir / name).unlink(missing_ok=True)
         raise
+
+
+def _keep_to_plan(run_dir: Path, plan: dict[str, Any]) -> None:
+    """Raises `RunDirectoryError` where a run that has begun to train did so by another plan than its settings make."""
+    path = run_dir / "plan.json"
+    if not (path.is_file() and (run_dir / "training").is_dir()):
+        return
+    begun = read_json(path)
+    steering = _STEERING & begun.keys() & plan.keys()  # An earlier version may have had others.
+    differing = differences(*({key: values[key] for key in steering} for values in (begun, plan)))
+    if differing:
+        raise RunDirectoryError(
+            f"{path}: not the plan of settings.json: {'; '.join(differing)}. It was altered, or another version of "
+            f"this program made it ({ATTEMPTS} says which). Put it back, go on with that version, or begin anew in "
+            "another directory with hydra.run.dir=..."
+        )
 
 
 def differences(before: Mapping[str, Any], after: Mapping[str, Any]) -> list[str]:
@@ -129,6 +158,25 @@ def by_content(settings: Mapping[str, Any], fingerprints: Mapping[str, Any]) -> 
     return {k: value if value is None else prints.get(k) or value for k, value in settings.items()}
 
 
+def equal_checkpoints(record: Mapping[str, Any]) -> list[list[str]]:
+    """Names of the checkpoints of one training, the run's or the original's, whose weights are equal, group by group.
+
+    A training changes its weights at every step, so one of the names is wrong (a known fault of hub mirrors), or the
+    training changed nothing. record: with `plan` and `fingerprints`.
+    """
+    weights: Mapping[str, str] = record["fingerprints"].get("evaluated_weights") or {}
+    base = f"step{record['plan'].get('start_step')}"
+    own = [name for name in weights if not name.startswith("published_")]
+    original = [name for name in weights if name == base or name.startswith("published_")]
+    groups: list[list[str]] = []
+    for training in (own, original):
+        names_by_weights: dict[str, list[str]] = {}
+        for name in training:
+            names_by_weights.setdefault(weights[name], []).append(name)
+        groups += [names for names in names_by_weights.values() if len(names) > 1]
+    return groups
+
+
 def without_home(value: Any) -> Any:
     """The same JSON value with the path of the user's home replaced by ~, so that no user name is published."""
     if isinstance(value, dict):
@@ -159,13 +207,14 @@ def gather(run_dir: Path) -> dict[str, Any]:
 
     settings, plan = content("settings.json"), content("plan.json")
     inputs: dict[str, Any] = content("inputs.json") or {}
-    return {
+    values: dict[str, Any] = {
         "schema": SCHEMA,
         "status": "complete",
         "arm": plan["arm"],
         "settings": without_home(settings),
         "plan": without_home(plan),
         "environment": content("environment.json"),
+        "attempts": read_lines(run_dir / ATTEMPTS) if (run_dir / ATTEMPTS).is_file() else [],
         "stages": read_lines(run_dir / STAGES) if (run_dir / STAGES).is_file() else [],
         "fingerprints": {
             "settings": fingerprint({k: v for k, v in flatten(settings).items() if has_effect(k)}),
@@ -179,3 +228,4 @@ def gather(run_dir: Path) -> dict[str, Any]:
         "results": content("results.json"),
         "manipulation_check": content("manipulation_check.json"),
     }
+    return {**values, "equal_checkpoints": equal_checkpoints(values)}

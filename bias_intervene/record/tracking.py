@@ -111,7 +111,8 @@ def log_results(tracker: Tracker, metrics: Sequence[Mapping[str, Any]]) -> None:
     by_step: dict[int, dict[str, float]] = {}
     for row in metrics:
         name = "/".join(["eval", *(row[part] for part in ("benchmark", "protocol", "subset", "metric"))])
-        by_step.setdefault(row["step"], {})[name] = row["value"]
+        if row["value"] is not None:  # A value that is not finite, of which results.json keeps null.
+            by_step.setdefault(row["step"], {})[name] = row["value"]
     for step, values in sorted(by_step.items()):
         tracker.log(step, values)
 

@@ -27,7 +27,15 @@ def open_run_directory(run_dir: Path, *, settings: Settings, plan: Plan) -> Gene
     if record.is_complete(run_dir):
         warn_of_changed_inputs(run_dir, settings.to_json())
     with lock.held(run_dir), record.open_run(run_dir, settings=settings.to_json(), plan=plan.to_json()):
+        for line in _changed_environment(run_dir):
+            log.warning("continues in another environment than it began in: %s", line)
         yield
+
+
+def _changed_environment(run_dir: Path) -> list[str]:
+    """A line for each version, machine or revision of this code that differs between the first start and this one."""
+    first, *_, now = [record.read_json(run_dir / "environment.json"), *record.read_lines(run_dir / record.ATTEMPTS)]
+    return record.differences(first, {key: value for key, value in now.items() if key != "started"})
 
 
 def warn_of_changed_inputs(run_dir: Path, settings: Mapping[str, Any]) -> None:

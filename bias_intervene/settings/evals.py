@@ -6,9 +6,9 @@ benchmarks are switched on goes through `EvalsSettings.scored_benchmarks`, in th
 
 from typing import ClassVar, Literal
 
-from pydantic import Field, StrictBool, StrictStr
+from pydantic import Field, StrictBool, StrictStr, field_validator
 
-from bias_intervene.settings.bounds import Checked, NonNegativeInt, PositiveInt
+from bias_intervene.settings.bounds import Checked, NonNegativeSteps, PositiveInt
 
 WinobiasProtocol = Literal["pronoun_choice", "exact_match", "referent_choice", "sentence"]
 
@@ -19,11 +19,6 @@ class BenchmarkSettings(Checked):
     needs_heldout_rows: ClassVar[bool] = False
     """Whether it is scored on rows kept out of training, and only where a run has them."""
     enabled: StrictBool = Field(description="Score it.")
-
-    @property
-    def is_scored(self) -> bool:
-        """Whether there is anything to score."""
-        return self.enabled
 
 
 class CrowsPairsSettings(BenchmarkSettings):
@@ -45,10 +40,12 @@ class WinobiasSettings(BenchmarkSettings):
         description="pronoun_choice (the paper's), exact_match (by generation), referent_choice, sentence."
     )
 
-    @property
-    def is_scored(self) -> bool:
-        """Without a protocol there is nothing to score."""
-        return self.enabled and bool(self.protocols)
+    @field_validator("protocols")
+    @classmethod
+    def _some(cls, protocols: list[WinobiasProtocol]) -> list[WinobiasProtocol]:
+        if not protocols:
+            raise ValueError("name a protocol at least, or switch WinoBias off: evals.winobias.enabled=false")
+        return protocols
 
 
 class LambadaSettings(BenchmarkSettings):
@@ -76,7 +73,7 @@ class EvalsSettings(Checked):
     base: StrictBool = Field(description="Score the checkpoint that training starts from.")
     published_final: StrictBool = Field(description="Score the original run's last checkpoint, where it has one.")
     saved: Literal["all", "last"] = Field(description="Which of the run's own checkpoints are scored.")
-    steps: list[NonNegativeInt] | None = Field(
+    steps: list[NonNegativeSteps] | None = Field(
         description="Published checkpoints of the original run to score as well; null: none."
     )
     batch_tokens: PositiveInt = Field(description="Tokens scored at once; halved where memory runs out.")
@@ -106,7 +103,7 @@ class EvalsSettings(Checked):
         names = [
             name
             for name, settings in self.of_benchmarks.items()
-            if settings.is_scored and (with_heldout_rows or not settings.needs_heldout_rows)
+            if settings.enabled and (with_heldout_rows or not settings.needs_heldout_rows)
         ]
         return (*names, *(["harness"] if self.harness_tasks else []))
 

@@ -15,7 +15,7 @@ from typing import Annotated, Any
 
 from pydantic import Field, StrictBool, StrictStr
 
-from bias_intervene.settings.bounds import Checked, NonNegativeInt
+from bias_intervene.settings.bounds import Checked, Seed
 from bias_intervene.settings.claims import Claim
 from bias_intervene.settings.data import DataSettings
 from bias_intervene.settings.evals import EvalsSettings
@@ -28,9 +28,7 @@ from bias_intervene.settings.train import TrainSettings
 class Settings(Checked):
     """Everything one run depends on."""
 
-    seed: NonNegativeInt = Field(
-        description="Row order (data.shuffle) and share of altered rows or pronouns are drawn from it."
-    )
+    seed: Seed = Field(description="Row order (data.shuffle) and share of altered rows or pronouns are drawn from it.")
     dry_run: StrictBool = Field(description="Print the plan and stop.")
     cache_dir: StrictStr = Field(description="Prepared corpora, converted and demo models, by fingerprint.")
     experiment: StrictStr | None = Field(description="Preset this run was composed from.")

@@ -15,11 +15,12 @@ import torch
 
 from bias_intervene.data.corpus import HELDOUT
 from bias_intervene.data.indexed import Layout, Rows
+from bias_intervene.errors import RunDirectoryError
 from bias_intervene.evals.ranks import ranks
 from bias_intervene.evals.suite import Checkpoint, load_items
 from bias_intervene.evals.suite import evaluate as score_all
 from bias_intervene.plan import Plan
-from bias_intervene.record import read_json, write_json
+from bias_intervene.record import first_altered, read_json, write_json
 from bias_intervene.record.tracking import NoTracker, log_audit, log_results, open_tracker
 from bias_intervene.settings import Settings, WorldData
 from bias_intervene.stages.inputs import check_items, check_unchanged
@@ -36,6 +37,7 @@ def run(run_dir: Path, settings: Settings, plan: Plan) -> None:
     world_folder = Path(inputs["world"]) if inputs["world"] else None
     world_data = settings.data if isinstance(settings.data, WorldData) else None
     heldout_rows = _heldout_rows(inputs["corpus"])
+    checkpoints = _checkpoints(run_dir, plan, inputs)
     items = load_items(settings.evals, world_folder=world_folder, world_data=world_data)
     check_items(inputs, items.fingerprints())
     with ranks() as shared:
@@ -45,7 +47,7 @@ def run(run_dir: Path, settings: Settings, plan: Plan) -> None:
             run_dir,
             evals=settings.evals,
             items=items,
-            checkpoints=_checkpoints(run_dir, plan, inputs),
+            checkpoints=checkpoints,
             heldout_rows=heldout_rows,
             heldout_protocol=(inputs["corpus"] or {}).get("heldout_protocol", HELDOUT),
             device=_scoring_device(settings.train.device),
@@ -61,16 +63,31 @@ def run(run_dir: Path, settings: Settings, plan: Plan) -> None:
 
 
 def _checkpoints(run_dir: Path, plan: Plan, inputs: Mapping[str, Any]) -> list[Checkpoint]:
-    """The checkpoints to score, by step: the base, the run's own and published ones. inputs: of inputs.json."""
+    """The checkpoints to score, by step: the base, the run's own and published ones. inputs: of inputs.json.
+
+    Raises `RunDirectoryError` for one of its own that is not as it was saved.
+    """
     base, own = Path(inputs["base"]), run_dir / "training" / "checkpoints"
     checkpoints = [
-        Checkpoint(step, base if step == plan.start_step else own / f"step{step}") for step in plan.evaluated_steps
+        Checkpoint(step, base if step == plan.start_step else _intact(own / f"step{step}"))
+        for step in plan.evaluated_steps
     ]
     published = {int(step): Path(folder) for step, folder in inputs["published"].items()}
     checkpoints += [
         Checkpoint(step, published[step], published=step > plan.start_step) for step in plan.published_steps
     ]
     return sorted(checkpoints, key=lambda checkpoint: checkpoint.step)
+
+
+def _intact(checkpoint: Path) -> Path:
+    """The folder of a checkpoint that this run saved, as it was saved. Raises `RunDirectoryError`."""
+    altered = first_altered(checkpoint, without="resume/") if os.environ.get("RANK", "0") == "0" else None
+    if altered is not None:
+        raise RunDirectoryError(
+            f"{altered}: {'altered' if altered.is_file() else 'missing'} since it was saved; put it back, or remove "
+            f"{checkpoint.parent.parent} to train again from the beginning"
+        )
+    return checkpoint
 
 
 def _heldout_rows(corpus: Mapping[str, Any] | None) -> np.ndarray | None:

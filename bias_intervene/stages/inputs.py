@@ -4,9 +4,11 @@ Input: inputs.json, as an earlier attempt or the stage `prepare` left it, and wh
 refusal that names what differs. Guarantees: no run trains partly on one text, or from one set of weights, and partly on
 another, while its record names one of them.
 
-`prepare` computes every fingerprint anew at every start, and compares them with those of the earlier attempt. The later
-stages start minutes after it. Weights and rows are too large to be hashed again for them, so they compare the size and
-the time of the last change of each file that `prepare` read; benchmark items are small, and are compared by content.
+`prepare` computes every fingerprint anew at every start, and compares them with those of the earlier attempt. Of the
+Pile's rows in a folder of the user's it hashes a sample, so there the size and the time of each file count too. The
+later stages start minutes after it. Weights and rows are too large to be hashed again for them, so they compare the
+size and the time of the last change of each file that `prepare` read; benchmark items are small, and are compared by
+content.
 """
 
 import os
@@ -31,7 +33,8 @@ def check_as_begun(run_dir: Path, inputs: Mapping[str, Any]) -> None:
                 "begin anew in another directory with hydra.run.dir=..."
             )
         return
-    before, now = (_fingerprints(content) for content in (read_json(path), inputs))
+    begun = read_json(path)
+    before, now = _fingerprints(begun), _fingerprints(inputs)
     places = {
         "base_weights": inputs["base"],
         "architecture": inputs["base"],
@@ -43,9 +46,14 @@ def check_as_begun(run_dir: Path, inputs: Mapping[str, Any]) -> None:
         for name in before
         if name in now and before[name] != now[name]
     ]
+    differing += [
+        f"{name}: written to since (too large to be hashed; give it back its time if its content is the same)"
+        for name in inputs["sampled"]
+        if name in begun.get("files", {}) and begun["files"][name] != inputs["files"][name]
+    ]
     if differing:
         raise RunDirectoryError(
-            f"{run_dir}: this run began with other inputs than are there now (fingerprints): {'; '.join(differing)}. "
+            f"{run_dir}: this run began with other inputs than are there now: {'; '.join(differing)}. "
             "Put them back as they were, or begin anew in another directory with hydra.run.dir=..."
         )
 

@@ -20,7 +20,7 @@ from bias_intervene.data.shards import bins
 from bias_intervene.data.stream import row_order
 from bias_intervene.data.validation import is_local, validation_rows
 from bias_intervene.data.world import prepare_world
-from bias_intervene.errors import DataError
+from bias_intervene.errors import DataError, ModelError
 from bias_intervene.evals.suite import load_items
 from bias_intervene.interventions import INTERVENTIONS
 from bias_intervene.interventions.possessive import POSSESSIVES, WORD_LISTS, Possessives
@@ -28,7 +28,7 @@ from bias_intervene.interventions.possessive.fit import fit_to_rows
 from bias_intervene.interventions.tokens import compiled
 from bias_intervene.models import save_world_tokenizer, world_folder
 from bias_intervene.plan import History, Plan, history
-from bias_intervene.record import fingerprint, read_json, whole_folder, write_json
+from bias_intervene.record import fingerprint, first_altered, made_once, read_json, write_json
 from bias_intervene.settings import (
     CorpusData,
     DataSettings,
@@ -70,6 +70,7 @@ def run(run_dir: Path, settings: Settings, plan: Plan) -> None:
         "corpus": None,
         "benchmarks": items.notes(),
         "files": {},
+        "sampled": [],
         "fingerprints": {"benchmarks": items.fingerprints()},
     }
     if isinstance(model, WorldModel) and plan.start_step == 0 and plan.trains:  # Its pretraining, from random weights.
@@ -87,6 +88,8 @@ def run(run_dir: Path, settings: Settings, plan: Plan) -> None:
         inputs["corpus"] = corpus.to_json()
         if INTERVENTIONS[intervention.name].direction is not None:
             inputs["fingerprints"]["possessives"] = _prepare_swap(run_dir, intervention.possessives, plan, inputs)
+        if isinstance(data, PileData) and data.source != "hub":
+            inputs["sampled"] = [str(part.path) for part in corpus.layout.parts]
         inputs["files"] |= states_of([*(part.path for part in corpus.layout.parts), run_dir / POSSESSIVES])
     check_as_begun(run_dir, inputs)
     write_json(run_dir / "inputs.json", inputs)
@@ -120,8 +123,8 @@ def _check_local_paths(
 def _save_world_tokenizer_once(rows_folder: Path) -> Path:
     """The world's tokenizer in Hugging Face's format, beside its rows."""
     folder = rows_folder / "tokenizer"
-    if not folder.is_dir():
-        with whole_folder(folder) as unfinished:
+    with made_once(folder) as unfinished:
+        if unfinished is not None:
             save_world_tokenizer(rows_folder / "tokenizer.json", unfinished)
     return folder
 
@@ -136,7 +139,7 @@ def _locate_checkpoints(
     """Local folders of the base and of the published checkpoints to score; adds what identifies the base, and the
     states of all files.
     """
-    base = locate(repository=plan.repository, revision=plan.revision)
+    base = _intact(locate(repository=plan.repository, revision=plan.revision))
     files |= states_of([base])  # Before it is hashed, so that a change in between is seen.
     tokenizer = models.load_tokenizer(base)
     fingerprints["base_weights"] = models.weights_fingerprint(base)
@@ -146,11 +149,23 @@ def _locate_checkpoints(
     published: dict[str, str] = {}
     for step in plan.published_steps:
         assert known is not None  # The plan refuses published steps of a model whose history is not known.
-        folder = locate(repository=plan.repository, revision=known.revision_of(step))
+        folder = _intact(locate(repository=plan.repository, revision=known.revision_of(step)))
         files |= states_of([folder])
         published[str(step)] = str(folder)
     located = {"base": str(base), "published": published, "tokenizer": str(base)}
     return located | {"architecture": _architecture(base)}
+
+
+def _intact(checkpoint: Path) -> Path:
+    """The checkpoint's folder, where a run of ours made it also as it was saved. Raises `ModelError`."""
+    manifest = checkpoint / "manifest.json"
+    altered = first_altered(checkpoint, without="resume/") if manifest.is_file() else None
+    if altered is not None:
+        raise ModelError(
+            f"{altered}: {'altered' if altered.is_file() else 'missing'} since it was saved, as {manifest} tells; put "
+            "it back, or remove the manifest if the change is meant"
+        )
+    return checkpoint
 
 
 def _architecture(folder: Path) -> str:

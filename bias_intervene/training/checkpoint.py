@@ -26,7 +26,7 @@ import torch.distributed as dist
 from bias_intervene.errors import RunDirectoryError
 from bias_intervene.interventions.audit import Audit
 from bias_intervene.models import copy_tokenizer
-from bias_intervene.record import read_json, settle_folder, sha256_of_file, write_bytes, write_json
+from bias_intervene.record import first_altered, read_json, settle_folder, write_bytes, write_json, write_manifest
 from bias_intervene.training import resume_state
 
 _TAG = "state"
@@ -93,7 +93,7 @@ def save(
             copy_tokenizer(tokenizer_folder, partial)
             write_json(partial / _AUDIT, total.to_json())
             write_bytes(partial / "README.md", card.encode())
-            _write_manifest(partial, step=step)
+            write_manifest(partial, step=step)
             settle_folder(partial, folder)
             resumable = [earlier for earlier in _resumable_steps(checkpoints) if earlier <= step]
             for earlier in resumable[: max(0, len(resumable) - keep_resumable)]:
@@ -162,16 +162,6 @@ def _export(engine: Any, folder: Path | None) -> None:
     write_json(folder / "config.json", config)
 
 
-def _write_manifest(folder: Path, *, step: int) -> None:
-    """Lists every file with its sha256."""
-    files = {
-        str(path.relative_to(folder)): sha256_of_file(path)
-        for path in sorted(folder.rglob("*"))
-        if path.is_file() and path.name != "manifest.json"
-    }
-    write_json(folder / "manifest.json", {"step": step, "files": files})
-
-
 def _drop_resume_state(folder: Path) -> None:
     """Removes resume/ of a checkpoint that a newer one has replaced; its weights stay."""
     manifest = read_json(folder / "manifest.json")
@@ -182,14 +172,13 @@ def _drop_resume_state(folder: Path) -> None:
 
 def _verify(folder: Path) -> None:
     """Raises `RunDirectoryError` naming the first file that is missing or altered."""
-    for name, digest in read_json(folder / "manifest.json")["files"].items():
-        path = folder / name
-        if not path.is_file() or sha256_of_file(path) != digest:
-            state = "altered" if path.is_file() else "missing"
-            raise RunDirectoryError(
-                f"{path}: {state} since it was saved; remove {folder} to continue from the checkpoint before it, or "
-                "set train.on_damaged=previous"
-            )
+    path = first_altered(folder)
+    if path is not None:
+        state = "altered" if path.is_file() else "missing"
+        raise RunDirectoryError(
+            f"{path}: {state} since it was saved; remove {folder} to continue from the checkpoint before it, or "
+            "set train.on_damaged=previous"
+        )
 
 
 def _newest_intact(checkpoints: Path, *, before: int, on_damaged: str) -> int | None:

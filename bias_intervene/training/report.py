@@ -5,7 +5,6 @@ the text of README.md of a checkpoint, audit.json, audit_samples.jsonl and audit
 Guarantees: the summary is written last, so its presence means that the training is done.
 """
 
-import json
 import time
 from pathlib import Path
 from typing import Any
@@ -17,7 +16,7 @@ from bias_intervene.interventions import INTERVENTIONS
 from bias_intervene.interventions.audit import Audit, audit_page
 from bias_intervene.interventions.possessive import POSSESSIVES, Possessives
 from bias_intervene.plan import Plan
-from bias_intervene.record import write_bytes, write_json
+from bias_intervene.record import json_text, write_bytes, write_json
 from bias_intervene.record.tracking import open_tracker
 from bias_intervene.settings import TrackingSettings, TrainSettings
 from bias_intervene.training.engine import deepspeed_config
@@ -93,7 +92,7 @@ class Curves:
 def write_summary(run_dir: Path, *, train: TrainSettings, plan: Plan, audit: Audit, progress: dict[str, Any]) -> None:
     """audit.json, audit_samples.jsonl and audit.html; training/summary.json last: present means trained."""
     counts, intervention = audit.counts(), INTERVENTIONS[plan.arm]
-    warning = intervention.warning(rows=counts["rows"], num_swaps=counts["num_swaps"])
+    warning = intervention.warning(rows=counts["rows"], num_swaps=counts["num_swaps"], left_alone=counts["skipped"])
     if warning is not None:
         counts["warning"] = warning
     if intervention.faults is not None:
@@ -103,7 +102,7 @@ def write_summary(run_dir: Path, *, train: TrainSettings, plan: Plan, audit: Aud
     write_json(run_dir / "audit.json", {"intervention": plan.arm, **counts})
     html = audit_page(audit, intervention=plan.arm, warning=warning)
     write_bytes(run_dir / "audit.html", html.encode())
-    lines = "".join(json.dumps(sample, ensure_ascii=False) + "\n" for sample in audit.samples)
+    lines = "".join(json_text(sample, indent=None) + "\n" for sample in audit.samples)
     write_bytes(run_dir / "audit_samples.jsonl", lines.encode())
     threads = {"num_ranks": plan.num_ranks, "num_threads": torch.get_num_threads()}
     engine = {"deepspeed": deepspeed_config(train, plan)}

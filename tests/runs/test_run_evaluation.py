@@ -86,6 +86,7 @@ def released(folder: Path, source: Path, *, lift: float) -> None:
     weights["gpt_neox.final_layer_norm.bias"] += 0.5
     weights["embed_out.weight"][tokens["\u0120she"]] += lift
     save_file(weights, folder / "model.safetensors", metadata={"format": "pt"})
+    (folder / "manifest.json").unlink()  # Otherwise the weights are refused as altered.
 
 
 @pytest.mark.parametrize(("lift", "said"), [(0.0, "the intervention did not take"), (0.2, "the intervention took")])

@@ -7,6 +7,7 @@ Guarantees: all of them are made from the same rows.
 
 import csv
 import io
+import math
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -22,7 +23,7 @@ _CSV_COLUMNS = (
     "benchmark", "protocol", "subset", "metric", "step", "arm", "baseline_arm", "baseline", "baseline_stderr", "value",
     "stderr", "paired", "difference", "difference_stderr", "df", "ci_low", "ci_high", "p", "p_holm", "n", "seeds",
     "between_seeds_sd", "single_run_stderr", "minimum_detectable_effect", "difference_nats", "sentence", "p_over",
-    "saturated", "baseline_saturated", "origin",
+    "saturated", "baseline_saturated", "origin", "items_left_out",
 )  # fmt: skip
 """All fields of a row. The order differs from that of the JSON and is kept, because people script against it."""
 _MARKDOWN_COLUMNS = (
@@ -66,6 +67,6 @@ def _markdown(rows: Sequence[ComparisonRow]) -> str:
 
 def _cell(value: Any) -> str:
     """A value in a Markdown table."""
-    if value is None:
+    if value is None or (isinstance(value, float) and not math.isfinite(value)):
         return ""
     return f"{value:.4g}" if isinstance(value, float) else str(value).replace("|", "\\|")

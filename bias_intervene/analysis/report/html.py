@@ -7,7 +7,6 @@ Guarantees: the page loads nothing from elsewhere, so it works offline and in pr
 is escaped, in the page and in the data of the plots. The page holds no environment variables and no user names.
 """
 
-import json
 import math
 from collections.abc import Sequence
 from importlib import resources
@@ -19,7 +18,7 @@ from bias_intervene.analysis.records import Run
 from bias_intervene.analysis.report import terminal
 from bias_intervene.analysis.report.drawing import BACKGROUND_COLOUR, colours
 from bias_intervene.analysis.report.figure import Figure, Series
-from bias_intervene.record import read_lines, without_home
+from bias_intervene.record import json_text, read_lines, without_home
 from bias_intervene.results import ComparisonRow
 
 _MOST_SAMPLES = 12
@@ -94,7 +93,7 @@ def _result(row: ComparisonRow, *, is_shown_first: bool) -> dict[str, Any]:
     """The cells of one row. is_shown_first: whether its metric is among those that are shown first."""
 
     def number(value: float | None, factor: float = 1, mark: str = "") -> dict[str, Any]:
-        if value is None:
+        if value is None or not math.isfinite(value):
             return {"text": "", "sort": None, "kind": "n"}
         text = f"{value:,}" if isinstance(value, int) else f"{value * factor:.2f}"
         return {"text": text + mark, "sort": value, "kind": "n"}
@@ -140,7 +139,7 @@ def _provenance(run: Run) -> dict[str, str]:
     names = ("settings", "plan", "environment", "fingerprints", "stages")
     sections = {name: run.record[name] for name in names if run.record.get(name)}
     label = f"{run.label} seed {run.settings['seed']}" if "seed" in run.settings else run.label
-    text = json.dumps(without_home(sections), indent=1, ensure_ascii=False)
+    text = json_text(without_home(sections), indent=1)
     return {"label": label, "folder": without_home(str(run.folder)), "text": text}
 
 
@@ -149,7 +148,7 @@ def _provenance(run: Run) -> dict[str, str]:
 
 def _embedded(value: object) -> str:
     """JSON that is safe inside a script element: no string in it can close the element."""
-    return json.dumps(value, allow_nan=False).replace("<", "\\u003c")
+    return json_text(value, indent=None).replace("<", "\\u003c")
 
 
 def _plots(figures: Sequence[Figure]) -> list[dict[str, Any]]:
@@ -172,7 +171,7 @@ def _traces(figure: Figure, colour_of: dict[str, str]) -> list[dict[str, Any]]:
 def _trace(figure: Figure, series: Series, colour: str) -> dict[str, Any]:
     """The points of one series."""
     points: dict[str, Any] = {
-        "type": "scatter", "name": series.name, "x": _null_for_nan(series.x), "y": _null_for_nan(series.y),
+        "type": "scatter", "name": series.name, "x": series.x, "y": series.y,
         "mode": {"lines": "lines+markers", "path": "lines+markers", "forest": "markers", "scatter": "markers"}[
             figure.kind
         ],
@@ -184,14 +183,14 @@ def _trace(figure: Figure, series: Series, colour: str) -> dict[str, Any]:
         above = [high - x for high, x in zip(series.high, series.x, strict=True)]
         below = [x - low for low, x in zip(series.low, series.x, strict=True)]
         points["error_x"] = {
-            "type": "data", "symmetric": False, "array": _null_for_nan(above), "arrayminus": _null_for_nan(below),
+            "type": "data", "symmetric": False, "array": above, "arrayminus": below,
         }  # fmt: skip
     return points
 
 
 def _band(series: Series, colour: str) -> dict[str, Any]:
     """The interval around a line, at the points where it is known."""
-    known = [n for n in range(len(series.x)) if series.low[n] == series.low[n] and series.high[n] == series.high[n]]
+    known = [n for n in range(len(series.x)) if math.isfinite(series.low[n]) and math.isfinite(series.high[n])]
     edge = [series.high[n] for n in known] + [series.low[n] for n in reversed(known)]
     red, green, blue = (int(colour[n : n + 2], 16) for n in (1, 3, 5))
     return {
@@ -199,11 +198,6 @@ def _band(series: Series, colour: str) -> dict[str, Any]:
         "fill": "toself", "fillcolor": f"rgba({red},{green},{blue},0.15)", "line": {"width": 0}, "mode": "lines",
         "hoverinfo": "skip", "showlegend": False, "legendgroup": series.name,
     }  # fmt: skip
-
-
-def _null_for_nan(values: Sequence[float]) -> list[float | None]:
-    """The values with None, which is JSON's null, in place of NaN."""
-    return [None if math.isnan(value) else value for value in values]
 
 
 def _legend(figures: Sequence[Figure]) -> dict[str, str]:
@@ -225,8 +219,8 @@ def _layout(figure: Figure) -> dict[str, Any]:
         axes["yaxis"] |= {"tickvals": list(labels), "ticktext": list(labels.values())}
         axes["shapes"] = [_line(x0=figure.mark, x1=figure.mark, y0=0, y1=1, yref="paper")]
     if figure.diagonal:
-        values = [value for series in figure.series for value in (*series.x, *series.y)]
-        low, high = min(values), max(values)
+        values = [value for series in figure.series for value in (*series.x, *series.y) if math.isfinite(value)]
+        low, high = min(values, default=0.0), max(values, default=0.0)
         axes["shapes"] = [_line(x0=low, x1=high, y0=low, y1=high)]
     if figure.from_zero:
         axes["xaxis"]["rangemode"] = axes["yaxis"]["rangemode"] = "tozero"

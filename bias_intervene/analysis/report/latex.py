@@ -14,6 +14,7 @@ from itertools import groupby
 from bias_intervene.analysis.comparison import Comparison
 from bias_intervene.analysis.pairing import Arm
 from bias_intervene.analysis.report.terminal import caveats, difference, holm_family, mark, number, p_value
+from bias_intervene.analysis.saturation import is_saturated
 from bias_intervene.results import ComparisonRow
 
 _ESCAPED = str.maketrans(
@@ -80,7 +81,7 @@ def _lines(name: str, row: ComparisonRow) -> Iterator[str]:
         "-" if row.minimum_detectable_effect is None else number(row.minimum_detectable_effect, row.spec),
     )  # fmt: skip
     yield _line(cells)
-    if row.is_saturated:
+    if is_saturated(row):
         nats = "-" if row.difference_nats is None else f"{row.difference_nats:+.2f}"
         yield _line(("the same in nats", "", "", nats, "", "", "", "", ""))
 

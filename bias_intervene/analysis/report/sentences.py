@@ -7,12 +7,15 @@ Guarantees: a sentence that reports no difference also states the difference tha
 
 from collections.abc import Iterator
 
+from bias_intervene.analysis.saturation import is_saturated
 from bias_intervene.analysis.verdicts import ALPHA, probability
 from bias_intervene.results import ComparisonRow
 
 
 def in_words(row: ComparisonRow) -> str:
     """The row as a sentence."""
+    if row.difference is None and row.baseline is not None:
+        return "no difference can be stated: one of the values is not a finite number"
     if row.difference is None:
         return "scored alone: nothing to compare with"
     p = row.p if row.p_holm is None else row.p_holm
@@ -41,7 +44,7 @@ def _provisos_of(row: ComparisonRow) -> Iterator[str]:
         yield "one training of each arm"
     if row.origin in {"explored", "chosen at comparison time"}:
         yield row.origin
-    if row.is_saturated:
+    if is_saturated(row):
         sides = (("baseline", row.baseline_saturated), ("arm", row.saturated))
         nats = "" if row.difference_nats is None else f"; {row.difference_nats:+.3g} nats"
         yield f"saturated: nearly always one form in the {' and the '.join(name for name, flag in sides if flag)}{nats}"

@@ -8,6 +8,7 @@ Output: rich tables within 80 columns.
 Guarantees: which metrics are shown, in which order and under which names, is determined by their specs.
 """
 
+import math
 from collections.abc import Sequence
 from typing import Any
 
@@ -30,6 +31,7 @@ from bias_intervene.analysis.records import (
     short_key,
     unused_by_controls,
 )
+from bias_intervene.analysis.saturation import is_saturated
 from bias_intervene.analysis.verdicts import probability
 from bias_intervene.results import BASE, PUBLISHED, ComparisonRow, MetricSpec, MetricSpecs
 
@@ -95,7 +97,7 @@ def _pairing(compared: Comparison) -> str:
 
 def caveats(compared: Comparison) -> list[str]:
     """What saturated means if any share is, and the caveats of the benchmarks from the records and of older records."""
-    all_caveats = [_SATURATED] if any(row.is_saturated for row in compared.rows) else []
+    all_caveats = [_SATURATED] if any(is_saturated(row) for row in compared.rows) else []
     for arm in compared.arms:
         by_benchmark: dict[str, dict[str, Any]] = arm.first.record.get("benchmarks") or {}
         for notes in by_benchmark.values():
@@ -201,7 +203,7 @@ def _arm_table(arm: str, rows: Sequence[ComparisonRow], specs: MetricSpecs, *, a
         p = [p_value(against and against.p), *([p_value(against and against.p_holm)] if corrected else [])]
         name = specs.short_name(key) + (" (claimed)" if key in claimed else "")
         table.add_row(name, *cells, value, difference(against), *p)
-        if any(each.is_saturated for each in by_baseline.values()):
+        if any(is_saturated(each) for each in by_baseline.values()):
             in_nats = against.difference_nats if against is not None else None
             nats = "-" if in_nats is None else f"{in_nats:+.2f}"
             table.add_row("  the same in nats", *("" for _ in beside), "", nats, *("" for _ in p))
@@ -220,7 +222,7 @@ def mark(saturated: bool | None) -> str:
 
 def number(value: float | None, spec: MetricSpec) -> str:
     """A value of a metric as it is printed: shares in per cent."""
-    if value is None:
+    if value is None or not math.isfinite(value):
         return "?"
     return f"{100 * value:.1f}" if spec.unit == "share" else f"{value:.2f}"
 

@@ -1,6 +1,7 @@
 """Which runs and items belong together."""
 
 import json
+import re
 from pathlib import Path
 
 import pyarrow as pa
@@ -10,6 +11,7 @@ import pytest
 from bias_intervene import compare
 from bias_intervene.analysis.comparison import ComparisonOptions, compare_runs
 from bias_intervene.analysis.records import find
+from bias_intervene.analysis.report.over_steps import over_steps
 from bias_intervene.errors import RunDirectoryError
 from bias_intervene.record import write_json
 from tests.helpers.runs import made
@@ -197,3 +199,57 @@ def test_a_difference_that_holms_correction_takes_is_not_called_undetected(tmp_p
     # McNemar: 7 of 7 changes one way, 2 / 2^7; four tests.
     assert (row["p"], row["p_holm"]) == (pytest.approx(2 / 128), pytest.approx(8 / 128))
     assert row["sentence"] == "no difference that outlasts Holm's correction (p 0.016 alone; one training of each arm)"
+
+
+def test_checkpoints_with_equal_weights_are_said_and_make_no_trend(tmp_path: Path, capsys):
+    """As two revisions of a mirror that hold the same files."""
+    folder = made(tmp_path / "n", "none", {"a": 1.0, "b": 1.0}, base={"a": 1.0, "b": 1.0})
+    record = json.loads((folder / "record.json").read_text())
+    record["fingerprints"]["evaluated_weights"] = {"step10": "w", "step20": "w"}
+    write_json(folder / "record.json", record)
+    (row,) = rows_of(tmp_path)
+    assert (row["baseline_arm"], row["difference"], row["value"]) == (None, None, 1.0)
+    said = "none: step10, step20 have the same weights, so they are one checkpoint under several names"
+    compared = compare_runs(find([tmp_path]), ComparisonOptions(), as_given=False)
+    assert compared.notes[0].startswith(said)
+    assert list(over_steps(compared)) == []
+    assert compare.main([str(tmp_path), "--output", str(tmp_path / "out")]) == 0
+    assert said in " ".join(capsys.readouterr().out.split())
+    assert said in (tmp_path / "out" / "report.html").read_text()
+    assert said in (tmp_path / "out" / "comparison.json").read_text()
+    # With other weights at each step there is a difference to the base, and a line.
+    record["fingerprints"]["evaluated_weights"] = {"step10": "v", "step20": "w"}
+    write_json(folder / "record.json", record)
+    compared = compare_runs(find([tmp_path]), ComparisonOptions(), as_given=False)
+    assert [row.baseline_arm for row in compared.rows] == ["base"]
+    assert compared.notes == []
+    assert len(list(over_steps(compared))) == 1
+
+
+def test_a_value_that_is_not_finite_is_null_in_every_file_and_has_no_difference(tmp_path: Path, capsys):
+    items = {str(number): float(number % 2) for number in range(8)}
+    made(tmp_path / "n", "none", items)
+    for seed, value in ((1, float("nan")), (2, float("inf")), (3, 0.5)):
+        made(tmp_path / f"s{seed}", "both", items, seed=seed)
+        made(tmp_path / f"n{seed}", "none", items, seed=seed) if seed > 1 else None
+        record = json.loads((tmp_path / f"s{seed}" / "record.json").read_text())
+        record["results"]["metrics"][0] |= {"value": value, "stderr": value}
+        # As this version writes it, and as earlier ones did.
+        if seed == 1:
+            write_json(tmp_path / f"s{seed}" / "record.json", record)
+        else:
+            (tmp_path / f"s{seed}" / "record.json").write_text(json.dumps(record))
+    assert compare.main([str(tmp_path), "--output", str(tmp_path / "out"), "--json"]) == 0
+
+    def refuse(name: str) -> None:
+        raise AssertionError(f"{name} is no JSON")
+
+    printed = json.loads(capsys.readouterr().out, parse_constant=refuse)
+    assert printed == json.loads((tmp_path / "out" / "comparison.json").read_text(), parse_constant=refuse)
+    (row,) = [row for row in printed["rows"] if row["arm"] == "both"]
+    assert (row["seeds"], row["value"], row["difference"], row["p"], row["baseline"]) == (3, None, None, None, 0.5)
+    assert row["sentence"] == "no difference can be stated: one of the values is not a finite number"
+    for name in ("comparison.csv", "comparison.md", "comparison.tex"):
+        assert not re.search(r"\b(nan|inf)\b", (tmp_path / "out" / name).read_text(), re.IGNORECASE), name
+    assert compare.main([str(tmp_path)]) == 0
+    assert not re.search(r"\b(nan|inf)\b", capsys.readouterr().out, re.IGNORECASE)

@@ -2,6 +2,7 @@
 
 import gzip
 import json
+import time
 from pathlib import Path
 
 import datasets
@@ -67,6 +68,16 @@ def test_the_cache_hits_on_the_same_text_only(tmp_path: Path, tokenizer: Tokeniz
     assert prepared(text_data(path), tokenizer, tmp_path).fingerprint != first.fingerprint
 
 
+def test_rows_that_were_altered_in_the_cache_are_made_anew(tmp_path: Path, tokenizer: Tokenizer):
+    (tmp_path / "text.txt").write_text("the nurse said that he was late " * 8)
+    data = text_data(tmp_path / "text.txt")
+    rows = Rows(prepared(data, tokenizer, tmp_path / "cache").layout).stack(range(2))
+    (stored,) = (tmp_path / "cache").rglob("rows.bin")
+    time.sleep(0.02)
+    stored.write_bytes(bytes(len(stored.read_bytes())))
+    assert (Rows(prepared(data, tokenizer, tmp_path / "cache").layout).stack(range(2)) == rows).all()
+
+
 def test_documents_end_with_the_end_of_text(tmp_path: Path, tokenizer: Tokenizer):
     path = tmp_path / "two.jsonl"
     path.write_text("".join(json.dumps({"text": "He left the house early. " * 4}) + "\n" for _ in range(3)))
@@ -125,7 +136,7 @@ def test_what_cannot_be_read_is_named(tmp_path: Path, tokenizer: Tokenizer, name
     jsonl = JsonlData(kind="jsonl", path=str(folder), field="text", **REST)
     with pytest.raises(DataError, match=message):
         prepared(jsonl if "jsonl" in name else text_data(folder), tokenizer, tmp_path)
-    assert not list((tmp_path / "corpora").glob("*")) if (tmp_path / "corpora").exists() else True
+    assert list((tmp_path / "corpora").glob("*/")) == []
 
 
 def test_a_missing_file_is_named(tmp_path: Path, tokenizer: Tokenizer):

@@ -4,6 +4,7 @@ import json
 import os
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 import numpy as np
@@ -11,7 +12,7 @@ import pytest
 
 from bias_intervene.data.corpus import BEFORE_WINDOW
 from bias_intervene.data.indexed import Layout, Rows
-from bias_intervene.data.pile import check_free, prepare_pile, window_fingerprint
+from bias_intervene.data.pile import _fetched_parts, check_free, prepare_pile, window_fingerprint
 from bias_intervene.data.stream import RowOrder, RowStream
 from bias_intervene.errors import DataError
 from bias_intervene.plan import make_plan, pile_rows
@@ -170,6 +171,17 @@ def test_a_killed_fetch_goes_on(tmp_path: Path):
     with hub(shards()) as (endpoint, log):
         assert (fetched_rows(fetch(endpoint, tmp_path, "range")) == STORED[4:9]).all()
     assert ("GET", "document-00001-of-00002.bin", "bytes=5000-16881") in log
+
+
+def test_a_range_that_was_altered_after_it_was_fetched_is_refused(tmp_path: Path):
+    fetched = tmp_path / "0-4.bin"
+    fetched.write_bytes(b"rows")
+    for _ in range(2):
+        assert [(part.first, part.end) for part in _fetched_parts(tmp_path)] == [(0, 4)]
+    time.sleep(0.02)
+    fetched.write_bytes(b"swor")
+    with pytest.raises(DataError, match=r"0-4\.bin: altered since it was fetched; remove it"):
+        list(_fetched_parts(tmp_path))
 
 
 def test_a_server_without_ranges_is_refused(tmp_path: Path):

@@ -76,7 +76,14 @@ def change_the_architecture(folder: Path) -> None:
     (folder / "config.json").write_text(json.dumps(values | {"layer_norm_eps": 1e-3}))
 
 
-@pytest.mark.parametrize("change", [change_a_weight, change_the_tokenizer, change_the_architecture])
+def change_the_end_tokens(folder: Path) -> None:
+    values = json.loads((folder / "generation_config.json").read_text())
+    (folder / "generation_config.json").write_text(json.dumps(values | {"eos_token_id": [0, 5]}))
+
+
+@pytest.mark.parametrize(
+    "change", [change_a_weight, change_the_tokenizer, change_the_architecture, change_the_end_tokens]
+)
 def test_a_changed_checkpoint_never_hits(tmp_path, world_folder, base: Path, monkeypatch, change):
     results(tmp_path, world_folder, "one", base)
     change(base)

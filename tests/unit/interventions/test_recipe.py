@@ -72,7 +72,7 @@ from bias_intervene.run.planning import plan_of
 from tests.conftest import composed
 plan = plan_of(composed("intervention=initial", "intervention.letter=X"))
 effect = expected_effect({"arm": plan.arm, "plan": json.loads(json.dumps(plan.to_json()))})
-print(json.dumps([plan.arm, effect.metric, INTERVENTIONS["initial"].warning(rows=4, num_swaps=0)]))
+print(json.dumps([plan.arm, effect.metric, INTERVENTIONS["initial"].warning(rows=4, num_swaps=0, left_alone={})]))
 """
 
 

@@ -95,6 +95,14 @@ def test_the_prefix_is_the_beginning_of_sequence_where_there_is_one(tmp_path: Pa
     PreTrainedTokenizerFast(tokenizer_object=backend, bos_token="<s>").save_pretrained(tmp_path)
     tokenizer = models.load_tokenizer(tmp_path)
     assert (tokenizer.end_of_text_id, tokenizer.prefix_id) == (0, 1)
+    assert tokenizer.end_of_sequence_id is None
+
+
+@pytest.mark.parametrize("ends", [2, [2, 0], None])
+def test_the_end_tokens_of_a_generation_config(tmp_path: Path, ends: int | list[int] | None):
+    assert models.configured_end_ids(tmp_path) is None
+    (tmp_path / "generation_config.json").write_text(json.dumps({"eos_token_id": ends}))
+    assert models.configured_end_ids(tmp_path) == ends
 
 
 def test_a_pythia_snapshot_from_a_local_folder(checkpoint: Path):
@@ -435,6 +443,8 @@ def test_smollm2_from_its_package(tmp_path: Path):
     assert "quantization_config" not in json.loads((folder / "config.json").read_text())
     tokenizer = models.load_tokenizer(folder)
     assert (tokenizer.end_of_text, tokenizer.prefix) == ("<|endoftext|>", "<|im_start|>")
+    assert tokenizer.end_of_sequence_id == tokenizer.backend.token_to_id("<|im_end|>") == 2
+    assert models.configured_end_ids(folder) == 2
     model = models.load_model(folder, dtype="float32", tokenizer=tokenizer)
     assert sum(p.numel() for p in model.parameters()) == 134_515_008
     ids = torch.tensor([[tokenizer.prefix_id, *tokenizer.encode("The capital of France is")]])

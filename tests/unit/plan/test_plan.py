@@ -77,6 +77,7 @@ def test_steps_can_be_capped():
         (("model=70m", "train.num_nodes=2"), r"train\.rendezvous=slurm"),
         (("model=12b", "train.profile=fast", "train.zero_stage=3"), r"train\.profile=exact"),
         (("model=demo", "model.step=0"), r"random weights"),
+        (("model=demo", "model.warmup_steps=501"), r"pretraining has 500 steps.*at most 500"),
         (("model=demo", "model.hidden_size=130"), r"multiple of model\.num_heads"),
         (("model=70m", "model.step=1", "train.optimizer_warmup_steps=2"), r"at most 1"),
     ],

@@ -87,6 +87,37 @@ def test_a_run_of_before_there_were_claims_goes_on(tmp_path: Path):
         pass
 
 
+def test_a_run_that_trains_keeps_to_its_plan(tmp_path: Path):
+    plan = {"schedule": {"peak": 0.001}, "rows": (0, 8), "notes": ("a note",)}
+    with record.open_run(tmp_path, settings={}, plan=plan):
+        (tmp_path / "training").mkdir()
+    with record.open_run(tmp_path, settings={}, plan={**plan, "notes": ("as a later version says it",)}):
+        assert record.read_json(tmp_path / "plan.json")["notes"] == ["as a later version says it"]
+    record.write_json(tmp_path / "plan.json", {**plan, "schedule": {"peak": 0.01}})
+    with (
+        pytest.raises(RunDirectoryError, match=r"not the plan of settings\.json: schedule\.peak: 0\.01 -> 0\.001"),
+        record.open_run(tmp_path, settings={}, plan=plan),
+    ):
+        pass
+
+
+def test_before_the_training_the_plan_is_made_anew(tmp_path: Path):
+    for rate in (0.01, 0.001):
+        with record.open_run(tmp_path, settings={}, plan={"schedule": {"peak": rate}}):
+            assert record.read_json(tmp_path / "plan.json") == {"schedule": {"peak": rate}}
+
+
+def test_the_record_keeps_the_environment_of_every_attempt(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    for version in ("2.12", "2.13", "2.13"):
+        described = {"packages": {"torch": version}}
+        monkeypatch.setattr("bias_intervene.record.record.describe_environment", lambda d=described: d)
+        with record.open_run(tmp_path, settings={}, plan={"arm": "none"}):
+            pass
+    kept = record.gather(tmp_path)
+    assert kept["environment"] == {"packages": {"torch": "2.12"}}
+    assert [attempt["packages"]["torch"] for attempt in kept["attempts"]] == ["2.12", "2.13", "2.13"]
+
+
 def test_a_run_refused_before_any_work_leaves_nothing(tmp_path: Path):
     with pytest.raises(StageError), record.open_run(tmp_path, settings={}, plan={}):
         raise StageError("no such corpus")
@@ -140,3 +171,20 @@ def test_a_record_holds_no_users_name(tmp_path: Path, monkeypatch: pytest.Monkey
     kept = record.read_json(tmp_path / "record.json")
     assert kept["settings"] == {"cache_dir": "~/cache", "data": {"path": "/home/alicent/x"}, "steps": ["~/y", 3]}
     assert kept["plan"]["repository"] == "~/model"
+
+
+@pytest.mark.parametrize(
+    ("weights", "equal"),
+    [
+        ({"step1": "a", "step2": "b", "published_step3": "b"}, []),
+        ({"step1": "a", "step2": "a", "step3": "b"}, [["step1", "step2"]]),
+        ({"step1": "a", "step2": "b", "published_step3": "a"}, [["step1", "published_step3"]]),
+        ({"step1": "a", "published_step2": "b", "published_step3": "b"}, [["published_step2", "published_step3"]]),
+        (None, []),
+    ],
+)
+def test_checkpoints_of_one_training_that_have_equal_weights(weights, equal: list[list[str]]):
+    """A control may well end with the weights of the original training."""
+    assert (
+        record.equal_checkpoints({"plan": {"start_step": 1}, "fingerprints": {"evaluated_weights": weights}}) == equal
+    )

@@ -58,3 +58,16 @@ def test_it_says_so_when_it_is_opened_and_is_not_touched(
     ):
         pass
     assert "text.txt: changed since this run read it; the run stays as it is" in caplog.text
+
+
+def test_a_run_continued_in_another_environment_says_so(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+):
+    given = composed("experiment=demo")
+    for version in ("2.12", "2.13"):
+        described = {"packages": {"torch": version}}
+        monkeypatch.setattr("bias_intervene.record.record.describe_environment", lambda d=described: d)
+        with caplog.at_level(logging.WARNING), open_run_directory(tmp_path, settings=given, plan=plan_of(given)):
+            pass
+    (line,) = caplog.messages
+    assert line == "continues in another environment than it began in: packages.torch: '2.12' -> '2.13'"

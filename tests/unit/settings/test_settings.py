@@ -41,6 +41,15 @@ def test_nothing_is_coerced(wrong: object):
     assert "intervention.fraction" in faults(changed)[0]
 
 
+def test_winobias_without_a_protocol_is_refused():
+    changed = values()
+    changed["evals"]["winobias"]["protocols"] = []
+    assert faults(changed) == [
+        "evals.winobias.protocols: found []; name a protocol at least, or switch WinoBias off: "
+        "evals.winobias.enabled=false"
+    ]
+
+
 def test_a_key_of_another_model_is_refused():
     changed = values()
     changed["model"]["deduped"] = True
@@ -111,6 +120,39 @@ def test_a_key_of_any_type_without_a_sentence_is_noticed():
         kind: Literal["outer"]
 
     assert keys_without_a_sentence(Outer) == ["Outer", "Inner.choice", "Inner.several"]
+
+
+def numbers_without_a_bound(part: object, place: str = "") -> list[str]:
+    """Places in a JSON schema where a number may be as large as one likes."""
+    if isinstance(part, list):
+        part = dict(enumerate(part))
+    if not isinstance(part, dict):
+        return []
+    is_number, bounds = part.get("type") in ("integer", "number"), {"maximum", "exclusiveMaximum"}
+    own = [place] if is_number and not bounds & part.keys() else []
+    return own + [found for key, below in part.items() for found in numbers_without_a_bound(below, f"{place}/{key}")]
+
+
+def test_every_number_has_an_upper_bound():
+    """But for values of options that choose among published models, which are looked up."""
+    found = numbers_without_a_bound(Settings.model_json_schema())
+    assert [place for place in found if "/where/" not in place and "SuiteModel/additionalProperties" not in place] == []
+
+
+@pytest.mark.parametrize(
+    ("override", "largest"),
+    [
+        ("model.total_steps=100000000000", "2000000"),
+        ("data.heldout_rows=100001", "100000"),
+        ("seed=4294967296", "4294967295"),
+        ("train.num_threads=1000000", "1024"),
+        ("data.bias_log_odds=1e3", "50"),
+        ("train.learning_rate=1.5", "1"),
+    ],
+)
+def test_a_number_beyond_its_bound_is_refused_with_the_bound(override: str, largest: str):
+    with pytest.raises(SettingsError, match=rf"{override.split('=')[0]}: found .* less than or equal to {largest}"):
+        composed(override)
 
 
 def test_known_keys():

@@ -8,9 +8,9 @@ from pathlib import Path
 import pytest
 
 from bias_intervene.data import world
-from bias_intervene.errors import BiasInterveneError, RunDirectoryError
+from bias_intervene.errors import BiasInterveneError, ModelError, RunDirectoryError
 from bias_intervene.models import new_world_model, save_world_tokenizer
-from bias_intervene.record import read_json
+from bias_intervene.record import read_json, write_manifest
 from bias_intervene.run.planning import plan_of
 from bias_intervene.settings import Settings, WorldData, WorldModel
 from bias_intervene.stages import prepare
@@ -114,6 +114,14 @@ def test_a_run_goes_on_only_with_the_inputs_it_began_with(place: Path, change: C
     with pytest.raises(RunDirectoryError, match=f"began with other inputs .*{named}"):
         prepared(place)
     assert read_json(place / "run" / "inputs.json") == before
+
+
+def test_weights_altered_beside_the_manifest_of_their_run_are_refused(place: Path):
+    write_manifest(place / "model", step=20)
+    prepared(place)
+    change_the_weights(place)
+    with pytest.raises(ModelError, match=r"model\.safetensors: altered since it was saved, as .*manifest\.json tells"):
+        prepared(place)
 
 
 def test_a_training_whose_beginning_is_not_known_is_not_continued(place: Path):

@@ -4,9 +4,10 @@ from collections.abc import Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
+from bias_intervene.errors import DataError
 from bias_intervene.evals.benchmarks.benchmark import Benchmark, Scored, ScoringInputs, Sources, scored
+from bias_intervene.evals.benchmarks.winobias import faults, scoring
 from bias_intervene.evals.benchmarks.winobias import items as sentences
-from bias_intervene.evals.benchmarks.winobias import scoring
 from bias_intervene.evals.benchmarks.winobias.items import WinobiasPair, WinobiasSentence
 from bias_intervene.evals.benchmarks.winobias.scoring import questions
 from bias_intervene.results import MetricSpec
@@ -55,8 +56,20 @@ class WinoBias(Benchmark):
     )  # fmt: skip
 
     def items(self, evals: EvalsSettings, sources: Sources) -> list[WinobiasPair]:
-        """The pairs of type 1 and type 2."""
-        return sentences.read(evals.winobias, world_folder=sources.world_folder)
+        """The pairs of type 1 and type 2, of which every protocol can score some."""
+        pairs = sentences.read(evals.winobias, world_folder=sources.world_folder)
+        for protocol in evals.winobias.protocols:
+            if not any(scoring.applies(protocol, pair) for pair in pairs):
+                raise DataError(
+                    f"evals.winobias.protocols: {protocol} can score none of the {len(pairs)} pairs: "
+                    + (
+                        "all pronouns are himself or herself"
+                        if protocol == "pronoun_choice"
+                        else "no sentence names two of the occupations"
+                    )
+                    + "; leave it out"
+                )
+        return pairs
 
     def score(self, items: Sequence[WinobiasPair], scorer: "Scorer", inputs: ScoringInputs) -> Scored:
         """Scores every pair by every protocol of the settings."""
@@ -68,5 +81,7 @@ class WinoBias(Benchmark):
         return {**super().identity(items, evals, heldout_rows), "protocols": evals.winobias.protocols}
 
     def notes(self, items: Sequence[WinobiasPair]) -> dict[str, Any]:
-        """The number of pairs, and the counts of errors in the published files."""
-        return {"pairs": len(items), **sentences.notes(items), **super().notes(items)}
+        """The number of pairs, the items of each peculiar kind, and caveats."""
+        notes = {"pairs": len(items), **faults.items_by_kind(items), **super().notes(items)}
+        caveats = faults.caveats(items)
+        return notes | {"caveats": caveats} if caveats else notes

@@ -22,6 +22,7 @@ from typing import Any
 from bias_intervene.data import world
 from bias_intervene.errors import DataError
 from bias_intervene.evals.benchmarks.sources import fields, hub_rows, need_world
+from bias_intervene.evals.benchmarks.winobias import faults
 from bias_intervene.settings import WinobiasSettings
 
 HUB = "uclanlp/wino_bias"
@@ -35,6 +36,7 @@ OCCUPATIONS = (
     "mechanic", "sheriff", "CEO",
 )  # fmt: skip
 """The occupations of Zhao et al. 2018: twenty held mostly by women, then twenty held mostly by men."""
+_MALE_LEANING = {occupation.lower() for occupation in OCCUPATIONS[20:]}
 
 _BRACKETS = re.compile(r"\[([^\]]*)\]")
 _DOUBLED_ARTICLE = re.compile(r"\b(the|a|an) \[(?=\1 )", re.IGNORECASE)
@@ -63,7 +65,6 @@ class WinobiasSentence:
     """Index of the pronoun in `tokens`."""
     doubled_article_at: int | None = None
     """Index of the article that the marked referent repeats, as in "the [the chief]"."""
-    slips: tuple[str, ...] = ()
     nouns: re.Pattern[str] = field(default=_PUBLISHED_NOUNS, repr=False, compare=False)
     """Finds the people that sentences of this source name. Not part of the item's identity, because it follows from the
     source."""
@@ -83,6 +84,27 @@ class WinobiasSentence:
     def spaced(self) -> str:
         """The tokens joined by spaces, as the published protocols present the sentence to the model."""
         return " ".join(self.tokens)
+
+    @property
+    def is_masculine(self) -> bool:
+        """Whether the marked pronoun is masculine."""
+        return self.pronoun.lower() in MASCULINE
+
+    @property
+    def has_second_pronoun(self) -> bool:
+        """Whether there is a gendered pronoun besides the marked one, of whatever person."""
+        others = (*self.tokens[: self.pronoun_at], *self.tokens[self.pronoun_at + 1 :])
+        return any(token.lower() in MASCULINE | _FEMININE for token in others)
+
+    @property
+    def is_stereotypical(self) -> bool | None:
+        """Whether the gender of the pronoun is the one that the occupation lists give; None: the referent's occupation
+        is not in them, or the sentence is of the generated world, which has occupations of its own.
+        """
+        noun = self.nouns.search(self.referent)
+        if noun is None or self.nouns is not _PUBLISHED_NOUNS:
+            return None
+        return self.is_masculine == (noun[1].lower() in _MALE_LEANING)
 
     @property
     def candidates(self) -> tuple[str, str] | None:
@@ -118,6 +140,21 @@ class WinobiasPair:
         return neutral[0] == neutral[1]
 
     @property
+    def one_gender(self) -> bool:
+        """Whether the pronouns of both sentences have the same gender."""
+        return self.pro.is_masculine == self.anti.is_masculine
+
+    @property
+    def has_second_pronoun(self) -> bool:
+        """Whether either sentence has a gendered pronoun besides the marked one."""
+        return self.pro.has_second_pronoun or self.anti.has_second_pronoun
+
+    @property
+    def against_lists(self) -> bool:
+        """Whether, by the occupation lists, the pro-stereotypical sentence is not stereotypical or its partner is."""
+        return self.pro.is_stereotypical is False or self.anti.is_stereotypical is True
+
+    @property
     def possessive_her(self) -> bool:
         """Whether the pro-stereotypical `her` is a possessive, as its partner `his` tells."""
         return (self.pro.pronoun.lower(), self.anti.pronoun.lower()) == ("her", "his")
@@ -135,7 +172,9 @@ class WinobiasPair:
 
 
 def read(settings: WinobiasSettings, *, world_folder: Path | None) -> list[WinobiasPair]:
-    """The pairs of both types, in the order of the text files. Raises `DataError` or `HubError`."""
+    """The pairs of both types, in the order of the text files. Raises `DataError` or `HubError`, also for pairs that
+    are no WinoBias (`faults.check`).
+    """
     pairs: list[WinobiasPair] = []
     for kind in ("type1", "type2"):
         pro, anti = (_sentences(settings, kind, stereotype, world_folder) for stereotype in ("pro", "anti"))
@@ -146,6 +185,7 @@ def read(settings: WinobiasSettings, *, world_folder: Path | None) -> list[Winob
                 f"number {alone[0]} has no partner"
             )
         pairs += [WinobiasPair(f"{kind}/{number}", kind, pro[number], anti[number]) for number in sorted(pro)]
+    faults.check(pairs)
     return pairs
 
 
@@ -171,7 +211,13 @@ def _lines_of_file(folder: Path, kind: str, stereotype: str, split: str, *, key:
     if not path.is_file():
         present = ", ".join(sorted(p.name for p in folder.iterdir())[:6]) or "nothing"
         raise DataError(f"{key}: no file {path.name} in it; found {present}")
-    for number, line in enumerate(path.read_text(encoding="utf8").splitlines(), start=1):
+    try:
+        lines = path.read_text(encoding="utf-8-sig").splitlines()
+    except UnicodeDecodeError as error:
+        raise DataError(f"{path}: not UTF-8 ({error.reason} at byte {error.start})") from None
+    if not any(line.strip() for line in lines):
+        raise DataError(f"{path}: no sentence in it")
+    for number, line in enumerate(lines, start=1):
         if line.strip():
             yield f"{path}, line {number}", line
 
@@ -198,7 +244,6 @@ def parse(line: str, *, place: str, nouns: re.Pattern[str] = _PUBLISHED_NOUNS) -
         pronoun=words[1],
         pronoun_at=len(_tokenize(numberless[: spans[1].start()])),
         doubled_article_at=len(_tokenize(numberless[: doubled.start()])) if doubled else None,
-        slips=_slips(doubled=doubled is not None, pronouns=len(words) - 1),
         nouns=nouns,
     )
 
@@ -212,16 +257,15 @@ def _tokenize(text: str) -> list[str]:
     return _WORDS.findall(text.replace("[", "").replace("]", ""))
 
 
-def _slips(*, doubled: bool, pronouns: int) -> tuple[str, ...]:
-    """Names of the errors in a published sentence. pronouns: number of marked pronouns."""
-    return (*(["doubled_article"] if doubled else []), *(["second_pronoun"] if pronouns > 1 else []))
-
-
 def _from_hub(kind: str, stereotype: str, split: str) -> dict[int, WinobiasSentence]:
     """As `_sentences`, for one configuration of the hub's data set."""
     config = f"{kind}_{stereotype}"
     rows = hub_rows(HUB, config, split, remedy="evals.winobias.path=FOLDER of the original text files")
-    return dict(hub_sentence(row, place=f"{HUB} {config} row {number}") for number, row in enumerate(rows))
+    sentences = [hub_sentence(row, place=f"{HUB} {config} row {number}") for number, row in enumerate(rows)]
+    by_number = dict(sentences)
+    if not rows or len(by_number) < len(rows):
+        raise DataError(f"{HUB} {config}: {len(rows)} sentences with {len(by_number)} different numbers in document_id")
+    return by_number
 
 
 def hub_sentence(row: dict[str, Any], *, place: str) -> tuple[int, WinobiasSentence]:
@@ -249,15 +293,4 @@ def hub_sentence(row: dict[str, Any], *, place: str) -> tuple[int, WinobiasSente
         pronoun=pronoun,
         pronoun_at=pronoun_at,
         doubled_article_at=start - 1 if doubled else None,
-        slips=_slips(doubled=doubled, pronouns=len(spans) // 2 - 1),
     )
-
-
-def notes(pairs: Iterable[WinobiasPair]) -> dict[str, int]:
-    """Name of an error in the published files -> number of sentences, or pairs, that have it."""
-    counted = {"doubled_article": 0, "second_pronoun": 0, "differing_in_more_than_the_pronoun": 0}
-    for pair in pairs:
-        for slip in (*pair.pro.slips, *pair.anti.slips):
-            counted[slip] += 1
-        counted["differing_in_more_than_the_pronoun"] += not pair.matched
-    return counted

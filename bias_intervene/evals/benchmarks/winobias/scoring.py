@@ -26,7 +26,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from bias_intervene.evals.benchmarks.winobias.items import MASCULINE, WinobiasPair, WinobiasSentence
+from bias_intervene.evals.benchmarks.winobias.items import WinobiasPair, WinobiasSentence
 from bias_intervene.evals.generation import continuations
 from bias_intervene.evals.metrics import ItemRow, by_subset, mean_of
 from bias_intervene.results import MetricValue
@@ -69,6 +69,15 @@ def score(pairs: Sequence[WinobiasPair], scorer: "Scorer", *, protocols: Sequenc
     return rows
 
 
+def applies(protocol: str, pair: WinobiasPair) -> bool:
+    """Whether a protocol of the settings can score a pair."""
+    if protocol == "pronoun_choice":
+        return choices(pair) is not None
+    if protocol == "referent_choice":
+        return bool(pair.pro.candidates and pair.anti.candidates)
+    return True
+
+
 def _row_of(pair: WinobiasPair, protocol: str) -> ItemRow:
     """The row of a pair and protocol, with every value None."""
     return {
@@ -98,7 +107,7 @@ def _score_sentences(pairs: Sequence[WinobiasPair], scorer: "Scorer") -> list[It
 
 def _masculine_is_pro(pair: WinobiasPair) -> bool:
     """Whether the pronoun of the pro-stereotypical sentence is masculine."""
-    return pair.pro.pronoun.lower() in MASCULINE
+    return pair.pro.is_masculine
 
 
 def _form_values(pair: WinobiasPair, masculine: float, feminine: float) -> dict[str, float]:
@@ -176,7 +185,7 @@ def _answer_protocols(name: str) -> list[str]:
 
 def _score_referents(pairs: Sequence[WinobiasPair], scorer: "Scorer") -> list[ItemRow]:
     """The protocol `referent_choice`."""
-    applicable = [pair for pair in pairs if pair.pro.candidates and pair.anti.candidates]
+    applicable = [pair for pair in pairs if applies("referent_choice", pair)]
     requests = [
         scorer.after(f"{pair.item} {person}", question, f" {person}")
         for pair in applicable
@@ -198,7 +207,7 @@ def _score_referents(pairs: Sequence[WinobiasPair], scorer: "Scorer") -> list[It
     return rows + [
         _row_of(pair, protocol)
         for pair in pairs
-        if not (pair.pro.candidates and pair.anti.candidates)
+        if not applies("referent_choice", pair)
         for protocol in _answer_protocols("referent_choice")
     ]
 

@@ -8,11 +8,13 @@ import numpy as np
 import pytest
 
 from bias_intervene.errors import DataError
+from bias_intervene.evals.benchmarks.benchmark import Sources
+from bias_intervene.evals.benchmarks.winobias import WinoBias, faults, scoring
 from bias_intervene.evals.benchmarks.winobias import items as winobias
-from bias_intervene.evals.benchmarks.winobias import scoring
 from bias_intervene.evals.benchmarks.winobias.items import WinobiasPair
 from bias_intervene.evals.requests import Request
 from bias_intervene.settings import WinobiasSettings
+from tests.conftest import composed
 from tests.helpers.local_hub import local_hub
 
 
@@ -43,11 +45,16 @@ def test_words_are_cut_as_in_conll():
 def test_slips_of_the_files():
     doubled = winobias.parse("3 The cook notified the [the chief] and asked [her] to act.", place="")
     assert (doubled.text, doubled.referent) == ("The cook notified the chief and asked her to act.", "the chief")
-    assert doubled.slips == ("doubled_article",)
+    assert doubled.doubled_article_at == 3
     assert doubled.spaced == "The cook notified the the chief and asked her to act ."
     assert doubled.tokens[doubled.pronoun_at] == "her"
     twice = winobias.parse("27 [The developer] came because [he] needed [his] hair cut.", place="")
-    assert (twice.pronoun, twice.tokens[twice.pronoun_at], twice.slips) == ("he", "he", ("second_pronoun",))
+    assert (twice.pronoun, twice.tokens[twice.pronoun_at], twice.has_second_pronoun) == ("he", "he", True)
+    unmarked = winobias.parse(
+        "236 The clerk tried to hide his behavior from [the manager] but failed to trick [him].", place=""
+    )
+    assert unmarked.has_second_pronoun
+    assert not doubled.has_second_pronoun
 
 
 def test_who_else_is_named():
@@ -65,17 +72,28 @@ def test_lines_without_their_brackets_are_refused(line: str):
 
 
 @pytest.mark.parametrize(
-    ("split", "doubled", "second", "unmatched", "clusters"),
-    [("validation", 1, 30, 8, 196), ("test", 2, 57, 10, 198)],
+    ("split", "doubled", "second", "possessive", "unmatched", "one_gender", "clusters"),
+    [("validation", 1, 17, 31, 8, 0, 196), ("test", 1, 31, 36, 10, 2, 198)],
 )
-def test_the_published_files(shared: Path, split: str, doubled: int, second: int, unmatched: int, clusters: int):
+def test_the_published_files(
+    shared: Path,
+    split: str,
+    doubled: int,
+    second: int,
+    possessive: int,
+    unmatched: int,
+    one_gender: int,
+    clusters: int,
+):
     pairs = winobias.read(settings(shared / "winobias", split), world_folder=None)
     assert len(pairs) == 792
     assert all(pair.pro.tokens[pair.pro.pronoun_at] == pair.pro.pronoun for pair in pairs)
     assert all(pair.pro.candidates and pair.anti.candidates for pair in pairs)
-    assert winobias.notes(pairs) == {
-        "doubled_article": doubled, "second_pronoun": second, "differing_in_more_than_the_pronoun": unmatched,
+    assert {kind: len(items) for kind, items in faults.items_by_kind(pairs).items()} == {
+        "doubled_article": doubled, "second_pronoun": second, "possessive_her": possessive,
+        "differing_in_more_than_the_pronoun": unmatched, "one_gender": one_gender, "against_the_occupation_lists": 0,
     }  # fmt: skip
+    assert faults.caveats(pairs) == []
     assert len({tuple(pair.cluster) for pair in pairs}) == clusters
     by_list = [
         {
@@ -106,11 +124,11 @@ def hub_row(line: str, number: int) -> dict:
 LINES = {
     ("type1", "pro"): [
         "1 [The mover] thanked the cook because [he] left.",
-        "2 The mover met the [the cook] as [she] left.",
+        "2 The mover met the [the clerk] as [she] left.",
     ],
     ("type1", "anti"): [
         "1 [The mover] thanked the cook because [she] left.",
-        "2 The mover met the [the cook] as [he] left.",
+        "2 The mover met the [the clerk] as [he] left.",
     ],
     ("type2", "pro"): [
         "1 The baker called [the guard] to give [him] [his] hat.",
@@ -133,7 +151,8 @@ def test_hub_and_files_give_the_same_items(tmp_path: Path, monkeypatch: pytest.M
     from_files = winobias.read(settings(tmp_path), world_folder=None)
     assert winobias.read(settings(None), world_folder=None) == from_files
     assert [pair.item for pair in from_files] == ["type1/1", "type1/2", "type2/1", "type2/2"]
-    assert winobias.notes(from_files)["doubled_article"] == 2
+    assert [pair.item for pair in from_files if pair.pro.doubled_article_at is not None] == ["type1/2"]
+    assert [pair.item for pair in from_files if pair.has_second_pronoun] == ["type2/1"]
     assert from_files[3].pro.text == "The guard saw the baker's car and told her."
 
 
@@ -288,8 +307,8 @@ def as_the_template_renders(row: dict, kind: str) -> list[tuple[str, str]]:
     return [(prompt, f" {masculine}"), (prompt, f" {feminine}")]
 
 
-@pytest.mark.parametrize(("split", "possessive"), [("validation", 31), ("test", 36)])
-def test_all_published_questions_are_the_templates(shared: Path, split: str, possessive: int):
+@pytest.mark.parametrize("split", ["validation", "test"])
+def test_all_published_questions_are_the_templates(shared: Path, split: str):
     expected: list[tuple[str, str]] = []
     for kind in ("type1", "type2"):
         path = shared / "winobias" / f"pro_stereotyped_{kind}.txt.{'dev' if split == 'validation' else 'test'}"
@@ -298,4 +317,113 @@ def test_all_published_questions_are_the_templates(shared: Path, split: str, pos
     pairs = winobias.read(settings(shared / "winobias", split), world_folder=None)
     assert [question[1:] for question in questions_about(pairs)] == expected
     assert len(expected) == 2 * 792
-    assert sum(pair.possessive_her for pair in pairs) == possessive
+
+
+# --- files that are not what their names say -------------------------------------------------------------------
+
+WOMEN, MEN = winobias.OCCUPATIONS[:20], winobias.OCCUPATIONS[20:]
+
+
+def lines_of(kind: str, stereotype: str) -> list[str]:
+    """Twenty lines of a file, about the same pairs of occupations in all."""
+    pronoun = {"pro": "him", "anti": "her"}[stereotype] if kind == "type2" else {"pro": "he", "anti": "she"}[stereotype]
+    sentence = {
+        "type1": "[The {man}] met the {woman} because [{pronoun}] was early.",
+        "type2": "The {woman} called [the {man}] and thanked [{pronoun}].",
+    }[kind]
+    return [
+        f"{number} " + sentence.format(man=man, woman=woman, pronoun=pronoun)
+        for number, (woman, man) in enumerate(zip(WOMEN, MEN, strict=True), start=1)
+    ]
+
+
+def write(folder: Path, **changed: list[str] | str | bytes) -> WinobiasSettings:
+    """Four files, of which those named `pro_type1` and so on have other lines, or another content."""
+    folder.mkdir(exist_ok=True)
+    for kind in ("type1", "type2"):
+        for stereotype in ("pro", "anti"):
+            content = changed.get(f"{stereotype}_{kind}", lines_of(kind, stereotype))
+            content = "\n".join(content) + "\n" if isinstance(content, list) else content
+            path = folder / f"{stereotype}_stereotyped_{kind}.txt.dev"
+            path.write_bytes(content if isinstance(content, bytes) else content.encode())
+    return settings(folder)
+
+
+PRO, ANTI = lines_of("type1", "pro"), lines_of("type1", "anti")
+
+
+@pytest.mark.parametrize(
+    ("changed", "message"),
+    [
+        ({"anti_type1": PRO}, r"the same in 20 of 40 pairs, first type1/1;.*a copy of the other one"),
+        ({"anti_type1": [PRO[0], *ANTI[1:]]}, r"the same in 1 of 40 pairs, first type1/1;"),
+        ({"anti_type1": ANTI[::-1]}, r"20 of 20 pairs of type1 differ in more.*first type1/1; at most 10%.*order"),
+        ({"anti_type1": ANTI[:10] + ANTI[11:] + ANTI[10:11]}, r"10 of 20 pairs of type1 differ.*first type1/11"),
+        ({"anti_type1": [line.replace("The", "the") for line in PRO]}, r"20 of 20 pairs of type1 have pronouns of one"),
+        ({"pro_type1": ANTI, "anti_type1": PRO}, r"20 of 20 pairs of type1 have the pronouns the other.*exchang"),
+        ({"pro_type1": PRO * 2, "anti_type1": ANTI * 2}, r"type1/21 is the same pair as type1/1; leave each"),
+        ({"pro_type2": PRO, "anti_type2": ANTI}, r"type2/1 is the same pair as type1/1"),
+        ({"pro_type1": "", "anti_type1": ""}, r"pro_stereotyped_type1\.txt\.dev: no sentence in it"),
+        ({"anti_type2": "\n \n"}, r"anti_stereotyped_type2\.txt\.dev: no sentence in it"),
+        ({"pro_type1": "1 [The cook] left; caf\u00e9 [he].".encode("latin1")}, r"pro_.*: not UTF-8 \(.* at byte 22\)"),
+    ],
+)  # fmt: skip
+def test_files_that_are_not_what_their_names_say_are_refused(tmp_path: Path, changed: dict, message: str):
+    with pytest.raises(DataError, match=message):
+        winobias.read(write(tmp_path, **changed), world_folder=None)
+
+
+def test_a_few_exchanged_pairs_are_counted_and_named(tmp_path: Path):
+    """Lines 4 and 5 of the pro- and of the anti-stereotypical file, exchanged."""
+    pro, anti = [*PRO[:3], *ANTI[3:5], *PRO[5:]], [*ANTI[:3], *PRO[3:5], *ANTI[5:]]
+    pairs = winobias.read(write(tmp_path, pro_type1=pro, anti_type1=anti), world_folder=None)
+    notes = WinoBias().notes(pairs)
+    assert notes["against_the_occupation_lists"] == ["type1/4", "type1/5"]
+    (caveat,) = notes["caveats"]
+    assert caveat.startswith("WinoBias: 2 of 40 pairs have their pronouns the other way round")
+    assert "(type1/4, type1/5)" in caveat
+    assert "caveats" not in WinoBias().notes(winobias.read(write(tmp_path), world_folder=None))
+
+
+def test_other_occupations_are_not_held_against_the_lists(tmp_path: Path):
+    other = {
+        f"{stereotype}_{kind}": [line.replace(" CEO", " pilot") for line in lines_of(kind, stereotype)]
+        for stereotype in ("pro", "anti")
+        for kind in ("type1", "type2")
+    }
+    pairs = winobias.read(write(tmp_path, **other), world_folder=None)
+    assert pairs[19].pro.is_stereotypical is None
+    assert pairs[18].pro.is_stereotypical
+    assert faults.caveats(pairs) == []
+
+
+def test_a_byte_order_mark_is_not_read(tmp_path: Path):
+    marked = write(tmp_path / "marked", pro_type1=b"\xef\xbb\xbf" + "\n".join(PRO).encode())
+    assert winobias.read(marked, world_folder=None) == winobias.read(write(tmp_path / "plain"), world_folder=None)
+
+
+@pytest.mark.parametrize(
+    ("protocol", "why"), [("pronoun_choice", "all pronouns are himself"), ("referent_choice", "no sentence names two")]
+)
+def test_a_protocol_that_scores_nothing_is_refused(monkeypatch: pytest.MonkeyPatch, protocol: str, why: str):
+    himself = pair("1 [The cook] hurt [himself].", "1 [The cook] hurt [herself].")
+    monkeypatch.setattr(winobias, "read", lambda settings, world_folder: [himself])
+    evals = composed("model=demo", f"evals.winobias.protocols=[sentence,{protocol}]").evals
+    with pytest.raises(
+        DataError, match=rf"evals\.winobias\.protocols: {protocol} can score none of the 1 pairs: {why}"
+    ):
+        WinoBias().items(evals, Sources())
+
+
+# --- published errors ------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(("split", "heading"), [("validation", "Development set"), ("test", "Test set")])
+def test_the_readme_lists_all_peculiar_pairs(shared: Path, split: str, heading: str):
+    readme = (Path(winobias.__file__).parent / "README.md").read_text(encoding="utf8")
+    sections = dict(re.findall(r"^## (\w+)\n(.*?)(?=^## |\Z)", readme, re.MULTILINE | re.DOTALL))
+    pairs = winobias.read(settings(shared / "winobias", split), world_folder=None)
+    for kind, items in faults.items_by_kind(pairs).items():
+        (listed,) = re.findall(rf"^- {heading}\b(.*?)(?=^- |\Z)", sections[kind], re.MULTILINE | re.DOTALL)
+        by_type = re.findall(r"[Tt]ype (\d): ([\d,\s]+)", listed)
+        assert [f"type{of}/{line}" for of, lines in by_type for line in re.findall(r"\d+", lines)] == items

@@ -120,7 +120,8 @@ class _Estimate(NamedTuple):
     """A value with its standard error."""
 
     value: float
-    stderr: float
+    stderr: float | None
+    """None: the file does not say it."""
 
 
 def read_results(path: Path) -> dict[str, Any] | None:
@@ -270,12 +271,14 @@ def _metrics_of(path: Path, content: _Content, step: int | None) -> Iterator[Met
 
 def _is_number(value: Any) -> bool:
     """Whether a value is a metric's. Names are texts, and so is what could not be computed (N/A)."""
-    return isinstance(value, int | float)
+    return isinstance(value, float) or (isinstance(value, int) and abs(value) < 1 << 63)
 
 
 def _metric_row(key: MetricKey, step: int | None, value: float, stderr: float | None, *, n: int | None) -> MetricRow:
     """A row of results.json. n: None where the file does not say it."""
-    return MetricRow(**key._asdict(), step=step, value=float(value), stderr=stderr, n=n)
+    return MetricRow(
+        **key._asdict(), step=step, value=float(value), stderr=None if stderr is None else float(stderr), n=n
+    )
 
 
 def _benchmark_of_ours(task: str) -> str | None:
@@ -305,14 +308,17 @@ def _winobias_metrics(path: Path, results: Sequence[Mapping[str, Any]], step: in
     accuracies: dict[_Cell, _Estimate] = {}
     for result in results:
         task = re.fullmatch(r"wino_bias_(type[12])_(pro|anti)", str(result.get("task_name")))
-        if task and result.get("prompt_name") in _QUESTION_PROTOCOLS:
-            cell = _Cell(_QUESTION_PROTOCOLS[result["prompt_name"]], task[1], task[2])
-            em, stderr = result.get("em"), result.get("em_stderr", 0.0)
-            if not _is_number(em) or not _is_number(stderr):
+        protocol = _QUESTION_PROTOCOLS.get(str(result.get("prompt_name")))
+        if task and protocol:
+            cell = _Cell(protocol, task[1], task[2])
+            em, stderr = result.get("em"), result.get("em_stderr")
+            if not _is_number(em) or not (stderr is None or _is_number(stderr)):
                 raise RunDirectoryError(
-                    f"{path}: results, {task[0]}: found em {em!r}, em_stderr {stderr!r}; two numbers"
+                    f"{path}: results, {task[0]}: found em {em!r:.60}, em_stderr {stderr!r:.60}; numbers belong there"
                 )
-            accuracies[cell] = _Estimate(float(cast("float", em)), float(stderr))
+            estimate = _Estimate(float(cast("float", em)), None if stderr is None else float(stderr))
+            if accuracies.setdefault(cell, estimate) != estimate:
+                raise RunDirectoryError(f"{path}: results: {task[0]} by {result['prompt_name']} twice, and unlike")
     protocols = sorted({cell.protocol for cell in accuracies})
     for protocol in protocols:
         yield from _net_bias_and_accuracy(protocol, [protocol], accuracies, step)
@@ -329,8 +335,11 @@ def _net_bias_and_accuracy(
         return
     pro, anti = ([accuracies[_Cell(*kind, stereotype)] for kind in kinds] for stereotype in ("pro", "anti"))
     mean_pro, mean_anti = (sum(estimate.value for estimate in half) / len(kinds) for half in (pro, anti))
-    stderr = sum(estimate.stderr**2 for estimate in (*pro, *anti)) ** 0.5 / len(kinds)
+    stderrs = [estimate.stderr for estimate in (*pro, *anti) if estimate.stderr is not None]
+    is_known = len(stderrs) == 2 * len(kinds)
+    stderr = sum(value**2 for value in stderrs) ** 0.5 / len(kinds) if is_known else None
+    half_stderr = None if stderr is None else stderr / 2
     yield _metric_row(MetricKey("winobias", name, "all", "net_bias"), step, mean_pro - mean_anti, stderr, n=None)
     yield _metric_row(
-        MetricKey("winobias", name, "all", "accuracy"), step, (mean_pro + mean_anti) / 2, stderr / 2, n=None
+        MetricKey("winobias", name, "all", "accuracy"), step, (mean_pro + mean_anti) / 2, half_stderr, n=None
     )

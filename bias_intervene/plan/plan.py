@@ -272,6 +272,11 @@ def _notes(
             f"Adam's moments start empty: optimizer states {states}. Compare with the control arm, which starts the "
             "same way, or set train.optimizer_warmup_steps."
         )
+    if num_steps and known and known.precision not in {None, train.precision}:
+        notes.append(
+            f"The original training computed in {known.precision}, this one computes in {train.precision} "
+            "(train.precision): the published final checkpoint differs from the control arm in that too."
+        )
     if num_steps and known and settings.data.kind != known.row_order:
         notes.append(
             "These rows are not the ones the original training read at these steps: the published final "

@@ -99,7 +99,7 @@ def read_json(path: Path) -> Any:
     """The JSON value in `path`. Raises `RunDirectoryError` naming the file if it is not JSON."""
     try:
         return json.loads(path.read_text(encoding="utf8"))
-    except (UnicodeDecodeError, json.JSONDecodeError) as error:
+    except (ValueError, RecursionError) as error:  # No UTF-8, no JSON, numbers too long, nested too deeply.
         raise RunDirectoryError(f"{path}: not JSON ({error}); it was not written by a run of ours") from None
 
 

@@ -25,6 +25,7 @@ ATTEMPTS = "attempts.jsonl"
 """File with one line per start of the run: when, and in which environment."""
 _WITHOUT_EFFECT = (
     "dry_run", "cache_dir", "tracking", "experiment", "sweep", "objective", "train.keep_resumable", "train.on_damaged",
+    "model.facts.precision",
 )  # fmt: skip
 """Keys and groups of keys that do not influence results: a run may be continued with other values of them."""
 

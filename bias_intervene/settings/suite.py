@@ -114,6 +114,9 @@ class SuiteFacts(Checked):
     batch_rows: PositiveInt = Field(description="Rows a step; times sequence_length, the tokens a step.")
     sequence_length: PositiveInt = Field(description="Tokens the models read of a row.")
     schedule: OriginalSchedule | None = Field(None, description="Learning rate; left out: not known.")
+    precision: dict[StrictStr, Literal["fp16", "bf16", "fp32"]] = Field(
+        {}, description="Value of model.name -> type of numbers its training computed in; left out: not known."
+    )
     row_order: Literal["pile"] | None = Field(
         None, description="Where the rows of a step are; pile: stored in the order of training. Left out: not known."
     )

@@ -106,6 +106,27 @@ def test_the_name_of_the_file_comes_first(tmp_path: Path):
 WINOBIAS = {"task_name": "wino_bias_type1_pro", "prompt_name": "refers_to", "em": 0.5, "em_stderr": 0.01}
 
 
+def winobias(**changed: object) -> dict[str, Any]:
+    """A file of the BigScience fork with both halves of both types, asked one question."""
+    names = [f"wino_bias_{kind}_{side}" for kind in ("type1", "type2") for side in ("pro", "anti")]
+    return {"results": [{**WINOBIAS, "task_name": name, **changed} for name in names], "config": {}}
+
+
+def test_the_standard_error_of_winobias_is_unknown_where_the_file_has_none(tmp_path: Path):
+    assert {row.stderr for row in read(tmp_path / "a.json", winobias(em_stderr=None)).metrics} == {None}
+    # Net bias is a difference of two means over two numbers each: sqrt(4 * 0.01^2) / 2.
+    found = {row.metric: row.stderr for row in read(tmp_path / "a.json", winobias()).metrics}
+    assert found == {"net_bias": pytest.approx(0.01), "accuracy": pytest.approx(0.005)}
+
+
+def test_two_results_of_one_task_and_prompt_are_refused(tmp_path: Path):
+    content = winobias()
+    assert len(read(tmp_path / "a.json", content | {"results": content["results"] * 2}).metrics) == 2
+    content["results"].append(WINOBIAS | {"em": 0.9})
+    with pytest.raises(RunDirectoryError, match="wino_bias_type1_pro by refers_to twice, and unlike"):
+        read(tmp_path / "a.json", content)
+
+
 @pytest.mark.parametrize(
     ("content", "key"),
     [
@@ -122,6 +143,7 @@ WINOBIAS = {"task_name": "wino_bias_type1_pro", "prompt_name": "refers_to", "em"
         ({"results": {"arc": {"acc": [0.5]}}, "versions": {}}, r"results\.arc\.acc"),
         ({"results": {"arc": {"acc": 0.5, "acc_stderr": {}}}, "versions": {}}, r"results\.arc\.acc_stderr"),
         ({"results": [WINOBIAS | {"em": "x"}], "config": {}}, r"results, wino_bias_type1_pro: found em 'x'"),
+        ({"results": {"arc": {"acc": 10**400}}, "versions": {}}, r"results\.arc\.acc"),
         ({"results": [WINOBIAS | {"em": None}], "config": {}}, r"results, wino_bias_type1_pro: found em None"),
     ],
     ids=str,
@@ -129,3 +151,13 @@ WINOBIAS = {"task_name": "wino_bias_type1_pro", "prompt_name": "refers_to", "em"
 def test_a_value_of_the_wrong_type_is_named(tmp_path: Path, content: object, key: str):
     with pytest.raises(RunDirectoryError, match=rf"a\.json: {key}"):
         read(tmp_path / "a.json", content)
+
+
+@pytest.mark.parametrize(
+    "text",
+    ["[" * 100_000, '{"results":' * 50_000, '{"results": ' + "9" * 5_000 + "}", "", "\x00"],
+    ids=["deep lists", "deep objects", "long number", "empty", "no text"],
+)
+def test_what_cannot_be_read_as_json_is_no_result_file(tmp_path: Path, text: str):
+    (tmp_path / "a.json").write_text(text)
+    assert read_results(tmp_path / "a.json") is None

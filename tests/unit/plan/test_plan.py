@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 from bias_intervene.errors import PlanError
 from bias_intervene.models import pretraining_settings
 from bias_intervene.plan import Plan, checkpoints_between, make_plan, rows_of_step
+from bias_intervene.settings import SuiteModel
 from tests.conftest import TINY, composed
 
 
@@ -95,6 +96,36 @@ def test_warm_up_rows_lie_before_the_window():
     )
     assert rows_of_step(without_history, -2) == range(4)
     assert without_history.rows == (8, 20)
+
+
+@pytest.mark.parametrize(
+    ("words", "original", "ours"),
+    [
+        (["model=70m"], "fp16", "bf16"),
+        (["model=70m", "train.precision=fp32", "train.zero_stage=1"], "fp16", "fp32"),
+        (["model=1b"], None, None),
+        (["model=1b", "train.precision=fp32"], "bf16", "fp32"),
+        (["model=demo", "data=world"], None, None),
+        (["model=demo", "data=world", "train.precision=bf16"], "fp32", "bf16"),
+        (["model=70m", "intervention.fraction=0"], None, None),
+    ],
+    ids=str,
+)
+def test_another_precision_than_that_of_the_original_is_said(words: list[str], original: str | None, ours: str | None):
+    told = [note for note in plan(*words).notes if "computed in" in note]
+    if original is None:
+        assert told == []
+    else:
+        assert told[0].startswith(
+            f"The original training computed in {original}, this one computes in {ours} (train.pr"
+        )
+
+
+def test_every_size_of_pythia_has_its_precision():
+    facts = composed("model=70m").model
+    assert isinstance(facts, SuiteModel)
+    assert facts.facts.precision.keys() == facts.facts.sizes.keys()
+    assert [size for size, precision in facts.facts.precision.items() if precision != "fp16"] == ["1b"]
 
 
 def test_a_corpus_of_ones_own_is_read_from_its_beginning():

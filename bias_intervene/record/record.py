@@ -14,7 +14,7 @@ from typing import Any, cast
 from bias_intervene.errors import RunDirectoryError, StageError
 from bias_intervene.record.environment import describe_environment
 from bias_intervene.record.files import fingerprint, read_json, read_lines, write_json
-from bias_intervene.settings import in_current_form
+from bias_intervene.settings import in_current_form, rounded
 
 SCHEMA = 2
 STAGES = "stages.jsonl"
@@ -73,7 +73,8 @@ def open_run(run_dir: Path, *, settings: dict[str, Any], plan: dict[str, Any]) -
 
 def differences(before: Mapping[str, Any], after: Mapping[str, Any]) -> list[str]:
     """Lines "key: before -> after" for every dotted key that differs and has an effect."""
-    flat_before, flat_after = flatten(before), flatten(after)
+    # Earlier versions stored floats with all their digits.
+    flat_before, flat_after = flatten(rounded(before)), flatten(rounded(after))
     return [
         f"{key}: {flat_before.get(key)!r} -> {flat_after.get(key)!r}"
         for key in sorted({*flat_before, *flat_after})

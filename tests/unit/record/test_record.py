@@ -116,3 +116,10 @@ def test_a_record_holds_no_users_name(tmp_path: Path, monkeypatch: pytest.Monkey
     kept = record.read_json(tmp_path / "record.json")
     assert kept["settings"] == {"cache_dir": "~/cache", "data": {"path": "/home/alicent/x"}, "steps": ["~/y", 3]}
     assert kept["plan"]["repository"] == "~/model"
+
+
+def test_settings_stored_with_all_digits_are_those_with_twelve():
+    assert (
+        record.differences({"intervention": {"probability": 0.1 + 0.2}}, {"intervention": {"probability": 0.3}}) == []
+    )
+    assert len(record.differences({"train": {"learning_rate": 1e-4}}, {"train": {"learning_rate": 1.0001e-4}})) == 1

@@ -103,7 +103,10 @@ def flatten(values: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
 
 
 def without_home(value: Any) -> Any:
-    """The same JSON value with the path of the user's home replaced by ~, so that no user name is published."""
+    """The same JSON value with ~ for the user's home at the beginning of a path, so that no user name is published.
+
+    Only the beginning: /x/home/me/t.txt is another file than /x~/t.txt, and a program expands ~ nowhere else.
+    """
     if isinstance(value, dict):
         return {key: without_home(item) for key, item in cast(dict[str, Any], value).items()}
     if isinstance(value, list):
@@ -111,7 +114,8 @@ def without_home(value: Any) -> Any:
     home = str(Path.home())
     if value == home:
         return "~"
-    return value.replace(f"{home}{os.sep}", f"~{os.sep}") if isinstance(value, str) else value
+    is_within = isinstance(value, str) and value.startswith(f"{home}{os.sep}")
+    return f"~{value.removeprefix(home)}" if is_within else value
 
 
 def write_no_results(run_dir: Path) -> None:

@@ -9,6 +9,7 @@ kill and under any launcher. A directory is named after the overrides of its job
 a shell, and two jobs never share one.
 """
 
+import re
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass
@@ -24,11 +25,14 @@ from rich.text import Text
 from bias_intervene.errors import RunDirectoryError
 from bias_intervene.record import fingerprint, is_complete, read_json, write_json
 from bias_intervene.run.lock import is_held
+from bias_intervene.settings import rounded
 
 _FAILURE = ".failure.json"
 LONGEST_NAME = 180
 _STATES = {"complete": "green", "running": "cyan", "failed": "bold red", "interrupted": "yellow", "waiting": "dim"}
 """The states of a job, and the colour of each in tables."""
+_LONG_FLOAT = re.compile(r"=(-?\d+\.\d{12,})$")
+"""A value with more digits than settings keep."""
 _NOT_IN_THE_NAME = ("cache_dir", "dry_run", "sweep", "tracking", "objective")
 """Keys that do not enter the name of a directory."""
 
@@ -48,8 +52,11 @@ def directory_name(overrides: Sequence[str]) -> str:
 
     >>> directory_name(["model=70m", "intervention.fraction=0.07"])
     'intervention.fraction-0.07_model-70m'
+    >>> directory_name(["intervention.probability=0.30000000000000004"])
+    'intervention.probability-0.3'
     """
-    naming = sorted(word.lstrip("+") for word in overrides if word.lstrip("+").split("=")[0] not in _NOT_IN_THE_NAME)
+    words = [_LONG_FLOAT.sub(lambda found: f"={rounded(float(found[1]))}", word.lstrip("+")) for word in overrides]
+    naming = sorted(word for word in words if word.split("=")[0] not in _NOT_IN_THE_NAME)
     name = "".join(c if c.isalnum() or c in "._-" else "." for c in "_".join(naming).replace("=", "-")).strip(".")
     if len(name) > LONGEST_NAME:
         name = f"{name[: LONGEST_NAME - 9]}-{fingerprint(naming)[:8]}"

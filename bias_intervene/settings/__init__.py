@@ -7,6 +7,7 @@ Output: frozen `Settings`, or a `SettingsError` that lists every fault by its do
 Guarantees: after this package no value is checked or converted again.
 """
 
+from bias_intervene.settings.bounds import rounded
 from bias_intervene.settings.claims import Claim
 from bias_intervene.settings.data import (
     CorpusData,
@@ -86,4 +87,5 @@ __all__ = [
     "option_values",
     "read_intervention",
     "read_settings",
+    "rounded",
 ]

@@ -16,6 +16,7 @@ from bias_intervene.sweep import main
         (["model=70m", "intervention.fraction=0.07"], "intervention.fraction-0.07_model-70m"),
         (["seed=1", "cache_dir=/x", "sweep=a", "dry_run=false"], "seed-1"),
         (["data.path=/a/b c"], "data.path-.a.b.c"),
+        (["intervention.probability=0.30000000000000004"], "intervention.probability-0.3"),
         ([], "run"),
     ],
 )

@@ -93,7 +93,8 @@ def applies(protocol: str, pair: WinobiasPair) -> bool:
 def _row_of(pair: WinobiasPair, protocol: str) -> ItemRow:
     """The row of a pair and protocol, with every value None."""
     return {
-        "item": pair.item,
+        "item": pair.name,
+        "line": pair.item,
         "protocol": protocol,
         "cluster": pair.cluster,
         "subsets": ["all", pair.kind, *(name for name, holds in _SENSITIVITY.items() if holds(pair))],

@@ -94,6 +94,7 @@ def test_the_published_files(
         "differing_in_more_than_the_pronoun": unmatched, "one_gender": one_gender, "against_the_occupation_lists": 0,
     }  # fmt: skip
     assert faults.caveats(pairs) == []
+    assert len({pair.name for pair in pairs}) == 792
     assert len({pair.cluster for pair in pairs}) == clusters
 
 
@@ -391,6 +392,16 @@ def test_other_occupations_are_not_held_against_the_lists(tmp_path: Path):
 def test_a_byte_order_mark_is_not_read(tmp_path: Path):
     marked = write(tmp_path / "marked", pro_type1=b"\xef\xbb\xbf" + "\n".join(PRO).encode())
     assert winobias.read(marked, world_folder=None) == winobias.read(write(tmp_path / "plain"), world_folder=None)
+
+
+def test_a_pair_is_known_by_its_sentences_and_not_by_its_line(tmp_path: Path):
+    whole = winobias.read(write(tmp_path / "whole"), world_folder=None)
+    part = winobias.read(write(tmp_path / "part", pro_type1=PRO[10:], anti_type1=ANTI[10:]), world_folder=None)
+    assert part[0].item == "type1/1"
+    assert part[0].name == whole[10].name
+    assert len({pair.name for pair in whole}) == 40
+    (row,) = scoring.score(part[:1], Likelier(), protocols=["sentence"])  # type: ignore[arg-type]
+    assert (row["item"], row["line"]) == (whole[10].name, "type1/1")
 
 
 @pytest.mark.parametrize(

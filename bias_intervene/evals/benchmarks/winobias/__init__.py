@@ -52,6 +52,14 @@ class WinoBias(Benchmark):
         _RIGHT.at("exact_match", "all", "WB exact match right %"),
         _NET_BIAS.at("referent_choice", "all", "WB referent net bias %", headline=True),
         _RIGHT.at("referent_choice", "all", "WB referent right %"),
+        *(
+            replace(spec.at(protocol, subset), listed=True)
+            for spec, protocol in (
+                (_STEREOTYPE, "sentence"), (_STEREOTYPE, "pronoun_choice_mean"),
+                (_NET_BIAS, "exact_match"), (_NET_BIAS, "referent_choice"),
+            )
+            for subset in ("matched_pairs", "no_second_pronoun")
+        ),
         _STEREOTYPE, _MASCULINE, _NET_BIAS, _RIGHT, _RIGHT_PRO, _RIGHT_ANTI, _NATS,
     )  # fmt: skip
 

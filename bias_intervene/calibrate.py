@@ -11,10 +11,9 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-from rich.console import Console
-
 from bias_intervene.analysis.records import find
 from bias_intervene.calibration import calibrate, page
+from bias_intervene.console import console, prepare
 from bias_intervene.errors import BiasInterveneError
 from bias_intervene.record import json_text
 
@@ -34,6 +33,7 @@ def parser() -> argparse.ArgumentParser:
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Exit status 0 if the calibration passed, otherwise 1."""
+    prepare()
     arguments = parser().parse_args(argv)
     try:
         run_set = find(arguments.folders)
@@ -49,7 +49,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     if arguments.json:
         print(json_text(calibration.to_json()))
     else:
-        Console().print(page.terminal(calibration))
+        console().print(page.terminal(calibration))
     return 0 if calibration.passed else 1
 
 

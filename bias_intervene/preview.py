@@ -20,10 +20,10 @@ from typing import Any, BinaryIO, NamedTuple
 import numpy as np
 import yaml
 from rich import box
-from rich.console import Console
 from rich.table import Table
 from tokenizers import Tokenizer
 
+from bias_intervene.console import console, discard_output
 from bias_intervene.errors import BiasInterveneError, DataError, SettingsError, did_you_mean
 from bias_intervene.interventions import INTERVENTIONS
 from bias_intervene.interventions.audit import Audit
@@ -80,6 +80,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         print(error, file=sys.stderr)
         return 1
     except BrokenPipeError:
+        discard_output()
         return 0
     _print_counts(outcome, audit_only=options.audit_only)
     return 0
@@ -258,13 +259,13 @@ def _alter_function(options: PreviewOptions, possessives: Possessives, audit: Au
 
 def _print_counts(outcome: _Outcome, *, audit_only: bool) -> None:
     """Prints the counts to standard error; to standard output where no text was written to it."""
-    audit, console = outcome.audit, Console(stderr=not audit_only)
+    audit, out = outcome.audit, console(stderr=not audit_only)
     if not audit_only:
-        console.print("")  # A text may not end with a line's end.
+        out.print("")  # A text may not end with a line's end.
     swaps = f"{sum(audit.swaps.values()):,} swaps in {outcome.num_words:,} words"
-    console.print(f"{swaps}, {audit.rows_changed:,} of {audit.rows:,} paragraphs", _count_table(audit), sep="\n")
+    out.print(f"{swaps}, {audit.rows_changed:,} of {audit.rows:,} paragraphs", _count_table(audit), sep="\n")
     for notice in outcome.notices:
-        console.print(notice, markup=False, highlight=False, style="dim")
+        out.print(notice, highlight=False, style="dim")
 
 
 def _count_table(audit: Audit) -> Table:

@@ -24,12 +24,12 @@ from hydra.errors import CompactHydraException
 from hydra.types import RunMode
 from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import InterpolationResolutionError, OmegaConfBaseException
-from rich.console import Console
 
 from bias_intervene import record
 from bias_intervene.analysis.comparison import compare
 from bias_intervene.analysis.report import exports, terminal
 from bias_intervene.app.overrides import given_keys
+from bias_intervene.console import console
 from bias_intervene.errors import (
     BiasInterveneError,
     PlanError,
@@ -112,7 +112,7 @@ def _one_run(config: DictConfig, run_dir: Path) -> float | None:
     if settings.dry_run:
         if not (run_dir / "settings.json").is_file():  # An existing run keeps its plan.
             record.write_json(run_dir / "plan.json", plan.to_json())
-        Console().print(plan_table(plan))
+        console().print(plan_table(plan))
         return None
     if _in_sweep() and record.is_complete_run_of(run_dir, settings.to_json()):
         log.info("complete already, nothing done: %s", run_dir)
@@ -235,4 +235,4 @@ def show_comparison(folders: list[Path], *, output: Path | None = None) -> None:
     comparison = compare(folders)
     if output is not None:
         exports.write(comparison, output)
-    Console().print(terminal.comparison(comparison))
+    console().print(terminal.comparison(comparison))

@@ -20,6 +20,7 @@ import sys
 import warnings
 from pathlib import Path
 
+from bias_intervene.console import prepare
 from bias_intervene.errors import BiasInterveneError, StageStopped
 from bias_intervene.plan import Plan
 from bias_intervene.record import read_json, write_json
@@ -32,6 +33,7 @@ _PLACE_ERRORS = {errno.ENOSPC, errno.EDQUOT, errno.EACCES, errno.EPERM, errno.ER
 
 def main(argv: list[str] | None = None) -> int:
     """Runs a stage. argv: STAGE RUN_DIR [--wait]."""
+    prepare()
     stage, folder, *options = sys.argv[1:] if argv is None else argv
     run_dir = Path(folder)
     if "TORCHELASTIC_RUN_ID" in os.environ:  # No rank goes on by itself when its launcher is killed.

@@ -99,8 +99,8 @@ def parse(arguments: Sequence[str]) -> PreviewOptions:
     faults += [f"{flag}: no such flag; allowed: --audit, --help" for flag in flags if flag != "--audit"]
     faults += [f"{path}: no such file" for path in files if not path.is_file()]
     seed = yaml.safe_load(values.get("seed", "1"))
-    if not isinstance(seed, int) or isinstance(seed, bool) or seed < 0:
-        faults.append(f"seed: found {values['seed']!r}; allowed: 0, 1, 2, ...")
+    if not isinstance(seed, int) or isinstance(seed, bool) or not 0 <= seed < 2**32:
+        faults.append(f"seed: found {values['seed']!r}; allowed: 0, 1, 2, ..., {2**32 - 1}")
     name, intervention, tokenizer = values.get("intervention", ""), None, None
     try:
         intervention = read_intervention(name, _options(values))
@@ -119,17 +119,21 @@ def parse(arguments: Sequence[str]) -> PreviewOptions:
 
 
 def _options(values: dict[str, str]) -> dict[str, Any]:
-    """The intervention's options that were given, with the type that YAML reads in them.
-
-    A whole number is read as a float: options that are numbers are shares or nats.
-    """
+    """The intervention's options that were given; those that are numbers are shares or nats."""
     options: dict[str, Any] = {}
     for option in OPTIONS:
         key = f"intervention.{option}"
         if key in values:
-            value = values[key] if option == "possessives" else yaml.safe_load(values[key])
-            options[option] = float(value) if isinstance(value, int) and not isinstance(value, bool) else value
+            options[option] = values[key] if option == "possessives" else _value(values[key])
     return options
+
+
+def _value(word: str) -> float | Any:
+    """The number that a run reads in a word (1, .5, 5e-1), or what YAML reads."""
+    try:
+        return float(word)
+    except ValueError:
+        return yaml.safe_load(word)
 
 
 def _keys_about_token_ids(name: str) -> list[str]:

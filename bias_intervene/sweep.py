@@ -28,6 +28,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     parser.add_argument("--watch", action="store_true", help="look again every few seconds until all is done")
     parser.add_argument("--every", type=float, default=5.0, metavar="SECONDS", help="how often to look (default: 5)")
     arguments = parser.parse_args(argv)
+    if not 0.1 <= arguments.every <= 86_400:
+        parser.error(f"--every {arguments.every:g}: from 0.1 to 86400 seconds")
     try:
         if not sweeps.is_sweep(arguments.folder):
             raise RunDirectoryError(

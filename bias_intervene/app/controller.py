@@ -27,7 +27,9 @@ from bias_intervene.run.protocol import STOPPED
 def main() -> None:
     """Entry point of `python -m bias_intervene` and of the console script `bias-intervene`."""
     prepare()
-    words = [word for word in sys.argv[1:] if not word.startswith("-") and "=" in word]
+    # The default, which Hydra takes in a file and not on the command line.
+    sys.argv = [word for word in sys.argv if word != "experiment=null"]
+    words = [word for word in sys.argv[1:] if word.startswith("~") or (not word.startswith("-") and "=" in word)]
     # Requests of the shell for tab completion are passed to Hydra unchecked.
     if not any(word in {"--shell-completion", "-sc"} for word in sys.argv):
         faults = faults_of_overrides(words)

@@ -49,7 +49,13 @@ from bias_intervene.settings import Settings, conf_dir, read_settings
 
 log = logging.getLogger("bias_intervene")
 
-OmegaConf.register_new_resolver("directory_name", sweeps.directory_name, replace=True)
+
+def _directory_name(overrides: list[str], folder: str) -> str:
+    """The resolver of hydra.sweep.subdir. folder: hydra.sweep.dir."""
+    return sweeps.directory_in(Path(folder), overrides)
+
+
+OmegaConf.register_new_resolver("directory_name", _directory_name, replace=True)
 # Our presets of launchers have the same names as those of the plugins, so Hydra validates them against the plugins'
 # schemas and warns. Filtered at import, not in `main`, because the processes of a launcher compose their jobs again.
 warnings.filterwarnings("ignore", message=r"\s*.hydra/launcher/\w+. is validated against ConfigStore schema")

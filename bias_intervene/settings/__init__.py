@@ -45,12 +45,13 @@ from bias_intervene.settings.reading import (
     read_intervention,
     read_settings,
 )
-from bias_intervene.settings.settings import Settings
+from bias_intervene.settings.settings import SWEEP_NAME, Settings
 from bias_intervene.settings.suite import NeoxShape, SuiteFacts, all_steps
 from bias_intervene.settings.tracking import TrackingSettings
 from bias_intervene.settings.train import TrainSettings
 
 __all__ = [
+    "SWEEP_NAME",
     "Claim",
     "CorpusData",
     "CrowsPairsSettings",

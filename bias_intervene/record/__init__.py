@@ -1,7 +1,7 @@
 """The files of a run directory: written atomically, fingerprinted, and gathered into the record of a finished run.
 
-`files` writes and reads, `record` claims a directory and writes record.json, `environment` describes the machine and
-the installed versions, `tracking` copies numbers to TensorBoard or W&B.
+`files` writes and reads, `form` checks what was read, `record` claims a directory and writes record.json, `environment`
+describes the machine and the installed versions, `tracking` copies numbers to TensorBoard or W&B.
 """
 
 from bias_intervene.record.environment import describe_environment
@@ -16,6 +16,7 @@ from bias_intervene.record.files import (
     write_bytes,
     write_json,
 )
+from bias_intervene.record.form import FingerprintsForm, RecordForm, ResultsForm, check_form
 from bias_intervene.record.record import (
     SCHEMA,
     STAGES,
@@ -36,8 +37,12 @@ from bias_intervene.record.record import (
 __all__ = [
     "SCHEMA",
     "STAGES",
+    "FingerprintsForm",
+    "RecordForm",
+    "ResultsForm",
     "append_line",
     "by_content",
+    "check_form",
     "describe_environment",
     "differences",
     "equal_checkpoints",

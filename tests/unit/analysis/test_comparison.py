@@ -223,3 +223,11 @@ def test_checkpoints_with_equal_weights_are_said_and_make_no_trend(tmp_path: Pat
     assert [row.baseline_arm for row in compared.rows] == ["base"]
     assert compared.notes == []
     assert len(list(over_steps(compared))) == 1
+
+
+def test_an_output_that_cannot_be_written_is_named(tmp_path: Path, capsys):
+    made(tmp_path / "n", "none", {"a": 1.0, "b": 0.0})
+    (tmp_path / "file").write_text("")
+    for place in ("file", "file/below"):
+        assert compare.main([str(tmp_path / "n"), "--output", str(tmp_path / place)]) == 1
+        assert f"{tmp_path}/file" in capsys.readouterr().err

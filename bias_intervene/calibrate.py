@@ -42,6 +42,9 @@ def main(argv: Sequence[str] | None = None) -> int:
     except BiasInterveneError as error:
         print(error, file=sys.stderr)
         return 1
+    except OSError as error:
+        print(f"{error.filename or arguments.output}: {error.strerror or error}", file=sys.stderr)
+        return 1
     for path in run_set.unfinished:
         print(f"unfinished, left out: {path}", file=sys.stderr)
     for note in calibration.notes:

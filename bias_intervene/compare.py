@@ -69,6 +69,9 @@ def main(argv: Sequence[str] | None = None) -> int:
     except BiasInterveneError as error:
         print(error, file=sys.stderr)
         return 1
+    except OSError as error:
+        print(f"{error.filename or arguments.output}: {error.strerror or error}", file=sys.stderr)
+        return 1
     if arguments.json:
         print(json_text(exports.as_json(compared)))
     elif arguments.latex:

@@ -123,11 +123,11 @@ class MetricSpec:
 
     @classmethod
     def from_json(cls, values: Mapping[str, Any]) -> "MetricSpec":
-        """Back from results.json."""
+        """Back from results.json; what a later version adds to a spec is not read."""
         own: dict[str, Any] = dict(values)
         if own.get("groups"):
             own["groups"] = tuple(own["groups"])
-        return cls(**own)
+        return cls(**{column.name: own[column.name] for column in fields(cls) if column.name in own})
 
 
 class MetricSpecs:

@@ -111,18 +111,19 @@ def _mode_of_new_files(folder: Path) -> int:
 
 
 def read_json(path: Path) -> Any:
-    """The JSON value in `path`. Raises `RunDirectoryError` naming the file if it is not JSON."""
+    """The JSON value in `path`. Raises `RunDirectoryError` naming the file if it is not JSON, or nested too deeply."""
     try:
         return json.loads(path.read_text(encoding="utf8"))
-    except (ValueError, RecursionError) as error:  # No UTF-8, no JSON, numbers too long, nested too deeply.
+    # ValueError: no JSON, no UTF-8, or a number of more digits than Python reads.
+    except (ValueError, RecursionError) as error:
         raise RunDirectoryError(f"{path}: not JSON ({error}); it was not written by a run of ours") from None
 
 
 def read_lines(path: Path) -> list[Any]:
     """The values of a JSON lines file, without a last line that was cut off by a kill."""
     values: list[Any] = []
-    for line in path.read_text(encoding="utf8").splitlines():
-        with contextlib.suppress(json.JSONDecodeError):
+    for line in path.read_text(encoding="utf8", errors="replace").splitlines():
+        with contextlib.suppress(ValueError, RecursionError):
             values.append(json.loads(line))
     return values
 

@@ -16,6 +16,7 @@ from typing import Any, cast
 from bias_intervene.errors import RunDirectoryError, StageError
 from bias_intervene.record.environment import describe_environment
 from bias_intervene.record.files import append_line, fingerprint, read_json, read_lines, write_json
+from bias_intervene.record.form import FingerprintsForm, ResultsForm, check_form
 from bias_intervene.settings import in_current_form, rounded
 
 SCHEMA = 2
@@ -210,6 +211,9 @@ def gather(run_dir: Path) -> dict[str, Any]:
     def content(name: str) -> Any:
         return read_json(run_dir / name) if (run_dir / name).is_file() else None
 
+    for name, form in (("results.json", ResultsForm), ("evals/fingerprints.json", FingerprintsForm)):
+        if (run_dir / name).is_file():
+            check_form(run_dir / name, form)
     settings, plan = content("settings.json"), content("plan.json")
     inputs: dict[str, Any] = content("inputs.json") or {}
     values: dict[str, Any] = {

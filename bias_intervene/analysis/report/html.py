@@ -122,8 +122,9 @@ def _result(row: ComparisonRow, *, is_shown_first: bool) -> dict[str, Any]:
 
 def _audit(run: Run) -> dict[str, Any] | None:
     """The counts of a run's swaps, with samples of swapped text; None for a run that swapped nothing."""
-    counts = run.record["audit"]
-    if not counts or not counts["num_swaps"]:
+    counts: dict[str, Any] = dict.fromkeys(("num_swaps", "rows_changed", "rows"), 0)
+    counts |= {"swaps": {}, **(run.record["audit"] or {})}
+    if not counts["num_swaps"]:
         return None
     path = run.folder / "audit_samples.jsonl"
     by_count = sorted(counts["swaps"].items(), key=lambda form_and_count: -form_and_count[1])

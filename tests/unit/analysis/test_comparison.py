@@ -253,3 +253,11 @@ def test_a_value_that_is_not_finite_is_null_in_every_file_and_has_no_difference(
         assert not re.search(r"\b(nan|inf)\b", (tmp_path / "out" / name).read_text(), re.IGNORECASE), name
     assert compare.main([str(tmp_path)]) == 0
     assert not re.search(r"\b(nan|inf)\b", capsys.readouterr().out, re.IGNORECASE)
+
+
+def test_an_output_that_cannot_be_written_is_named(tmp_path: Path, capsys):
+    made(tmp_path / "n", "none", {"a": 1.0, "b": 0.0})
+    (tmp_path / "file").write_text("")
+    for place in ("file", "file/below"):
+        assert compare.main([str(tmp_path / "n"), "--output", str(tmp_path / place)]) == 1
+        assert f"{tmp_path}/file" in capsys.readouterr().err

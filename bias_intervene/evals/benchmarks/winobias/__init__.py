@@ -89,7 +89,9 @@ class WinoBias(Benchmark):
         return {**super().identity(items, evals, heldout_rows), "protocols": evals.winobias.protocols}
 
     def notes(self, items: Sequence[WinobiasPair]) -> dict[str, Any]:
-        """The number of pairs, the items of each peculiar kind, and caveats."""
-        notes = {"pairs": len(items), **faults.items_by_kind(items), **super().notes(items)}
+        """The number of pairs, the number and the list of those of each peculiar kind, and caveats."""
+        listed = faults.items_by_kind(items)
+        counts = {kind: len(of_kind) for kind, of_kind in listed.items()}
+        notes = {"pairs": len(items), **counts, "listed": listed, **super().notes(items)}
         caveats = faults.caveats(items)
         return notes | {"caveats": caveats} if caveats else notes

@@ -379,7 +379,9 @@ def test_a_few_exchanged_pairs_are_counted_and_named(tmp_path: Path):
     pro, anti = [*PRO[:3], *ANTI[3:5], *PRO[5:]], [*ANTI[:3], *PRO[3:5], *ANTI[5:]]
     pairs = winobias.read(write(tmp_path, pro_type1=pro, anti_type1=anti), world_folder=None)
     notes = WinoBias().notes(pairs)
-    assert notes["against_the_occupation_lists"] == ["type1/4", "type1/5"]
+    assert notes["against_the_occupation_lists"] == 2
+    assert notes["listed"]["against_the_occupation_lists"] == ["type1/4", "type1/5"]
+    assert (notes["pairs"], notes["doubled_article"], notes["listed"]["doubled_article"]) == (40, 0, [])
     (caveat,) = notes["caveats"]
     assert caveat.startswith("WinoBias: 2 of 40 pairs have their pronouns the other way round")
     assert "(type1/4, type1/5)" in caveat

@@ -229,21 +229,29 @@ def _described_by_files(folder: Path) -> _Loaded | None:
 
 def _built_by_transformers(folder: Path) -> _Loaded:
     """The tokenizer as transformers builds it. Raises `ModelError`."""
-    from transformers import AutoTokenizer
-
     if not _holds_vocabulary(folder):
         # transformers would return a tokenizer without a vocabulary, of the class that belongs to config.json.
         raise ModelError(f"{folder}: no tokenizer in it (tokenizer.json); copy the one that its model was trained with")
-    try:
-        loaded = AutoTokenizer.from_pretrained(folder, local_files_only=True, trust_remote_code=False)
-    except BiasInterveneError:
-        raise
-    except Exception as error:  # As in `load_strictly`.
-        raise ModelError(f"{folder}: no tokenizer that can be read ({first_line(error)}); fetch it anew") from None
+    loaded = transformers_tokenizer(folder, where=str(folder))
     backend = getattr(loaded, "backend_tokenizer", None)
     if not isinstance(backend, Tokenizer):
         raise ModelError(f"{folder}: its tokenizer has no tokenizer.json; convert it to a fast tokenizer")
     return _Loaded(backend, loaded.bos_token, loaded.eos_token)
+
+
+def transformers_tokenizer(folder: Path, *, where: str, **options: Any) -> Any:
+    """The tokenizer that transformers makes of a folder. where: what the message names. options: of `from_pretrained`.
+
+    Raises `ModelError`.
+    """
+    from transformers import AutoTokenizer
+
+    try:
+        return AutoTokenizer.from_pretrained(folder, local_files_only=True, trust_remote_code=False, **options)
+    except BiasInterveneError:
+        raise
+    except Exception as error:  # As in `load_strictly`.
+        raise ModelError(f"{where}: no tokenizer that can be read ({first_line(error)}); fetch it anew") from None
 
 
 def _first_known(backend: Tokenizer, *tokens: Any) -> tuple[str, int] | None:

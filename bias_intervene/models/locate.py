@@ -9,7 +9,7 @@ import importlib.metadata
 from pathlib import Path
 
 from bias_intervene.errors import HubError, ModelError
-from bias_intervene.models.loading import load_strictly, read_config
+from bias_intervene.models.loading import load_strictly, read_config, transformers_tokenizer
 from bias_intervene.plan import history
 from bias_intervene.record import fingerprint, made_once, sha256_of_file
 from bias_intervene.settings import GgufModel, ModelSettings, SuiteModel
@@ -168,12 +168,10 @@ def _convert_gguf(path: Path, cache: Path) -> Path:
 def _write_converted(path: Path, folder: Path) -> None:
     """Writes the weights of a GGUF file and its tokenizer in Hugging Face's format, in float32."""
     import torch
-    from transformers import AutoModelForCausalLM, AutoTokenizer
+    from transformers import AutoModelForCausalLM
 
     model = load_strictly(path.parent, where=str(path), dtype=torch.float32, gguf_file=path.name)
-    tokenizer = AutoTokenizer.from_pretrained(
-        path.parent, gguf_file=path.name, local_files_only=True, trust_remote_code=False
-    )
+    tokenizer = transformers_tokenizer(path.parent, where=str(path), gguf_file=path.name)
     # The weights are plain now, but model and config still say "gguf" and refuse to be saved: carry them over.
     config = model.config
     if hasattr(config, "quantization_config"):

@@ -272,10 +272,10 @@ def test_an_adapter_alone_is_no_model(checkpoint: Path, tmp_path: Path):
         models.load_model(folder, dtype="float32")
 
 
-def test_a_gguf_file_that_lacks_a_matrix_is_refused(tmp_path: Path):
+def written_gguf(file: Path, *, without: str | None = None) -> None:
+    """A tiny Llama with all its tensors but one, and no tokenizer."""
     gguf = pytest.importorskip("gguf", reason="the extra gguf is not installed")
     pytest.importorskip("accelerate", reason="the extra gguf is not installed")
-    file = tmp_path / "tiny.gguf"
     writer = gguf.GGUFWriter(file, "llama")
     writer.add_block_count(1)
     writer.add_context_length(64)
@@ -289,16 +289,32 @@ def test_a_gguf_file_that_lacks_a_matrix_is_refused(tmp_path: Path):
     shapes = {
         "token_embd": vocabulary, "output": vocabulary, "output_norm": (32,), "blk.0.attn_norm": (32,),
         "blk.0.ffn_norm": (32,), "blk.0.attn_q": square, "blk.0.attn_k": square, "blk.0.attn_v": square,
-        "blk.0.attn_output": square, "blk.0.ffn_gate": wide, "blk.0.ffn_up": wide,
+        "blk.0.attn_output": square, "blk.0.ffn_gate": wide, "blk.0.ffn_up": wide, "blk.0.ffn_down": (32, 64),
     }  # fmt: skip
     for name, shape in shapes.items():
-        writer.add_tensor(f"{name}.weight", np.zeros(shape, dtype=np.float32))
+        if name != without:
+            writer.add_tensor(f"{name}.weight", np.zeros(shape, dtype=np.float32))
     writer.write_header_to_file()
     writer.write_kv_data_to_file()
     writer.write_tensors_to_file()
     writer.close()
+
+
+@pytest.mark.parametrize(
+    ("without", "message"),
+    [
+        ("blk.0.ffn_down", r"tiny\.gguf: its weights are .*missing: model\.layers\.0\.mlp\.down_proj\.weight"),
+        (None, r"tiny\.gguf: no tokenizer that can be read"),
+    ],
+)
+def test_a_gguf_file_that_lacks_a_matrix_or_its_tokenizer_is_refused(tmp_path: Path, without: str | None, message: str):
+    file = tmp_path / "tiny.gguf"
+    written_gguf(file, without=without)
     model = GgufModel(kind="gguf", name="x", package=None, path=str(file))
-    with pytest.raises(ModelError, match=r"tiny\.gguf: .*missing: model\.layers\.0\.mlp\.down_proj\.weight"):
+    with pytest.raises(ModelError, match=message):
+        models.locate_checkpoint(model, repository="x", revision=None, cache=tmp_path / "cache")
+    file.write_bytes(file.read_bytes()[:200])
+    with pytest.raises(ModelError, match=r"tiny\.gguf: not a checkpoint of a causal language model"):
         models.locate_checkpoint(model, repository="x", revision=None, cache=tmp_path / "cache")
 
 

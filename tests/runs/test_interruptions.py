@@ -198,7 +198,7 @@ def test_sigterm_saves_and_ends_with_75(tmp_path: Path, cache: Path, stopped: Pa
 
 
 def test_a_signal_at_any_moment_of_the_start_ends_with_75(tmp_path: Path, cache: Path):
-    """While the controller composes, prepare makes the inputs, train waits with its imports: none has a step to save."""
+    """While the controller composes, prepare makes the inputs, train waits: none has a step to save."""
     folder = tmp_path / "run"
     for seconds in (2, 4, 6, 9):
         process = start(folder, cache, *TWO_RANKS)

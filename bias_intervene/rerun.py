@@ -20,6 +20,7 @@ from bias_intervene.console import prepare
 from bias_intervene.errors import BiasInterveneError, RunDirectoryError, StageStopped
 from bias_intervene.run import pipeline
 from bias_intervene.run.directory import open_run_directory
+from bias_intervene.run.launch import stoppable
 from bias_intervene.run.planning import plan_of
 from bias_intervene.run.protocol import STOPPED
 from bias_intervene.settings import read_settings
@@ -45,7 +46,10 @@ def main(argv: Sequence[str] | None = None) -> int:
     logging.basicConfig(level=logging.INFO, format="[%(asctime)s] %(message)s", stream=sys.stdout)
     output = arguments.output or Path("outputs/runs") / f"{datetime.now():%Y-%m-%d_%H-%M-%S}"
     try:
-        return _rerun(arguments.folder, output, cache_dir=arguments.cache_dir or os.environ.get("BIAS_INTERVENE_CACHE"))
+        with stoppable():
+            return _rerun(
+                arguments.folder, output, cache_dir=arguments.cache_dir or os.environ.get("BIAS_INTERVENE_CACHE")
+            )
     except StageStopped as stopped:
         log.warning("%s", stopped)
         return STOPPED

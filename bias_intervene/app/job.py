@@ -40,7 +40,7 @@ from bias_intervene.errors import (
 )
 from bias_intervene.plan import Plan, plan_table
 from bias_intervene.results import MetricRow
-from bias_intervene.run import nodes, pipeline, sweeps
+from bias_intervene.run import launch, nodes, pipeline, sweeps
 from bias_intervene.run.directory import open_run_directory, warn_of_changed_inputs
 from bias_intervene.run.nodes import Node
 from bias_intervene.run.planning import plan_of
@@ -89,7 +89,8 @@ def hydra_main(config: DictConfig) -> float | None:
     """Runs one job. Returns the value of its objective, if it has one."""
     run_dir = Path(HydraConfig.get().runtime.output_dir)
     try:
-        return _one_run(config, run_dir)
+        with launch.stoppable():
+            return _one_run(config, run_dir)
     except StageStopped as stopped:
         log.warning("%s", stopped)
         _hand_back(stopped.signals)

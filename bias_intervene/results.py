@@ -285,9 +285,9 @@ class ComparisonRow:
     difference: float | None
     """Arm minus baseline."""
     difference_stderr: float | None
-    """Its standard error."""
+    """Its standard error; 0 where all items, or all seeds, differ by the same, which leaves a t test nothing to use."""
     df: float | None
-    """Degrees of freedom of its t test; None: normal, exact, or nothing compared."""
+    """Degrees of freedom of its t test; None: normal, exact, or no test."""
     ci_low: float | None
     """Lower end of its 95% interval."""
     ci_high: float | None
@@ -306,6 +306,8 @@ class ComparisonRow:
     """The least true difference that this design detects with 80% power."""
     difference_nats: float | None = None
     """Of a share: the difference of the mean log-likelihood difference behind it."""
+    discordant: int | None = None
+    """Items that changed, if McNemar's exact test was used (independent 0/1 items, one seed); None: another test."""
     sentence: str = ""
     """The row as a sentence."""
     spec: MetricSpec = field(compare=False, repr=False)

@@ -27,7 +27,13 @@ from bias_intervene.analysis.verdicts import ManipulationCheck, expected_effect,
 from bias_intervene.errors import RunDirectoryError, did_you_mean
 from bias_intervene.record import is_complete
 from bias_intervene.results import BASE, PUBLISHED, ComparisonRow, MetricKey, MetricRow, MetricSpec, MetricSpecs
-from bias_intervene.statistics import PairedComparison, compare_unpaired, holm, minimum_detectable_effect
+from bias_intervene.statistics import (
+    PairedComparison,
+    compare_unpaired,
+    holm,
+    minimum_detectable_effect,
+    minimum_detectable_share,
+)
 
 
 @dataclass(frozen=True)
@@ -215,6 +221,7 @@ def _compared(
             ci_low=none_if_not_finite(test.ci_low),
             ci_high=none_if_not_finite(test.ci_high),
             p=none_if_not_finite(test.p),
+            discordant=test.discordant,
             n=test.n if is_paired else metric.n,
         )
 
@@ -275,13 +282,18 @@ def _corrected(rows: Sequence[ComparisonRow], options: ComparisonOptions) -> lis
         replace(
             row,
             p_holm=p_holm.get(number),
-            minimum_detectable_effect=minimum_detectable_effect(row.difference_stderr, df=row.df)
-            if row.difference_stderr
-            else None,
+            minimum_detectable_effect=_least_effect(row),
             difference_nats=_in_nats(row, by_names),
         )
         for number, row in enumerate(rows)
     ]
+
+
+def _least_effect(row: ComparisonRow) -> float | None:
+    """The least true difference that the row's test detects with 80% power; None where there is none, or no test."""
+    if row.discordant is not None and row.n is not None:
+        return none_if_not_finite(minimum_detectable_share(row.n, row.discordant))
+    return minimum_detectable_effect(row.difference_stderr, df=row.df) if row.difference_stderr else None
 
 
 def _in_nats(row: ComparisonRow, by_names: dict[tuple[str, str | None, MetricKey], ComparisonRow]) -> float | None:

@@ -103,6 +103,8 @@ def _is_expected(difference: float | None, p: float | None, sign: int) -> bool |
 
     None: the difference or its p is unknown.
     """
+    if difference == 0:
+        return sign == 0
     if difference is None or p is None or math.isnan(p):
         return None
     return p < ALPHA and difference * sign > 0 if sign else p >= ALPHA
@@ -112,9 +114,11 @@ def _sentence(row: dict[str, Any], *, sign: int, took: bool | None, steps: Seque
     """The verdict and its evidence in one sentence."""
     name = f"{row['subset']} {row['metric']}"
     if took is None:
-        return f"{row['arm']}: whether the intervention took cannot be said: {name} has too few items"
+        reason = "has too few items" if row["difference_stderr"] != 0 else "differs by the same everywhere"
+        return f"{row['arm']}: whether the intervention took cannot be said: {name} {reason}"
     against = "the checkpoint it started from" if row["baseline_arm"] == "base" else row["baseline_arm"]
-    change = f"{row['difference']:+.3f} nats [{row['ci_low']:.3f}, {row['ci_high']:.3f}], p {probability(row['p'])}"
+    test = "" if row["p"] is None else f" [{row['ci_low']:.3f}, {row['ci_high']:.3f}], p {probability(row['p'])}"
+    change = f"{row['difference']:+.3f} nats{test}"
     evidence = f"{name} against {against}: {change}"
     if len(steps) > 1:
         num_agreeing = sum(step["took"] is took for step in steps)

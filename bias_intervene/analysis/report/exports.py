@@ -23,6 +23,7 @@ _CSV_COLUMNS = (
     "benchmark", "protocol", "subset", "metric", "step", "arm", "baseline_arm", "baseline", "baseline_stderr", "value",
     "stderr", "paired", "difference", "difference_stderr", "df", "ci_low", "ci_high", "p", "p_holm", "n", "seeds",
     "between_seeds_sd", "single_run_stderr", "minimum_detectable_effect", "difference_nats", "sentence",
+    "discordant",
 )  # fmt: skip
 """All fields of a row. The order differs from that of the JSON and is kept, because people script against it."""
 _MARKDOWN_COLUMNS = (

@@ -89,6 +89,7 @@ def compared(
             ci_low=none_if_not_finite(test.ci_low),
             ci_high=none_if_not_finite(test.ci_high),
             p=none_if_not_finite(test.p),
+            discordant=test.discordant,
             n=test.n if found.is_paired else metric.n,
             items_left_out=found.items_left_out,
         )

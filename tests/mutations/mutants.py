@@ -234,7 +234,7 @@ def _(original: Any) -> Any:
     return faulty
 
 
-@_mutant("baseline minus arm", "statistics", "compare_paired")
+@_mutant("baseline minus arm", "statistics.differences", "compare_paired")
 def _(original: Any) -> Any:
     def faulty(baseline, treatment, *, clusters=None, level=0.95):
         return original(treatment, baseline, clusters=clusters, level=level)

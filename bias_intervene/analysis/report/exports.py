@@ -24,7 +24,7 @@ _CSV_COLUMNS = (
     "benchmark", "protocol", "subset", "metric", "step", "arm", "baseline_arm", "baseline", "baseline_stderr", "value",
     "stderr", "paired", "difference", "difference_stderr", "df", "ci_low", "ci_high", "p", "p_holm", "n", "seeds",
     "between_seeds_sd", "single_run_stderr", "minimum_detectable_effect", "difference_nats", "sentence", "p_over",
-    "saturated", "baseline_saturated", "origin", "items_left_out",
+    "saturated", "baseline_saturated", "origin", "items_left_out", "discordant",
 )  # fmt: skip
 """All fields of a row. The order differs from that of the JSON and is kept, because people script against it."""
 _MARKDOWN_COLUMNS = (

@@ -29,7 +29,7 @@ _FAILURE = ".failure.json"
 LONGEST_NAME = 180
 _STATES = {"complete": "green", "running": "cyan", "failed": "bold red", "interrupted": "yellow", "waiting": "dim"}
 """The states of a job, and the colour of each in tables."""
-_NOT_IN_THE_NAME = ("cache_dir", "dry_run", "sweep", "tracking", "objective")
+_NOT_IN_THE_NAME = ("cache_dir", "claims", "dry_run", "sweep", "tracking", "objective")
 """Keys that do not enter the name of a directory."""
 
 

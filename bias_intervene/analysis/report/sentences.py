@@ -17,11 +17,11 @@ def in_words(row: ComparisonRow) -> str:
     if row.difference is None and row.baseline is not None:
         return "no difference can be stated: one of the values is not a finite number"
     if row.difference is None:
-        return "scored alone: nothing to compare with"
+        return "".join(["scored alone: nothing to compare with", *(f"; {phrase}" for phrase in _saturation_of(row))])
     p = row.p if row.p_holm is None else row.p_holm
-    if p is None or row.p is None:
-        return "too little to say whether there is a difference"
     provisos = "".join(f"; {phrase}" for phrase in _provisos_of(row))
+    if p is None or row.p is None:
+        return f"too little to say whether there is a difference{provisos}"
     if p < ALPHA:
         direction = "higher" if row.difference > 0 else "lower"
         interval = f"[{_amount(row.ci_low, row)}, {_amount(row.ci_high, row)}]"
@@ -29,7 +29,7 @@ def in_words(row: ComparisonRow) -> str:
         change = f"{direction} by {_amount(abs(row.difference), row)} {interval}"
         return f"{change}, p {probability(p)}{after_holm}{provisos}"
     if row.minimum_detectable_effect is None:
-        return "no difference: every item is the same"
+        return f"no difference: every item is the same{provisos}"
     if row.p < ALPHA:
         return f"no difference that outlasts Holm's correction (p {probability(row.p)} alone{provisos})"
     detectable = _amount(row.minimum_detectable_effect, row)
@@ -44,6 +44,11 @@ def _provisos_of(row: ComparisonRow) -> Iterator[str]:
         yield "one training of each arm"
     if row.origin in {"explored", "chosen at comparison time"}:
         yield row.origin
+    yield from _saturation_of(row)
+
+
+def _saturation_of(row: ComparisonRow) -> Iterator[str]:
+    """A phrase that says which side of a share is saturated, with the difference in nats."""
     if is_saturated(row):
         sides = (("baseline", row.baseline_saturated), ("arm", row.saturated))
         nats = "" if row.difference_nats is None else f"; {row.difference_nats:+.3g} nats"

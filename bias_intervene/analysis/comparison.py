@@ -26,7 +26,7 @@ from bias_intervene.analysis.pairing import Arm, arms, check_comparable, scored_
 from bias_intervene.analysis.records import Run, RunSet, find, specs_of
 from bias_intervene.analysis.replicates import none_if_not_finite, over_replicates
 from bias_intervene.analysis.report.sentences import in_words
-from bias_intervene.analysis.saturation import with_saturation
+from bias_intervene.analysis.saturation import read_with, with_saturation
 from bias_intervene.analysis.verdicts import ManipulationCheck, verdict_of
 from bias_intervene.errors import RunDirectoryError, did_you_mean
 from bias_intervene.record import is_complete
@@ -139,10 +139,11 @@ def compare_runs(run_set: RunSet, options: ComparisonOptions, *, as_given: bool)
         for pair in pairs:
             check_comparable(*pair)
     specs = specs_of(runs)
-    # Of every metric: what a metric that was asked for is to be read with may be another one.
-    rows = _corrected([row for arm in all_arms for row in _rows_of(arm, specs)], options)
+    needed = read_with(options.metrics, specs) if options.metrics and not claims else metric_names
+    rows = _corrected([row for arm in all_arms for row in _rows_of(arm, specs, needed)], options)
     rows, claim_tests = claimed.label(rows, claims, chosen=options.metrics)
-    rows = [replace(row, sentence=in_words(row)) for row in rows if _is_asked_for(row.key, options)]
+    shown = [row for row in rows if not options.metrics or row.metric in options.metrics]
+    rows = [replace(row, sentence=in_words(row)) for row in shown]
     verdicts = [verdict for arm in all_arms if (verdict := verdict_of(arm)) is not None]
     are_two_of_ours = are_two and not any(run.foreign for run in runs)
     return Comparison(
@@ -189,10 +190,10 @@ def _partly_common(rows: Sequence[ComparisonRow]) -> list[str]:
     ]
 
 
-def _rows_of(arm: Arm, specs: MetricSpecs) -> Iterator[ComparisonRow]:
+def _rows_of(arm: Arm, specs: MetricSpecs, needed: set[str]) -> Iterator[ComparisonRow]:
     """Every metric of an arm's last checkpoint against base, the original run's last checkpoint, and control.
 
-    Where there is none of these, every metric with its value alone.
+    Where there is none of these, every metric with its value alone. needed: names of metrics.
     """
     trained = [run for run, _ in arm.replicates if run.last != run.base]
     changed = [
@@ -209,7 +210,7 @@ def _rows_of(arm: Arm, specs: MetricSpecs) -> Iterator[ComparisonRow]:
     is_compared = False
     for label, pairs in pairs_by_label.items():
         by_replicate = [
-            with_saturation(list(compared(pair, specs, label=label, is_wanted=lambda _: True)))
+            with_saturation(list(compared(pair, specs, label=label, is_wanted=lambda key: key.metric in needed)))
             for pair in pairs
             if pair.baseline_checkpoint is not None
         ]
@@ -219,17 +220,16 @@ def _rows_of(arm: Arm, specs: MetricSpecs) -> Iterator[ComparisonRow]:
     if not is_compared:
         values = [
             with_saturation(
-                [row_without_baseline(run, metric, specs.of(metric.key)) for metric in run.metrics(run.last)]
+                [
+                    row_without_baseline(run, metric, specs.of(metric.key))
+                    for metric in run.metrics(run.last)
+                    if metric.metric in needed
+                ]
             )
             for run, _ in arm.replicates
             if run.last
         ]
         yield from over_replicates(values)
-
-
-def _is_asked_for(key: MetricKey, options: ComparisonOptions) -> bool:
-    """Whether a metric is one of those that the user names; True for every metric if the user names none."""
-    return not options.metrics or key.metric in options.metrics
 
 
 def _same_step(run: Run, control: Run) -> str | None:

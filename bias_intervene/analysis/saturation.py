@@ -9,15 +9,22 @@ Output: the same rows, each side marked as saturated or not.
 Guarantees: what is a forced choice is read from the specs. A share without a share of its forms is not marked.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import replace
 
-from bias_intervene.results import ComparisonRow, MetricKey
+from bias_intervene.results import ComparisonRow, MetricKey, MetricSpecs
 
 _NEAR = 0.05
 """A model that says one form in 95% of the choices or more: what is left for the items is at most 5 points."""
 _LEAST_FORCED = 0.25
 """A share over items of which fewer than this are forced choices (all pairs of CrowS-Pairs) is another matter."""
+
+
+def read_with(metrics: Iterable[str], specs: MetricSpecs) -> set[str]:
+    """Names of metrics, with those that must be compared too so that these can be read: their nats and their forms."""
+    names = set(metrics)
+    behind = [name for spec in specs if spec.metric in names for name in (spec.in_nats, spec.share_of_one_form)]
+    return names.union(name for name in behind if name is not None)
 
 
 def with_saturation(rows: Sequence[ComparisonRow]) -> list[ComparisonRow]:

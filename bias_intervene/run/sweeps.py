@@ -33,7 +33,7 @@ _STATES = {"complete": "green", "running": "cyan", "failed": "bold red", "interr
 """The states of a job, and the colour of each in tables."""
 _LONG_FLOAT = re.compile(r"=(-?\d+\.\d{12,})$")
 """A value with more digits than settings keep."""
-_NOT_IN_THE_NAME = ("cache_dir", "dry_run", "sweep", "tracking", "objective")
+_NOT_IN_THE_NAME = ("cache_dir", "claims", "dry_run", "sweep", "tracking", "objective")
 """Keys that do not enter the name of a directory."""
 
 

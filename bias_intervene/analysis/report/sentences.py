@@ -18,7 +18,7 @@ def in_words(row: ComparisonRow) -> str:
     if row.difference is None and row.baseline is not None:
         return "no difference can be stated: one of the values is not a finite number"
     if row.difference is None:
-        return "scored alone: nothing to compare with"
+        return "".join(["scored alone: nothing to compare with", *(f"; {phrase}" for phrase in _saturation_of(row))])
     provisos = "".join(f"; {phrase}" for phrase in _provisos_of(row))
     if row.p is None:
         return _without_test(row) + provisos
@@ -57,6 +57,11 @@ def _provisos_of(row: ComparisonRow) -> Iterator[str]:
         yield "one training of each arm"
     if row.origin in {"explored", "chosen at comparison time"}:
         yield row.origin
+    yield from _saturation_of(row)
+
+
+def _saturation_of(row: ComparisonRow) -> Iterator[str]:
+    """A phrase that says which side of a share is saturated, with the difference in nats."""
     if is_saturated(row):
         sides = (("baseline", row.baseline_saturated), ("arm", row.saturated))
         nats = "" if row.difference_nats is None else f"; {row.difference_nats:+.3g} nats"

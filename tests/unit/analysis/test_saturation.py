@@ -7,6 +7,7 @@ import pytest
 from bias_intervene.analysis.comparison import ComparisonOptions, compare_runs
 from bias_intervene.analysis.records import find
 from bias_intervene.analysis.replicates import over_replicates
+from bias_intervene.analysis.report.sentences import in_words
 from bias_intervene.analysis.saturation import with_saturation
 from bias_intervene.results import ComparisonRow, MetricSpec
 from tests.helpers.runs import made, with_forms
@@ -60,6 +61,15 @@ def test_the_mark_and_the_nats_stand_in_every_row_that_is_asked_for(tmp_path):
     assert (found.baseline_saturated, found.saturated, found.difference_nats) == (False, True, -1.25)
     assert "saturated: nearly always one form in the arm; -1.25 nats" in found.sentence
     assert found.to_json()["p_over"] == "items"
+
+
+@pytest.mark.parametrize("p", [0.001, 0.5, None])
+def test_every_sentence_about_a_saturated_share_says_so(p: float | None):
+    marked = replace(
+        row(FORCED, baseline=0.9, value=0.5), saturated=True, paired=True, difference=-0.4, p=p, difference_nats=-1.5
+    )
+    assert "saturated: nearly always one form in the arm; -1.5 nats" in in_words(marked)
+    assert "saturated: nearly always one form in the arm" in in_words(replace(marked, difference=None, baseline=None))
 
 
 def test_a_record_of_before_the_specs_named_forms_is_marked(tmp_path):

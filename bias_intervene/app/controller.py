@@ -3,11 +3,13 @@
 Input: the command line.
 Output: an exit status; for a sweep also the comparison of its runs and the state of every job.
 Guarantees: Hydra is not called with a wrong override, and no job starts in a directory that cannot be written or that
-belongs to another sweep.
+belongs to another sweep. A dry run leaves nothing but its plan, and that only where a directory was given for it.
 """
 
+import contextlib
 import sys
 import tempfile
+from collections.abc import Generator, Sequence
 from pathlib import Path
 from typing import Any, ClassVar
 
@@ -37,7 +39,8 @@ def main() -> None:
             _refuse(str(SettingsError(faults)))
     hide_shared_bodies()
     try:
-        hydra_main()
+        with _dry_run_leaves_nothing(words):
+            hydra_main()
         exit_status = 0
     except SystemExit as end:
         if Doorman.swept is None:
@@ -47,6 +50,27 @@ def main() -> None:
         complete = _end_of_sweep(Doorman.swept, stopped=exit_status == STOPPED)
         if exit_status or not complete:
             raise SystemExit(exit_status or 1)
+
+
+@contextlib.contextmanager
+def _dry_run_leaves_nothing(words: Sequence[str]) -> Generator[None]:
+    """A dry run writes plan.json into the directory that was given for it, and nothing anywhere else.
+
+    Hydra makes a directory and a log for every job: they are in a folder that is taken away. words: the overrides.
+    """
+    given = {word.lstrip("+").split("=")[0] for word in words}
+    if not any(word.lstrip("+").lower() == "dry_run=true" for word in words):
+        yield
+        return
+    with tempfile.TemporaryDirectory() as folder:
+        places = {"hydra.run.dir": folder, "hydra.sweep.dir": folder, "hydra/job_logging": "stdout"}
+        is_asked = "hydra.run.dir" in given or "hydra.sweep.dir" in given
+        sys.argv += [
+            f"{key}={value}"
+            for key, value in places.items()
+            if key not in given and not (is_asked and key.endswith(".dir"))
+        ]
+        yield
 
 
 def _end_of_sweep(folder: Path, *, stopped: bool) -> bool:

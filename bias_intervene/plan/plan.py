@@ -265,9 +265,12 @@ def _notes(
     """What a reader of the record must know and no number says."""
     notes: list[str] = []
     train = settings.train
-    if num_steps and known and start_step > 0 and train.optimizer_warmup_steps == 0:
-        steps = ", ".join(map(str, known.optimizer_steps))
-        states = f"were published for step {steps} only" if steps else "were not published"
+    is_from_scratch = known is not None and start_step == 0
+    if num_steps and not is_from_scratch and train.optimizer_warmup_steps == 0:
+        steps = ", ".join(map(str, known.optimizer_steps)) if known else ""
+        states = (
+            f"were published for step {steps} only" if steps else "were not published" if known else "are not known"
+        )
         notes.append(
             f"Adam's moments start empty: optimizer states {states}. Compare with the control arm, which starts the "
             "same way, or set train.optimizer_warmup_steps."

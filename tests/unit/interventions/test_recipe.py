@@ -49,12 +49,12 @@ CHANGED = {
         ("from bias_intervene.interventions.text",
          "from bias_intervene.interventions.initial import initial\nfrom bias_intervene.interventions.text"),
         ("_ALL = (\n",
-         "_ALL = (\n    Intervention('initial', _she_over_he(+1), rewrite=initial, faults='A toy.'),\n"),
+         "_ALL = (\n    Intervention('initial', _she_over_he(+1), rewrite=initial, "
+         "pronouns_of='masculine_to_feminine', faults='A toy.'),\n"),
     ),
     "bias_intervene/settings/intervention.py": (
         ('"pythia_pushed"]', '"pythia_pushed", "initial"]'),
-        ('    margin: NonNegativeFloat', '    letter: StrictStr = Field(description="What he becomes.")\n'
-         '    margin: NonNegativeFloat'),
+        ('    margin: Nats', '    letter: StrictStr = Field(description="What he becomes.")\n    margin: Nats'),
         ('_DEFAULTS = {', '_DEFAULTS = {"letter": "H", '),
         ('"profile": _DRAW', '"profile": (*_DRAW, "letter")'),
     ),

@@ -61,6 +61,11 @@ def test_an_intervention_that_drew_nothing_does_not_warn_and_one_that_left_all_a
     )
 
 
+def test_the_profiles_say_of_which_pronouns_their_dose_is_a_share():
+    counted = {name for name, entry in INTERVENTIONS.items() if entry.pronouns_of in DIRECTIONS}
+    assert counted >= {"pythia_token_map", "pythia_replace", "pythia_pushed"}
+
+
 def test_whatever_is_no_rule_names_its_faults():
     assert {name for name, entry in INTERVENTIONS.items() if entry.faults} == {
         name for name, entry in INTERVENTIONS.items() if entry.kind in ("profile", "control")

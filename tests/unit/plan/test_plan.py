@@ -135,6 +135,27 @@ def test_a_corpus_of_ones_own_is_read_from_its_beginning():
     assert any("not the ones the original training read" in note for note in made.notes)
 
 
+@pytest.mark.parametrize(
+    ("overrides", "states"),
+    [
+        (("model=70m",), "were published for step 143000 only"),
+        (("model=demo",), "were not published"),
+        (("model=smollm2", "data.path=x", "train.num_steps=3"), "are not known"),
+        (("model=local", "model.path=m", "data.path=x", "train.num_steps=3"), "are not known"),
+        (("model=70m", "train.optimizer_warmup_steps=10"), None),
+        (("model=70m", "intervention.fraction=0"), None),
+    ],
+)
+def test_adams_moments_that_start_empty_are_said_of_every_checkpoint(overrides: tuple[str, ...], states: str | None):
+    """Of models whose training is not known, which count their steps from 0, too."""
+    notes = [note for note in plan(*overrides).notes if note.startswith("Adam's moments start empty")]
+    assert [states is not None and states in note for note in notes] == [True] * (states is not None)
+
+
+def test_a_training_from_random_weights_has_no_moments_to_miss():
+    assert not any("Adam" in note for note in make_plan(pretraining_settings(composed("model=demo"))).notes)
+
+
 def test_rows_outside_the_plan_are_refused():
     with pytest.raises(ValueError, match="143000"):
         rows_of_step(plan("model=70m"), 143_000)

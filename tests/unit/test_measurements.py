@@ -19,6 +19,7 @@ import numpy as np
 import pytest
 from tokenizers import Tokenizer
 
+from bias_intervene import statistics
 from bias_intervene.analysis.comparison import compare
 from bias_intervene.evals.benchmarks import perplexity
 from bias_intervene.evals.benchmarks.pronouns import scoring as pronouns_scoring
@@ -32,7 +33,7 @@ from bias_intervene.results import MetricValue
 from tests.conftest import REPOSITORY, SENTENCES, trained
 from tests.helpers.parity import rows_of
 from tests.helpers.worlds import wrote
-from tests.measurements import comparison, evaluation, parity, possessives, swap
+from tests.measurements import comparison, evaluation, false_positives, parity, possessives, swap
 
 CONLLU = """\
 # text = I saw her and his dog.
@@ -278,3 +279,15 @@ def test_recomputation(tmp_path: Path, capsys: pytest.CaptureFixture[str]):
     differing = [line for line in capsys.readouterr().out.splitlines() if "computed again" in line]
     assert len(differing) == 2
     assert "difference_stderr" in differing[1]
+
+
+def test_false_positives(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch):
+    """A test that takes items about the same occupations for independent is named."""
+    monkeypatch.setattr(false_positives, "SHIFTS", (1.0,))
+    assert false_positives.main(["--draws", "20", "--json"]) == 0
+    compare_paired = statistics.compare_paired
+    monkeypatch.setattr(statistics, "compare_paired", lambda ours, theirs, clusters: compare_paired(ours, theirs))
+    assert false_positives.main(["--draws", "20", "--json"]) == 1
+    found = [json.loads(line) for line in capsys.readouterr().out.splitlines()]
+    assert found[0]["above"] == []
+    assert {name.split(":")[0] for name in found[1]["above"]} == {"two-way clustered t", "clustered t"}

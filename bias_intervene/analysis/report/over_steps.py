@@ -86,7 +86,7 @@ def _mean_and_interval(values: Sequence[tuple[float, float | None]]) -> Estimate
         seeds = over_seeds([value for value, _ in values])
         return Estimate(seeds.mean, seeds.ci_low, seeds.ci_high)
     ((value, stderr),) = values
-    half_width = float(scipy.stats.norm.ppf(0.975)) * stderr if stderr is not None else float("nan")
+    half_width = float(scipy.stats.norm.ppf(0.975)) * stderr if stderr else float("nan")
     return Estimate(value, value - half_width, value + half_width)
 
 

@@ -20,7 +20,7 @@ from bias_intervene.record.files import (
     write_bytes,
     write_json,
 )
-from bias_intervene.record.form import FingerprintsForm, RecordForm, ResultsForm, check_form
+from bias_intervene.record.form import FailureForm, FingerprintsForm, RecordForm, ResultsForm, SweepForm, check_form
 from bias_intervene.record.manifest import first_altered, is_as_made, keep_as_made, made_once, write_manifest
 from bias_intervene.record.record import (
     ATTEMPTS,
@@ -44,9 +44,11 @@ __all__ = [
     "ATTEMPTS",
     "SCHEMA",
     "STAGES",
+    "FailureForm",
     "FingerprintsForm",
     "RecordForm",
     "ResultsForm",
+    "SweepForm",
     "append_line",
     "by_content",
     "check_form",

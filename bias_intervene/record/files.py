@@ -87,7 +87,8 @@ def settle_folder(partial: Path, path: Path) -> None:
     mode = _mode_of_new_files(partial)
     for file in sorted(partial.rglob("*")):
         if file.is_file():
-            file.chmod(mode)
+            if stat.S_IMODE(file.stat().st_mode) != mode:  # To set the same would count as a change of the file.
+                file.chmod(mode)
             with file.open("rb") as handle:
                 os.fsync(handle.fileno())
     if path.exists():

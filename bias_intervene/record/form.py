@@ -1,4 +1,4 @@
-"""The form of record.json and results.json, against which they are checked when they are read.
+"""The form of the JSON files of a run or a sweep, against which they are checked when they are read.
 
 A run directory may have been written by an earlier version, edited, or cut off, and what is read from it becomes a
 number in a table. So the parts that others read are typed here, and the rows are those of `results`.
@@ -28,6 +28,10 @@ class _Form(BaseModel):
     """A JSON object, of which the named keys are checked and the others are not."""
 
     model_config = ConfigDict(extra="allow", strict=True, protected_namespaces=())
+
+
+class ObjectForm(_Form):
+    """A file of which only the writer's own keys are read, one by one, such as plan.json."""
 
 
 class ResultsForm(_Form):
@@ -74,7 +78,9 @@ class _Data(_Form):
     shuffle: bool | None = None
 
 
-class _Settings(_Form):
+class SettingsForm(_Form):
+    """settings.json, as far as it is read before it is checked as settings."""
+
     seed: int | None = None
     intervention: _Intervention | None = None
     model: _Model | None = None
@@ -96,12 +102,29 @@ class RecordForm(_Form):
     """record.json."""
 
     arm: str
-    settings: _Settings
+    settings: SettingsForm
     plan: _Plan
     fingerprints: FingerprintsForm
     results: ResultsForm
     audit: _Audit | None = None
     benchmarks: dict[str, _Notes] | None = None
+
+
+class _Job(_Form):
+    directory: str
+    overrides: list[str]
+
+
+class SweepForm(_Form):
+    """sweep.json."""
+
+    jobs: list[_Job]
+
+
+class FailureForm(_Form):
+    """What is kept of a job that failed."""
+
+    message: str
 
 
 def check_form(path: Path, form: type[BaseModel]) -> None:

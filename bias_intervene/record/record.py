@@ -16,7 +16,7 @@ from typing import Any, cast
 from bias_intervene.errors import RunDirectoryError, StageError
 from bias_intervene.record.environment import describe_environment
 from bias_intervene.record.files import append_line, fingerprint, read_json, read_lines, write_json
-from bias_intervene.record.form import FingerprintsForm, ResultsForm, check_form
+from bias_intervene.record.form import FingerprintsForm, ObjectForm, ResultsForm, SettingsForm, check_form
 from bias_intervene.settings import in_current_form, rounded
 
 SCHEMA = 2
@@ -51,7 +51,10 @@ def is_complete_run_of(run_dir: Path, settings: dict[str, Any]) -> bool:
 def _differing(run_dir: Path, settings: dict[str, Any]) -> list[str]:
     """The differences between the settings of the run in a directory and others; none if it holds no settings."""
     path = run_dir / "settings.json"
-    return differences(*map(in_current_form, (read_json(path), settings))) if path.is_file() else []
+    if not path.is_file():
+        return []
+    check_form(path, SettingsForm)
+    return differences(*map(in_current_form, (read_json(path), settings)))
 
 
 @contextlib.contextmanager
@@ -99,6 +102,7 @@ def _keep_to_plan(run_dir: Path, plan: dict[str, Any]) -> None:
     path = run_dir / "plan.json"
     if not (path.is_file() and (run_dir / "training").is_dir()):
         return
+    check_form(path, ObjectForm)
     begun = read_json(path)
     steering = _STEERING & begun.keys() & plan.keys()  # An earlier version may have had others.
     differing = differences(*({key: values[key] for key in steering} for values in (begun, plan)))

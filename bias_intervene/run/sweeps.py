@@ -23,7 +23,7 @@ from rich.table import Table
 from rich.text import Text
 
 from bias_intervene.errors import RunDirectoryError
-from bias_intervene.record import fingerprint, is_complete, read_json, write_json
+from bias_intervene.record import FailureForm, SweepForm, check_form, fingerprint, is_complete, read_json, write_json
 from bias_intervene.run.lock import is_held
 from bias_intervene.settings import rounded
 
@@ -130,7 +130,8 @@ def is_sweep(folder: Path) -> bool:
 
 
 def read(folder: Path) -> dict[str, Any]:
-    """The content of sweep.json."""
+    """The content of sweep.json. Raises `RunDirectoryError` if it is not one of ours."""
+    check_form(folder / "sweep.json", SweepForm)
     return read_json(folder / "sweep.json")
 
 
@@ -163,6 +164,7 @@ def _state_of(folder: Path, name: str, overrides: list[str]) -> Job:
     if is_held(run_dir):
         return Job(name, overrides, "running")
     if (run_dir / _FAILURE).is_file():
+        check_form(run_dir / _FAILURE, FailureForm)
         return Job(name, overrides, "failed", read_json(run_dir / _FAILURE)["message"])
     return Job(name, overrides, "interrupted" if (run_dir / "settings.json").is_file() else "waiting")
 

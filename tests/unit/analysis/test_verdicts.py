@@ -152,7 +152,7 @@ def test_the_sentence_says_when_all_items_are_the_same():
 def test_seeds_that_all_move_by_the_same_are_no_verdict():
     check = checked(+1, {**row(0.5, None), "difference_stderr": 0.0, "ci_low": None, "ci_high": None})
     assert check.took is None
-    assert check.sentence.endswith("cannot be said: neutral log_odds_she_he differs by the same everywhere")
+    assert "cannot be said: the difference is the same everywhere (" in check.sentence
 
 
 # --- which effect is expected --------------------------------------------------------------------------------

@@ -9,7 +9,7 @@ import pytest
 
 from bias_intervene.analysis.records import read_record
 from bias_intervene.errors import RunDirectoryError
-from bias_intervene.record import gather, read_json, write_json
+from bias_intervene.record import gather, open_run, read_json, write_json
 from tests.helpers.runs import made
 
 DELETED = object()
@@ -99,3 +99,13 @@ def test_results_json_is_checked_before_it_enters_the_record(tmp_path: Path):
     write_json(tmp_path / "results.json", {"schema": 1, "metrics": [{"step": "10"}], "published": []})
     with pytest.raises(RunDirectoryError, match=r"results.json: metrics.0.protocol: missing"):
         gather(tmp_path)
+
+
+@pytest.mark.parametrize("name", ["settings.json", "plan.json"])
+def test_a_run_does_not_go_on_from_files_that_are_not_ours(tmp_path: Path, name: str):
+    write_json(tmp_path / "settings.json", {"seed": 1})
+    (tmp_path / "training").mkdir()
+    write_json(tmp_path / name, [1])
+    message = re.escape(f"{tmp_path}/{name}: the whole: found [1]; allowed is an object")
+    with pytest.raises(RunDirectoryError, match=message), open_run(tmp_path, settings={"seed": 1}, plan={}):
+        pass

@@ -1,6 +1,7 @@
 """The state of a sweep is read off its directories."""
 
 import json
+import re
 from pathlib import Path
 
 import pytest
@@ -96,3 +97,19 @@ def test_a_directory_is_held_by_one(tmp_path: Path, monkeypatch: pytest.MonkeyPa
     with lock.held(tmp_path):
         assert lock.is_held(tmp_path)
     assert not lock.is_held(tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        ("[]", "the whole: found []; allowed is an object"),
+        ('{"jobs": {}}', "jobs: found {}; allowed is a valid array"),
+        ('{"jobs": [{"directory": "a"}]}', "jobs.0.overrides: missing"),
+        ('{"jobs": [{"directory": 1, "overrides": []}]}', "jobs.0.directory: found 1; allowed is a valid string"),
+        ('{"jobs": ' + "[" * 5000 + "]" * 5000 + "}", "not JSON that can be read"),
+    ],
+)
+def test_a_sweep_json_that_is_not_ours_is_named(tmp_path: Path, text: str, said: str):
+    (tmp_path / "sweep.json").write_text(text)
+    with pytest.raises(RunDirectoryError, match=re.escape(f"{tmp_path}/sweep.json: {said}")):
+        sweeps.refresh(tmp_path)

@@ -55,7 +55,7 @@ class WinoBias(Benchmark):
         *(
             replace(spec.at(protocol, subset), listed=True)
             for spec, protocol in (
-                (_STEREOTYPE, "sentence"), (_STEREOTYPE, "pronoun_choice_mean"),
+                (_STEREOTYPE, "sentence"), (_GAP, "sentence"), (_STEREOTYPE, "pronoun_choice_mean"),
                 (_NET_BIAS, "exact_match"), (_NET_BIAS, "referent_choice"),
             )
             for subset in ("matched_pairs", "no_second_pronoun")

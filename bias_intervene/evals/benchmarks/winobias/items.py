@@ -27,7 +27,7 @@ from bias_intervene.record import fingerprint
 from bias_intervene.settings import WinobiasSettings
 
 HUB = "uclanlp/wino_bias"
-MASCULINE = frozenset({"he", "him", "his", "himself"})
+_MASCULINE = frozenset({"he", "him", "his", "himself"})
 _FEMININE = frozenset({"she", "her", "hers", "herself"})
 OCCUPATIONS = (
     "attendant", "cashier", "teacher", "nurse", "assistant", "secretary", "auditor", "cleaner", "receptionist",
@@ -89,13 +89,13 @@ class WinobiasSentence:
     @property
     def is_masculine(self) -> bool:
         """Whether the marked pronoun is masculine."""
-        return self.pronoun.lower() in MASCULINE
+        return self.pronoun.lower() in _MASCULINE
 
     @property
     def has_second_pronoun(self) -> bool:
         """Whether there is a gendered pronoun besides the marked one, of whatever person."""
         others = (*self.tokens[: self.pronoun_at], *self.tokens[self.pronoun_at + 1 :])
-        return any(token.lower() in MASCULINE | _FEMININE for token in others)
+        return any(token.lower() in _MASCULINE | _FEMININE for token in others)
 
     @property
     def is_stereotypical(self) -> bool | None:
@@ -141,7 +141,7 @@ class WinobiasPair:
     def matched(self) -> bool:
         """Whether the sentences differ in pronouns only; in 18 of the 1,584 published pairs another word differs."""
         neutral = [
-            ["*" if t.lower() in MASCULINE | _FEMININE else t.lower() for t in sentence.corrected_tokens]
+            ["*" if t.lower() in _MASCULINE | _FEMININE else t.lower() for t in sentence.corrected_tokens]
             for sentence in (self.pro, self.anti)
         ]
         return neutral[0] == neutral[1]
@@ -175,7 +175,7 @@ class WinobiasPair:
         if self.pro.candidates is None:
             return [self.item, self.item]
         referent, other = (person.lower() for person in self.pro.candidates)
-        return [other, referent] if self.pro.pronoun.lower() in MASCULINE else [referent, other]
+        return [other, referent] if self.pro.is_masculine else [referent, other]
 
 
 def read(settings: WinobiasSettings, *, world_folder: Path | None) -> list[WinobiasPair]:
@@ -240,7 +240,7 @@ def parse(line: str, *, place: str, nouns: re.Pattern[str] = _PUBLISHED_NOUNS) -
     numberless = re.sub(r"^\s*\d+\s*", "", line.strip())
     spans = list(_BRACKETS.finditer(numberless))
     words = [match[1].strip() for match in spans]
-    if len(words) < 2 or any(word.lower() not in MASCULINE | _FEMININE for word in words[1:]):
+    if len(words) < 2 or any(word.lower() not in _MASCULINE | _FEMININE for word in words[1:]):
         raise DataError(
             f"{place}: expected a referent and a pronoun in brackets, found {words or 'no brackets'}: {line.strip()!r}"
         )
@@ -292,7 +292,7 @@ def hub_sentence(row: dict[str, Any], *, place: str) -> tuple[int, WinobiasSente
     article = tokens[start].lower()
     doubled = start > 0 and article in {"the", "a", "an"} and tokens[start - 1].lower() == article
     pronoun = tokens[pronoun_at]
-    if pronoun.lower() not in MASCULINE | _FEMININE:
+    if pronoun.lower() not in _MASCULINE | _FEMININE:
         raise DataError(f"{place}: expected a pronoun at {pronoun_at}, found {pronoun!r}: {' '.join(tokens)!r}")
     return int(number[1]) + 1, WinobiasSentence(
         tokens=tuple(tokens),

@@ -16,9 +16,11 @@ from pathlib import Path
 
 from bias_intervene import record
 from bias_intervene.analysis import identity, records
+from bias_intervene.console import prepare
 from bias_intervene.errors import BiasInterveneError, RunDirectoryError, StageStopped
 from bias_intervene.run import pipeline
 from bias_intervene.run.directory import open_run_directory
+from bias_intervene.run.launch import stoppable
 from bias_intervene.run.planning import plan_of
 from bias_intervene.run.protocol import STOPPED
 from bias_intervene.settings import read_settings
@@ -28,6 +30,7 @@ log = logging.getLogger("bias_intervene")
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Exit status 0 if the two runs are identical, 3 if they differ, 75 if stopped, 1 with an error message."""
+    prepare()
     parser = argparse.ArgumentParser(
         prog="python -m bias_intervene.rerun",
         description="Repeats a complete run from its record, and says whether the two are identical.",
@@ -43,7 +46,10 @@ def main(argv: Sequence[str] | None = None) -> int:
     logging.basicConfig(level=logging.INFO, format="[%(asctime)s] %(message)s", stream=sys.stdout)
     output = arguments.output or Path("outputs/runs") / f"{datetime.now():%Y-%m-%d_%H-%M-%S}"
     try:
-        return _rerun(arguments.folder, output, cache_dir=arguments.cache_dir or os.environ.get("BIAS_INTERVENE_CACHE"))
+        with stoppable():
+            return _rerun(
+                arguments.folder, output, cache_dir=arguments.cache_dir or os.environ.get("BIAS_INTERVENE_CACHE")
+            )
     except StageStopped as stopped:
         log.warning("%s", stopped)
         return STOPPED

@@ -123,11 +123,11 @@ class MetricSpec:
 
     @classmethod
     def from_json(cls, values: Mapping[str, Any]) -> "MetricSpec":
-        """Back from results.json."""
+        """Back from results.json; what a later version adds to a spec is not read."""
         own: dict[str, Any] = dict(values)
         if own.get("groups"):
             own["groups"] = tuple(own["groups"])
-        return cls(**own)
+        return cls(**{column.name: own[column.name] for column in fields(cls) if column.name in own})
 
 
 class MetricSpecs:
@@ -287,9 +287,9 @@ class ComparisonRow:
     difference: float | None
     """Arm minus baseline."""
     difference_stderr: float | None
-    """Its standard error."""
+    """Its standard error; 0 where all items, or all seeds, differ by the same, which leaves a t test nothing to use."""
     df: float | None
-    """Degrees of freedom of its t test; None: normal, exact, or nothing compared."""
+    """Degrees of freedom of its t test; None: normal, exact, or no test."""
     ci_low: float | None
     """Lower end of its 95% interval."""
     ci_high: float | None
@@ -317,6 +317,8 @@ class ComparisonRow:
     """The same of the baseline."""
     origin: Literal["claimed", "chosen at comparison time", "explored"] | None = None
     """Whether the metric was claimed before the runs, named when they were compared, or neither. None: no claims."""
+    discordant: int | None = None
+    """Items that changed, if McNemar's exact test was used (independent 0/1 items, one seed); None: another test."""
     sentence: str = ""
     """The row as a sentence."""
     spec: MetricSpec = field(compare=False, repr=False)

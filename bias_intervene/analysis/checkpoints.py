@@ -13,8 +13,9 @@ from typing import NamedTuple
 
 import numpy as np
 
+from bias_intervene.analysis.items import ItemTable
 from bias_intervene.analysis.pairing import aligned, paired_items
-from bias_intervene.analysis.records import ItemTable, Run
+from bias_intervene.analysis.records import Run
 from bias_intervene.analysis.replicates import none_if_not_finite
 from bias_intervene.errors import RunDirectoryError
 from bias_intervene.results import ComparisonRow, MetricKey, MetricRow, MetricSpec, MetricSpecs
@@ -40,7 +41,7 @@ class _Estimate(NamedTuple):
     """A value with its standard error over items; None: it is unknown."""
 
     value: float
-    stderr: float | None
+    stderr: float | None = None
 
     @classmethod
     def of(cls, value: float, stderr: float) -> "_Estimate":
@@ -88,6 +89,7 @@ def compared(
             ci_low=none_if_not_finite(test.ci_low),
             ci_high=none_if_not_finite(test.ci_high),
             p=none_if_not_finite(test.p),
+            discordant=test.discordant,
             n=test.n if found.is_paired else metric.n,
             items_left_out=found.items_left_out,
         )

@@ -31,7 +31,7 @@ from bias_intervene.analysis.verdicts import ManipulationCheck, verdict_of
 from bias_intervene.errors import RunDirectoryError, did_you_mean
 from bias_intervene.record import is_complete
 from bias_intervene.results import BASE, PUBLISHED, ComparisonRow, MetricKey, MetricSpecs
-from bias_intervene.statistics import holm, minimum_detectable_effect
+from bias_intervene.statistics import holm, minimum_detectable_effect, minimum_detectable_share
 
 
 @dataclass(frozen=True)
@@ -250,13 +250,18 @@ def _corrected(rows: Sequence[ComparisonRow], options: ComparisonOptions) -> lis
         replace(
             row,
             p_holm=p_holm.get(number),
-            minimum_detectable_effect=minimum_detectable_effect(row.difference_stderr, df=row.df)
-            if row.difference_stderr
-            else None,
+            minimum_detectable_effect=_least_effect(row),
             difference_nats=_in_nats(row, by_names),
         )
         for number, row in enumerate(rows)
     ]
+
+
+def _least_effect(row: ComparisonRow) -> float | None:
+    """The least true difference that the row's test detects with 80% power; None where there is none, or no test."""
+    if row.discordant is not None and row.n is not None:
+        return none_if_not_finite(minimum_detectable_share(row.n, row.discordant))
+    return minimum_detectable_effect(row.difference_stderr, df=row.df) if row.difference_stderr else None
 
 
 def _in_nats(row: ComparisonRow, by_names: dict[tuple[str, str | None, MetricKey], ComparisonRow]) -> float | None:

@@ -13,7 +13,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import NamedTuple
 
-from bias_intervene.analysis.records import ARM_NAME_SETTINGS, CONTROL, INTERVENTION_SETTINGS, Run, read_items
+from bias_intervene.analysis.items import read_items
+from bias_intervene.analysis.records import ARM_NAME_SETTINGS, CONTROL, INTERVENTION_SETTINGS, Run
 from bias_intervene.errors import RunDirectoryError
 from bias_intervene.record import differences
 

@@ -8,7 +8,6 @@ the specs of their metrics are read with the specs of that time (facts/).
 """
 
 import json
-from collections import OrderedDict
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cache, cached_property
@@ -16,13 +15,19 @@ from importlib import resources
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-import pyarrow as pa
-import pyarrow.parquet as pq
-
-from bias_intervene.analysis.clusters import cluster_labels
+from bias_intervene.analysis.items import ItemTable, read_items
 from bias_intervene.errors import RunDirectoryError
-from bias_intervene.record import SCHEMA, by_content, equal_checkpoints, flatten, has_effect, read_json, without_home
+from bias_intervene.record import (
+    SCHEMA,
+    RecordForm,
+    by_content,
+    check_form,
+    equal_checkpoints,
+    flatten,
+    has_effect,
+    read_json,
+    without_home,
+)
 from bias_intervene.results import MetricRow, MetricSpec, MetricSpecs
 from bias_intervene.settings import in_current_form
 from bias_intervene.settings.intervention import OPTIONS
@@ -40,43 +45,6 @@ _FORCED_CHOICES = {
 }  # fmt: skip
 """(benchmark, metric) of older records whose specs do not say that they are shares of forced choices. A new benchmark
 is not added here, but says so in its specs."""
-_ITEM_FILES_IN_MEMORY = 32
-"""Enough for the files of an arm, of its control and of the checkpoints that they started from."""
-
-
-class ItemTable:
-    """The scored items of one parquet file: one row per item and protocol.
-
-    Rows are selected by array operations, because a comparison of a thousand runs reads millions of them.
-    """
-
-    def __init__(self, table: pa.Table):
-        self.table = table
-        self.ids = np.array(table["item"].to_pylist(), dtype=object)
-        self.protocols = np.array(table["protocol"].to_pylist(), dtype=object)
-        has_clusters = "cluster" in table.column_names
-        self.clusters = cluster_labels(table["cluster"].to_pylist()) if has_clusters else None
-        subsets = table["subsets"].combine_chunks()
-        lengths = np.diff(subsets.offsets.to_numpy())
-        self._subset_names = np.array(subsets.flatten().to_pylist(), dtype=object)
-        self._subset_rows = np.repeat(np.arange(table.num_rows), lengths)
-        self._columns: dict[str, np.ndarray] = {}
-
-    def has(self, metric: str) -> bool:
-        """Whether the file has a column of this metric."""
-        return metric in self.table.column_names
-
-    def column(self, metric: str) -> np.ndarray:
-        """float64 (rows,): the metric's value of every row, NaN where it does not apply to the item."""
-        if metric not in self._columns:
-            self._columns[metric] = self.table[metric].cast(pa.float64()).to_numpy(zero_copy_only=False)
-        return self._columns[metric]
-
-    def rows_of(self, protocol: str, subset: str, metric: str) -> np.ndarray:
-        """int64 (n,): numbers of the rows of a protocol and subset to which the metric applies."""
-        rows = self._subset_rows[self._subset_names == subset]
-        rows = rows[self.protocols[rows] == protocol]
-        return rows[~np.isnan(self.column(metric)[rows])]
 
 
 @dataclass(eq=False)
@@ -195,26 +163,6 @@ class Run:
         return sorted((self.folder / "evals").glob("*/*.parquet"))
 
 
-_items_in_memory: "OrderedDict[Path, ItemTable]" = OrderedDict()
-
-
-def read_items(path: Path) -> ItemTable:
-    """The items of a file; the last few files stay in memory. Raises `RunDirectoryError` if it is missing or broken."""
-    if path not in _items_in_memory:
-        if not path.is_file():
-            raise RunDirectoryError(f"{path}: missing, though the record names its metrics")
-        try:
-            _items_in_memory[path] = ItemTable(pq.read_table(path))
-        except (pa.ArrowException, OSError, KeyError) as error:
-            raise RunDirectoryError(f"{path}: no items of ours ({error})") from None
-        except RunDirectoryError as error:
-            raise RunDirectoryError(f"{path}: {error}") from None
-        if len(_items_in_memory) > _ITEM_FILES_IN_MEMORY:
-            _items_in_memory.popitem(last=False)
-    _items_in_memory.move_to_end(path)
-    return _items_in_memory[path]
-
-
 def specs_of(runs: Iterable[Run]) -> MetricSpecs:
     """The specs of all metrics that the runs have."""
     specs: list[MetricSpec] = []
@@ -281,15 +229,16 @@ def find(folders: Sequence[Path]) -> RunSet:
 
 
 def read_record(path: Path) -> dict[str, Any]:
-    """The content of a record.json. Raises `RunDirectoryError` if it is truncated or has another schema."""
+    """The content of a record.json. Raises `RunDirectoryError` if it is truncated or has another schema or form."""
     record = read_json(path)
     schema = record.get("schema") if isinstance(record, dict) else None
     if schema != SCHEMA:
-        raise RunDirectoryError(f"{path}: schema {schema}; this version reads schema {SCHEMA}")
+        raise RunDirectoryError(f"{path}: schema {schema!r}; this version reads schema {SCHEMA}")
     missing = [name for name in ("arm", "settings", "plan", "results", "fingerprints") if not record.get(name)]
     if missing:
         raise RunDirectoryError(f"{path}: no {', '.join(missing)} in it; run its command again to write it anew")
-    return {**record, "settings": in_current_form(record["settings"])}
+    check_form(path, RecordForm)
+    return {"audit": None, **record, "settings": in_current_form(record["settings"])}
 
 
 def differing_settings(runs: Sequence[Run]) -> list[str]:

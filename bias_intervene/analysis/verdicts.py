@@ -12,7 +12,7 @@ detected is not a change that was excluded (two one-sided tests: Schuirmann 1987
 """
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from typing import Any
 
 from bias_intervene.analysis.checkpoints import CheckpointPair, compared
@@ -86,7 +86,8 @@ def expected_effect(record: dict[str, Any]) -> ExpectedEffect | None:
     if "expected_effect" not in plan:
         return EXPECTED_EFFECT_OF_OLDER_RECORDS.get(record["arm"])
     effect = plan["expected_effect"]
-    return None if effect is None else ExpectedEffect(**effect)
+    names = [column.name for column in fields(ExpectedEffect)]
+    return None if effect is None else ExpectedEffect(**{name: effect[name] for name in names if name in effect})
 
 
 def verdict_of(arm: Arm) -> ManipulationCheck | None:
@@ -215,6 +216,8 @@ def _took(row: dict[str, Any], p: float | None, effect: ExpectedEffect, circumst
         return None
     if not effect.sign and circumstances.has_weights_of_control:
         return True
+    if difference == 0 == row["difference_stderr"]:  # Every item, or every training, is the same in both.
+        return not effect.sign
     if difference is None or p is None:
         return None
     if effect.sign:
@@ -232,7 +235,8 @@ def _outcome(row: dict[str, Any], effect: ExpectedEffect, took: bool | None, cir
         question = "the intervention took" if effect.sign else "it changes nothing"
         return f"whether {question} cannot be said, because {' and '.join(circumstances.obstacles)}"
     if effect.sign and took is None:
-        return "whether the intervention took cannot be said: too few items, or trainings, for a test"
+        reason = "too few items" if row["difference_stderr"] != 0 else "the difference is the same everywhere"
+        return f"whether the intervention took cannot be said: {reason}"
     if effect.sign:
         return "the intervention took" if took else "the intervention did not take"
     if circumstances.has_weights_of_control:

@@ -14,11 +14,11 @@ from typing import Any, ClassVar
 from hydra.errors import HydraException
 from hydra.experimental.callback import Callback
 from omegaconf import DictConfig
-from rich.console import Console
 
 from bias_intervene.app.job import hydra_main, show_comparison
 from bias_intervene.app.overrides import faults_of_overrides, hide_shared_bodies, jobs_of
 from bias_intervene.app.replicates import check_seeds
+from bias_intervene.console import console, prepare
 from bias_intervene.errors import BiasInterveneError, RunDirectoryError, SettingsError
 from bias_intervene.run import sweeps
 from bias_intervene.run.protocol import STOPPED
@@ -26,7 +26,10 @@ from bias_intervene.run.protocol import STOPPED
 
 def main() -> None:
     """Entry point of `python -m bias_intervene` and of the console script `bias-intervene`."""
-    words = [word for word in sys.argv[1:] if not word.startswith("-") and "=" in word]
+    prepare()
+    # The default, which Hydra takes in a file and not on the command line.
+    sys.argv = [word for word in sys.argv if word != "experiment=null"]
+    words = [word for word in sys.argv[1:] if word.startswith("~") or (not word.startswith("-") and "=" in word)]
     # Requests of the shell for tab completion are passed to Hydra unchecked.
     if not any(word in {"--shell-completion", "-sc"} for word in sys.argv):
         faults = faults_of_overrides(words)
@@ -61,7 +64,7 @@ def _end_of_sweep(folder: Path, *, stopped: bool) -> bool:
         job.status == "complete" for job in jobs if job.directory in Doorman.directories or not Doorman.directories
     )
     if not complete:
-        Console(stderr=True).print(sweeps.table(folder, jobs))
+        console(stderr=True).print(sweeps.table(folder, jobs))
         print(f"The same command with sweep={folder.name} goes on with what is not complete.", file=sys.stderr)
     return complete
 

@@ -24,12 +24,12 @@ from hydra.errors import CompactHydraException
 from hydra.types import RunMode
 from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import InterpolationResolutionError, OmegaConfBaseException
-from rich.console import Console
 
 from bias_intervene import record
 from bias_intervene.analysis.comparison import compare
 from bias_intervene.analysis.report import exports, terminal
 from bias_intervene.app.overrides import given_keys
+from bias_intervene.console import console
 from bias_intervene.errors import (
     BiasInterveneError,
     PlanError,
@@ -40,7 +40,7 @@ from bias_intervene.errors import (
 )
 from bias_intervene.plan import Plan, plan_table
 from bias_intervene.results import MetricRow
-from bias_intervene.run import nodes, pipeline, sweeps
+from bias_intervene.run import launch, nodes, pipeline, sweeps
 from bias_intervene.run.directory import open_run_directory, warn_of_changed_inputs
 from bias_intervene.run.nodes import Node
 from bias_intervene.run.planning import plan_of
@@ -49,7 +49,13 @@ from bias_intervene.settings import Settings, conf_dir, read_settings
 
 log = logging.getLogger("bias_intervene")
 
-OmegaConf.register_new_resolver("directory_name", sweeps.directory_name, replace=True)
+
+def _directory_name(overrides: list[str], folder: str) -> str:
+    """The resolver of hydra.sweep.subdir. folder: hydra.sweep.dir."""
+    return sweeps.directory_in(Path(folder), overrides)
+
+
+OmegaConf.register_new_resolver("directory_name", _directory_name, replace=True)
 # Our presets of launchers have the same names as those of the plugins, so Hydra validates them against the plugins'
 # schemas and warns. Filtered at import, not in `main`, because the processes of a launcher compose their jobs again.
 warnings.filterwarnings("ignore", message=r"\s*.hydra/launcher/\w+. is validated against ConfigStore schema")
@@ -83,7 +89,8 @@ def hydra_main(config: DictConfig) -> float | None:
     """Runs one job. Returns the value of its objective, if it has one."""
     run_dir = Path(HydraConfig.get().runtime.output_dir)
     try:
-        return _one_run(config, run_dir)
+        with launch.stoppable():
+            return _one_run(config, run_dir)
     except StageStopped as stopped:
         log.warning("%s", stopped)
         _hand_back(stopped.signals)
@@ -112,7 +119,7 @@ def _one_run(config: DictConfig, run_dir: Path) -> float | None:
     if settings.dry_run:
         if not (run_dir / "settings.json").is_file():  # An existing run keeps its plan.
             record.write_json(run_dir / "plan.json", plan.to_json())
-        Console().print(plan_table(plan))
+        console().print(plan_table(plan))
         return None
     if _in_sweep() and record.is_complete_run_of(run_dir, settings.to_json()):
         log.info("complete already, nothing done: %s", run_dir)
@@ -235,4 +242,4 @@ def show_comparison(folders: list[Path], *, output: Path | None = None) -> None:
     comparison = compare(folders)
     if output is not None:
         exports.write(comparison, output)
-    Console().print(terminal.comparison(comparison))
+    console().print(terminal.comparison(comparison))

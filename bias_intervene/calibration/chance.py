@@ -24,8 +24,9 @@ import numpy as np
 import pyarrow as pa
 from scipy import stats
 
+from bias_intervene.analysis.items import ItemTable
 from bias_intervene.analysis.pairing import paired_items, settings_without
-from bias_intervene.analysis.records import CONTROL, ItemTable, Run, specs_of
+from bias_intervene.analysis.records import CONTROL, Run, specs_of
 from bias_intervene.analysis.report.figure import Figure, Series
 from bias_intervene.analysis.verdicts import ALPHA
 from bias_intervene.calibration.findings import Answer, Bounds, Finding, share

@@ -20,11 +20,11 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from rich.console import Console
 from rich.text import Text
 from tokenizers import Tokenizer
 from tqdm import tqdm
 
+from bias_intervene.console import console, discard_output
 from bias_intervene.data.corpus import documents, pack, token_stream
 from bias_intervene.data.indexed import Index, Layout, Rows, check_ids, token_dtype, write_rows
 from bias_intervene.data.pile import EXPECTED, fetch_rows
@@ -52,6 +52,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         print(error, file=sys.stderr)
         return 1
     except BrokenPipeError:
+        discard_output()
         return 0
     return 0
 
@@ -137,10 +138,10 @@ def _show(arguments: argparse.Namespace) -> None:
     else:
         layout = _layout_of(arguments.source, whole=False, rows=numbers)
     stored = Rows(layout).stack(numbers)
-    console = Console(highlight=False)
+    out = console(highlight=False)
     if arguments.ids:
         for number, row in zip(numbers, stored, strict=True):
-            console.print(_title(number, arguments.batch_rows, row), style="bold")
+            out.print(_title(number, arguments.batch_rows, row), style="bold")
             print(" ".join(str(token) for token in row.tolist()))
         return
     tokenizer = _read_tokenizer(arguments.tokenizer)
@@ -149,8 +150,8 @@ def _show(arguments: argparse.Namespace) -> None:
     if arguments.intervention is not None:
         swap = RowSwap(read_intervention(arguments.intervention, {}), tokenizer, seed=1, padding_id=0)
     for number, row in zip(numbers, stored, strict=True):
-        console.print(_title(number, arguments.batch_rows, row), style="bold")
-        console.print(_shown_text(number, row, tokenizer, swap, arguments.characters), soft_wrap=True)
+        out.print(_title(number, arguments.batch_rows, row), style="bold")
+        out.print(_shown_text(number, row, tokenizer, swap, arguments.characters), soft_wrap=True)
 
 
 def _title(number: int, batch_rows: int, row: np.ndarray) -> str:

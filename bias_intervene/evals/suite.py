@@ -21,6 +21,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from bias_intervene.data.corpus import HELDOUT
+from bias_intervene.errors import DataError
 from bias_intervene.evals.benchmarks.benchmark import Benchmark, Scored, ScoringInputs, Sources
 from bias_intervene.evals.benchmarks.registry import BENCHMARKS
 from bias_intervene.evals.cache import cached
@@ -75,6 +76,9 @@ def load_items(evals: EvalsSettings, *, world_folder: Path | None, world_data: W
     # Local items first, so that a mistyped setting is reported before anything is downloaded.
     in_order = sorted(names, key=lambda name: not BENCHMARKS[name].items_are_local)
     loaded = {name: BENCHMARKS[name].items(evals, sources) for name in in_order}
+    for name, items in loaded.items():
+        if items is not None and not items:
+            raise DataError(f"evals.{name}: not one item to score; look at its settings, or switch it off")
     return BenchmarkItems({name: loaded[name] for name in names})
 
 

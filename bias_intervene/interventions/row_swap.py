@@ -27,7 +27,7 @@ from bias_intervene.interventions.tokens import CHANGES_LENGTH, TokenSwap, Token
 from bias_intervene.interventions.tokens import apply as apply_tokens
 from bias_intervene.settings import InterventionSettings
 
-NOT_REPLACED = "not replaced by it"
+_NOT_REPLACED = "not replaced by it"
 """Why a pronoun was left alone that an intervention of the literature has no replacement for, or not at this place."""
 
 
@@ -67,7 +67,7 @@ class TextSwap:
         swapped = self._rewrite(text)
         counted = self.intervention.pronouns_of
         left = num_pronouns(text, counted) - len(swapped.swaps) if counted is not None else 0
-        return replace(swapped, skipped=+Counter({NOT_REPLACED: left}))
+        return replace(swapped, skipped=+Counter({_NOT_REPLACED: left}))
 
 
 class RowSwap:
@@ -195,7 +195,7 @@ class RowSwap:
         # What is replaced may be a piece of another word. A pronoun is one that is there before and not after.
         before, left = self._num_pronouns(row), self._num_pronouns(mapped)
         self.audit.swaps_in_words += counts.total() - (before - left)
-        skipped = +Counter({NOT_REPLACED: left_by_map, NOT_DRAWN: left - left_by_map})
+        skipped = +Counter({_NOT_REPLACED: left_by_map, NOT_DRAWN: left - left_by_map})
         self.audit.count(rows=1, rows_changed=int(bool(counts)), swaps=counts, skipped=skipped)
         return mapped, row.shape[0]
 

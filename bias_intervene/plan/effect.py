@@ -136,7 +136,7 @@ def _of_evals(settings: Settings, known: History | None, *, trains: bool) -> lis
         _Case(known is None, "the original training's last checkpoint is not known", ("evals.published_final",)),
         *(
             _Case(
-                not benchmark.is_scored,
+                not benchmark.enabled,
                 f"{name} is not scored (evals.{name}.enabled)",
                 [f"evals.{name}.{key}" for key in type(benchmark).model_fields if key != "enabled"],
             )

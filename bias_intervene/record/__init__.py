@@ -1,8 +1,8 @@
 """The files of a run directory: written atomically, fingerprinted, and gathered into the record of a finished run.
 
-`files` writes and reads, `manifest` holds what is read later against what was written, `record` claims a directory and
-writes record.json, `environment` describes the machine and the installed versions, `tracking` copies numbers to
-TensorBoard or W&B.
+`files` writes and reads, `form` checks what was read, `manifest` holds what is read later against what was written,
+`record` claims a directory and writes record.json, `environment` describes the machine and the installed versions,
+`tracking` copies numbers to TensorBoard or W&B.
 """
 
 from bias_intervene.record.environment import describe_environment
@@ -20,6 +20,7 @@ from bias_intervene.record.files import (
     write_bytes,
     write_json,
 )
+from bias_intervene.record.form import FingerprintsForm, RecordForm, ResultsForm, check_form
 from bias_intervene.record.manifest import first_altered, is_as_made, keep_as_made, made_once, write_manifest
 from bias_intervene.record.record import (
     ATTEMPTS,
@@ -43,8 +44,12 @@ __all__ = [
     "ATTEMPTS",
     "SCHEMA",
     "STAGES",
+    "FingerprintsForm",
+    "RecordForm",
+    "ResultsForm",
     "append_line",
     "by_content",
+    "check_form",
     "describe_environment",
     "differences",
     "equal_checkpoints",

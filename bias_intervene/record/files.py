@@ -12,7 +12,7 @@ import json
 import math
 import os
 import shutil
-import tempfile
+import stat
 import uuid
 from collections.abc import Generator
 from pathlib import Path
@@ -50,16 +50,16 @@ def write_json(path: Path, value: object) -> None:
 def write_bytes(path: Path, content: bytes) -> None:
     """Writes `content` to a temporary file beside `path`, flushes it to disk and renames it to `path`."""
     path.parent.mkdir(parents=True, exist_ok=True)
-    handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
+    # Not by tempfile, whose files nobody else may read: the user's umask decides.
+    temporary = path.with_name(f".{path.name}.{uuid.uuid4().hex[:8]}")
     try:
-        with os.fdopen(handle, "wb") as file:
+        with temporary.open("xb") as file:
             file.write(content)
             file.flush()
             os.fsync(file.fileno())
-        Path(temporary).chmod(0o644)
-        Path(temporary).replace(path)
+        temporary.replace(path)
     except BaseException:
-        Path(temporary).unlink(missing_ok=True)
+        temporary.unlink(missing_ok=True)
         raise
 
 
@@ -80,9 +80,14 @@ def whole_folder(path: Path) -> Generator[Path]:
 
 
 def settle_folder(partial: Path, path: Path) -> None:
-    """Flushes every file below `partial` to disk and renames the folder to `path`."""
+    """Flushes every file below `partial` to disk and renames the folder to `path`.
+
+    Files get the permissions of the user's umask: some libraries (safetensors) write files that nobody else may read.
+    """
+    mode = _mode_of_new_files(partial)
     for file in sorted(partial.rglob("*")):
         if file.is_file():
+            file.chmod(mode)
             with file.open("rb") as handle:
                 os.fsync(handle.fileno())
     if path.exists():
@@ -95,19 +100,30 @@ def settle_folder(partial: Path, path: Path) -> None:
         os.close(folder)
 
 
+def _mode_of_new_files(folder: Path) -> int:
+    """Permissions of a file that is made in the folder. The umask itself cannot be read without setting it."""
+    file = folder / f".{uuid.uuid4().hex[:8]}"
+    file.touch()
+    try:
+        return stat.S_IMODE(file.stat().st_mode)
+    finally:
+        file.unlink()
+
+
 def read_json(path: Path) -> Any:
-    """The JSON value in `path`. Raises `RunDirectoryError` naming the file if it is not JSON."""
+    """The JSON value in `path`. Raises `RunDirectoryError` naming the file if it is not JSON, or nested too deeply."""
     try:
         return json.loads(path.read_text(encoding="utf8"))
-    except (ValueError, RecursionError) as error:  # No UTF-8, no JSON, numbers too long, nested too deeply.
+    # ValueError: no JSON, no UTF-8, or a number of more digits than Python reads.
+    except (ValueError, RecursionError) as error:
         raise RunDirectoryError(f"{path}: not JSON ({error}); it was not written by a run of ours") from None
 
 
 def read_lines(path: Path) -> list[Any]:
     """The values of a JSON lines file, without a last line that was cut off by a kill."""
     values: list[Any] = []
-    for line in path.read_text(encoding="utf8").splitlines():
-        with contextlib.suppress(json.JSONDecodeError):
+    for line in path.read_text(encoding="utf8", errors="replace").splitlines():
+        with contextlib.suppress(ValueError, RecursionError):
             values.append(json.loads(line))
     return values
 

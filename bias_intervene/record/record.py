@@ -16,7 +16,8 @@ from typing import Any, cast
 from bias_intervene.errors import RunDirectoryError, StageError
 from bias_intervene.record.environment import describe_environment
 from bias_intervene.record.files import append_line, fingerprint, read_json, read_lines, write_json
-from bias_intervene.settings import in_current_form
+from bias_intervene.record.form import FingerprintsForm, ResultsForm, check_form
+from bias_intervene.settings import in_current_form, rounded
 
 SCHEMA = 2
 STAGES = "stages.jsonl"
@@ -111,7 +112,8 @@ def _keep_to_plan(run_dir: Path, plan: dict[str, Any]) -> None:
 
 def differences(before: Mapping[str, Any], after: Mapping[str, Any]) -> list[str]:
     """Lines "key: before -> after" for every dotted key that differs and has an effect."""
-    flat_before, flat_after = flatten(before), flatten(after)
+    # Earlier versions stored floats with all their digits.
+    flat_before, flat_after = flatten(rounded(before)), flatten(rounded(after))
     return [
         f"{key}: {flat_before.get(key)!r} -> {flat_after.get(key)!r}"
         for key in sorted({*flat_before, *flat_after})
@@ -178,7 +180,10 @@ def equal_checkpoints(record: Mapping[str, Any]) -> list[list[str]]:
 
 
 def without_home(value: Any) -> Any:
-    """The same JSON value with the path of the user's home replaced by ~, so that no user name is published."""
+    """The same JSON value with ~ for the user's home at the beginning of a path, so that no user name is published.
+
+    Only the beginning: /x/home/me/t.txt is another file than /x~/t.txt, and a program expands ~ nowhere else.
+    """
     if isinstance(value, dict):
         return {key: without_home(item) for key, item in cast(dict[str, Any], value).items()}
     if isinstance(value, list):
@@ -186,7 +191,8 @@ def without_home(value: Any) -> Any:
     home = str(Path.home())
     if value == home:
         return "~"
-    return value.replace(f"{home}{os.sep}", f"~{os.sep}") if isinstance(value, str) else value
+    is_within = isinstance(value, str) and value.startswith(f"{home}{os.sep}")
+    return f"~{value.removeprefix(home)}" if is_within else value
 
 
 def write_no_results(run_dir: Path) -> None:
@@ -205,6 +211,9 @@ def gather(run_dir: Path) -> dict[str, Any]:
     def content(name: str) -> Any:
         return read_json(run_dir / name) if (run_dir / name).is_file() else None
 
+    for name, form in (("results.json", ResultsForm), ("evals/fingerprints.json", FingerprintsForm)):
+        if (run_dir / name).is_file():
+            check_form(run_dir / name, form)
     settings, plan = content("settings.json"), content("plan.json")
     inputs: dict[str, Any] = content("inputs.json") or {}
     values: dict[str, Any] = {

@@ -2,7 +2,8 @@
 
 Input: a stage and a run directory. Output: nothing but what the workers wrote. Guarantees: the workers of a stage form
 a session of their own and end with the controller, also when it is killed; a signal to the controller reaches all ranks
-at once, so that they save together; a second SIGTERM or SIGINT kills them. How a stage ended is read from its outcome
+at once, so that they save together; a second SIGTERM or SIGINT kills them. A stage that ends without a word after such
+a signal, because it was still starting, was stopped and has not failed. How a stage ended is read from its outcome
 file, because torchrun knows only the statuses 0 and 1.
 
 Several ranks are started by torch's own launcher (`stages.torch_launcher`, which keeps it quiet), which gives each run
@@ -26,12 +27,23 @@ from pathlib import Path
 from types import FrameType
 
 from bias_intervene.errors import StageError, StageStopped
+from bias_intervene.run import lock
 from bias_intervene.run.nodes import ALONE, Meeting, Node
-from bias_intervene.run.protocol import STOP_SIGNALS, TURN, WAITS, end_with_parent, outcome_path
+from bias_intervene.run.protocol import (
+    STOP_SIGNALS,
+    STOPPED,
+    TURN,
+    WAITS,
+    StopSignal,
+    end_with_parent,
+    outcome_path,
+)
 
 RUNS_AT_ONCE = "BIAS_INTERVENE_RUNS_AT_ONCE"
 """Environment variable: how many runs this machine works on side by side. conf/config.yaml sets it from the number of
 jobs that Hydra's launcher keeps going; negative counts from the number of cores, as in joblib."""
+_STATUSES_OF_STOPPED = {STOPPED, *(-number for number in STOP_SIGNALS)}
+"""Exit statuses of a process that a stop signal ended before it could write its outcome."""
 _INSISTENT = (signal.SIGTERM, signal.SIGINT)
 _LAUNCHER_VARIABLES = (
     "RANK", "LOCAL_RANK", "WORLD_SIZE", "LOCAL_WORLD_SIZE", "GROUP_RANK", "ROLE_RANK", "ROLE_WORLD_SIZE",
@@ -78,19 +90,20 @@ def run_stage(
     outcome_file = outcome_path(run_dir, stage, node.number)
     outcome_file.unlink(missing_ok=True)
     has_launcher = _needs_launcher(num_ranks, meeting)
-    process = early or _start(
-        _command(stage, run_dir, num_ranks=num_ranks, node=node, meeting=meeting),
-        _environment(
-            num_threads=num_threads, cpu_only=cpu_only, is_single_rank=num_ranks is not None and not has_launcher
-        ),
-        stdin=subprocess.DEVNULL,
-    )
-    if process.stdin is not None:
-        with contextlib.suppress(BrokenPipeError), process.stdin:  # Where it is broken, its exit status is reported.
-            process.stdin.write(TURN)
-    forwarding = _Forwarding(process, to_children=has_launcher)
+    forwarding = _Forwarding(to_children=has_launcher)
     with forwarding:
+        process = early or _start(
+            _command(stage, run_dir, num_ranks=num_ranks, node=node, meeting=meeting),
+            _environment(
+                num_threads=num_threads, cpu_only=cpu_only, is_single_rank=num_ranks is not None and not has_launcher
+            ),
+            stdin=subprocess.DEVNULL,
+        )
+        forwarding.pass_to(process)
         try:
+            if process.stdin is not None:
+                with contextlib.suppress(BrokenPipeError), process.stdin:  # Where it is broken, its status is reported.
+                    process.stdin.write(TURN)
             status = process.wait()
         except BaseException:
             _kill_session(process)
@@ -98,17 +111,55 @@ def run_stage(
     outcome: dict[str, str] = json.loads(outcome_file.read_text(encoding="utf8")) if outcome_file.is_file() else {}
     outcome_file.unlink(missing_ok=True)
     match outcome.get("status"):
-        case "done":
+        case "done" if not forwarding.received:
             return
+        case "done":
+            raise StageStopped(_stopped_message(f"after stage {stage}"), signals=forwarding.received)
         case "stopped":
             raise StageStopped(outcome["message"], signals=forwarding.received)
         case "failed":
             raise StageError(outcome["message"])
+        case _ if forwarding.received or status in _STATUSES_OF_STOPPED:
+            raise StageStopped(_stopped_message(f"in stage {stage}"), signals=forwarding.received)
         case _:
             raise StageError(
                 f"stage {stage}: its process ended with status {status} without a word (killed, or out of memory?); "
                 f"the same command in {run_dir} continues from the last checkpoint"
             )
+
+
+def _stopped_message(where: str) -> str:
+    """Of a run that a signal stopped where nothing was to be saved."""
+    return f"stopped by a signal {where}; the same command in the same directory continues"
+
+
+@contextlib.contextmanager
+def stoppable() -> Generator[None]:
+    """Within the block a stop signal raises `StageStopped`, wherever the run is; a stage that runs gets it instead.
+
+    Signals that follow the first are only noted, for whoever handled them before this block.
+    """
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    received: list[int] = []
+
+    def stop(number: int, _frame: FrameType | None) -> None:
+        received.append(number)
+        if len(received) == 1:
+            raise StopSignal(number)
+
+    previous_handlers = {number: signal.signal(number, stop) for number in STOP_SIGNALS}
+    try:
+        yield
+    except StopSignal:
+        raise StageStopped(_stopped_message("between two stages"), signals=received) from None
+    except StageStopped as stopped:
+        stopped.signals = (*stopped.signals, *received)
+        raise
+    finally:
+        for number, handler in previous_handlers.items():
+            signal.signal(number, handler)
 
 
 @contextlib.contextmanager
@@ -132,10 +183,17 @@ def started_early(
 
 
 def _start(command: list[str], environment: dict[str, str], *, stdin: int) -> "subprocess.Popen[bytes]":
-    """A session of its own that ends with this process."""
-    return subprocess.Popen(
-        command, env=environment, stdin=stdin, start_new_session=True, preexec_fn=end_with_parent(signal.SIGTERM)
+    """A session of its own that ends with this process, and keeps its locks until it has."""
+    process = subprocess.Popen(
+        command,
+        env=environment,
+        stdin=stdin,
+        start_new_session=True,
+        pass_fds=lock.inherited(),
+        preexec_fn=end_with_parent(signal.SIGTERM, parent=os.getpid()),
     )
+    lock.note_worker(process.pid)
+    return process
 
 
 def threads_per_process(num_threads: int | None, *, num_ranks: int, beside_other_runs: bool = True) -> int:
@@ -191,8 +249,9 @@ def _environment(*, num_threads: int, cpu_only: bool, is_single_rank: bool = Fal
 class _Forwarding:
     """While entered, passes stop signals on: the first to every rank, a second SIGTERM or SIGINT kills the session."""
 
-    def __init__(self, process: "subprocess.Popen[bytes]", *, to_children: bool):
-        self.process, self.to_children = process, to_children
+    def __init__(self, *, to_children: bool):
+        self.process: subprocess.Popen[bytes] | None = None
+        self.to_children = to_children
         self.previous_handlers: dict[int, object] = {}
         self.received: list[int] = []
 
@@ -200,14 +259,26 @@ class _Forwarding:
         if threading.current_thread() is threading.main_thread():
             self.previous_handlers = {int(number): signal.signal(number, self.forward) for number in STOP_SIGNALS}
 
+    def pass_to(self, process: "subprocess.Popen[bytes]") -> None:
+        """From now on signals go to this process; one that came while it was started does at once."""
+        self.process = process
+        if self.received:
+            self._send(self.received[0])
+
     def forward(self, number: int, _frame: FrameType | None) -> None:
         """One signal. A preemption sends SIGTERM and a notice (SIGUSR2), in any order: saving goes on undisturbed."""
         is_first, has_insisted = not self.received, any(earlier in _INSISTENT for earlier in self.received)
         self.received.append(number)
-        if not is_first:
-            if has_insisted and number in _INSISTENT:
-                _kill_session(self.process)
+        if self.process is None:
             return
+        if is_first:
+            self._send(number)
+        elif has_insisted and number in _INSISTENT:
+            _kill_session(self.process)
+
+    def _send(self, number: int) -> None:
+        """To every rank."""
+        assert self.process is not None
         # torchrun would kill its ranks 30 seconds after a signal; the ranks get it directly, and torchrun waits for
         # them to end.
         ranks = _children(self.process.pid) if self.to_children else []

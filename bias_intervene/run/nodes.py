@@ -16,8 +16,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from bias_intervene.errors import PlanError, StageError
+from bias_intervene.errors import PlanError, StageError, StageStopped
 from bias_intervene.record import read_json, write_json
+from bias_intervene.run.protocol import StopSignal
 
 MEETING = ".nodes.json"
 _POLL_SECONDS = 0.5
@@ -114,6 +115,9 @@ def leading(run_dir: Path, node: Node) -> Generator[Leader]:
     leader.announce("wait")
     try:
         yield leader
+    except (StageStopped, StopSignal) as stopped:
+        leader.announce("stopped", message=f"on the first machine: {stopped}")
+        raise
     except BaseException as error:
         leader.announce("failed", message=f"on the first machine: {error}")
         raise
@@ -121,13 +125,15 @@ def leading(run_dir: Path, node: Node) -> Generator[Leader]:
 
 
 def wait_for_call(run_dir: Path, node: Node) -> Meeting | None:
-    """On the other machines: waits for machine 0. None: there is nothing to train. Raises `StageError` with its
-    message where it failed."""
+    """On the other machines: waits for machine 0. None: there is nothing to train. Raises `StageError` where it failed,
+    `StageStopped` where it was stopped, with its message."""
     while True:
         call: dict[str, Any] = read_json(run_dir / MEETING) if (run_dir / MEETING).is_file() else {}
         if call.get("token") == node.token and call["state"] != "wait":
             break
         time.sleep(_POLL_SECONDS)
+    if call["state"] == "stopped":
+        raise StageStopped(call["message"])
     if call["state"] == "failed":
         raise StageError(call["message"])
     return Meeting(call["address"], call["port"]) if call["state"] == "train" else None

@@ -14,8 +14,6 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import TypedDict
 
-from filelock import FileLock
-
 from bias_intervene import record
 from bias_intervene.analysis import pairing, records, verdicts
 from bias_intervene.errors import StageStopped
@@ -23,9 +21,10 @@ from bias_intervene.interventions import INTERVENTIONS
 from bias_intervene.models import pretraining_settings, world_folder
 from bias_intervene.plan import Plan
 from bias_intervene.record.environment import energy_joules
-from bias_intervene.run import launch, nodes
+from bias_intervene.run import launch, lock, nodes
 from bias_intervene.run.nodes import ALONE, Leader, Meeting, Node
 from bias_intervene.run.planning import plan_of
+from bias_intervene.run.protocol import StopSignal
 from bias_intervene.settings import Settings, TrainSettings, WorldModel
 
 _Process = subprocess.Popen[bytes]
@@ -149,7 +148,7 @@ def _noted(run_dir: Path, stage: str) -> Generator[None]:
     try:
         yield
         outcome = "done"
-    except StageStopped:
+    except (StageStopped, StopSignal):
         outcome = "stopped"
         raise
     finally:
@@ -173,8 +172,7 @@ def _ensure_world_model(settings: Settings) -> None:
     folder = world_folder(settings)
     if record.is_complete(folder):
         return
-    folder.parent.mkdir(parents=True, exist_ok=True)
-    with FileLock(folder.with_suffix(".lock")):
+    with lock.held(folder, wait=True):
         if record.is_complete(folder):
             return
         log.info("pretraining the demo model once; it is kept in %s", folder)

@@ -4,7 +4,7 @@ A benchmark has a field of its name in `EvalsSettings`, whose type is a `Benchma
 benchmarks are switched on goes through `EvalsSettings.scored_benchmarks`, in the order of the fields.
 """
 
-from typing import ClassVar, Literal
+from typing import Annotated, ClassVar, Literal
 
 from pydantic import Field, StrictBool, StrictStr, field_validator
 
@@ -27,7 +27,9 @@ class CrowsPairsSettings(BenchmarkSettings):
     source: Literal["hub", "world"] = Field(description="Hub data set (1,677 pairs), or the generated world's pairs.")
     language: Literal["english", "french"] = Field(description="Of the hub's data set.")
     path: StrictStr | None = Field(description="Local file in the original CSV format; read instead if set.")
-    categories: list[StrictStr] | None = Field(description="bias_type values to score, e.g. [gender]; null: all.")
+    categories: Annotated[list[StrictStr], Field(min_length=1)] | None = Field(
+        description="bias_type values to score, e.g. [gender]; null: all."
+    )
 
 
 class WinobiasSettings(BenchmarkSettings):

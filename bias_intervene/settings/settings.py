@@ -24,6 +24,9 @@ from bias_intervene.settings.model import ModelSettings
 from bias_intervene.settings.tracking import TrackingSettings
 from bias_intervene.settings.train import TrainSettings
 
+SWEEP_NAME = r"^[A-Za-z0-9][A-Za-z0-9._-]*$"
+"""Pattern of a sweep's name, which names a directory too."""
+
 
 class Settings(Checked):
     """Everything one run depends on."""
@@ -32,7 +35,7 @@ class Settings(Checked):
     dry_run: StrictBool = Field(description="Print the plan and stop.")
     cache_dir: StrictStr = Field(description="Prepared corpora, converted and demo models, by fingerprint.")
     experiment: StrictStr | None = Field(description="Preset this run was composed from.")
-    sweep: Annotated[StrictStr, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]*$")] = Field(
+    sweep: Annotated[StrictStr, Field(pattern=SWEEP_NAME)] = Field(
         description="Name of the sweep (-m) this run is a job of; the same command under the same name continues it."
     )
     objective: StrictStr | None = Field(

@@ -20,10 +20,20 @@ import sys
 import warnings
 from pathlib import Path
 
+from bias_intervene.console import prepare
 from bias_intervene.errors import BiasInterveneError, StageStopped
 from bias_intervene.plan import Plan
 from bias_intervene.record import read_json, write_json
-from bias_intervene.run.protocol import STOP_SIGNALS, TURN, WAITS, end_with_parent, outcome_path
+from bias_intervene.run.protocol import (
+    LAUNCHER,
+    STOPPED,
+    TURN,
+    WAITS,
+    StopSignal,
+    end_with_parent,
+    outcome_path,
+    raise_at_stop_signals,
+)
 from bias_intervene.settings import read_settings
 
 _PLACE_ERRORS = {errno.ENOSPC, errno.EDQUOT, errno.EACCES, errno.EPERM, errno.EROFS}
@@ -32,19 +42,33 @@ _PLACE_ERRORS = {errno.ENOSPC, errno.EDQUOT, errno.EACCES, errno.EPERM, errno.ER
 
 def main(argv: list[str] | None = None) -> int:
     """Runs a stage. argv: STAGE RUN_DIR [--wait]."""
+    prepare()
     stage, folder, *options = sys.argv[1:] if argv is None else argv
     run_dir = Path(folder)
-    if "TORCHELASTIC_RUN_ID" in os.environ:  # No rank goes on by itself when its launcher is killed.
-        end_with_parent(signal.SIGKILL)()
+    raise_at_stop_signals()  # The training handles them itself once it has something to save.
+    if LAUNCHER in os.environ:  # No rank goes on by itself when its launcher is killed.
+        end_with_parent(signal.SIGKILL, parent=int(os.environ[LAUNCHER]))()
     _quieten_libraries()
-    if WAITS in options and not _turn_comes(stage):
-        return 0
+    try:
+        if WAITS in options and not _turn_comes(stage):
+            return 0
+    except StopSignal:
+        return STOPPED  # Before its turn it writes nothing, no outcome either.
     outcome = outcome_path(run_dir, stage, int(os.environ.get("GROUP_RANK", "0")))
+    try:
+        return _run(stage, run_dir, outcome)
+    except StopSignal as stop:
+        message = f"{stop} in stage {stage}; the same command in the same directory continues it"
+        write_json(outcome, {"status": "stopped", "message": message})
+        # Other ranks may wait for this one: where it fails, their launcher ends them.
+        return 0 if os.environ.get("WORLD_SIZE", "1") == "1" else 1
+
+
+def _run(stage: str, run_dir: Path, outcome: Path) -> int:
+    """The stage itself, and its outcome."""
     settings = read_settings(read_json(run_dir / "settings.json"))
     plan = Plan.from_json(read_json(run_dir / "plan.json"))
     try:
-        if stage != "train":  # The training saves first; the others have nothing to save.
-            _stop_at_signals(stage)
         importlib.import_module(f"bias_intervene.stages.{stage}").run(run_dir, settings, plan)
     except StageStopped as stopped:
         write_json(outcome, {"status": "stopped", "message": str(stopped)})
@@ -68,19 +92,6 @@ def _turn_comes(stage: str) -> bool:
     for name in importlib.import_module(f"bias_intervene.stages.{stage}").IMPORTED_LATER:
         importlib.import_module(name)
     return sys.stdin.buffer.readline() == TURN
-
-
-def _stop_at_signals(stage: str) -> None:
-    """Ends the stage at the first stop signal, as one that can be continued."""
-
-    def stop(number: int, _frame: object) -> None:
-        raise StageStopped(
-            f"stopped by {signal.Signals(number).name} in stage {stage}; the same command in the same directory "
-            "continues it"
-        )
-
-    for number in STOP_SIGNALS:
-        signal.signal(number, stop)
 
 
 def _report_full_disk(outcome: Path, message: str) -> None:

@@ -5,7 +5,10 @@ itself, in the stage's outcome file or by its traceback, is not buried under the
 """
 
 import logging
+import os
 import sys
+
+from bias_intervene.run.protocol import LAUNCHER
 
 
 def main() -> int:
@@ -17,6 +20,7 @@ def main() -> int:
         # A filter and not a level: torch sets the levels of its loggers itself.
         for logger in (logging.getLogger(name), *_loggers_below(name)):
             logger.addFilter(lambda record: record.levelno >= logging.CRITICAL)
+    os.environ[LAUNCHER] = str(os.getpid())
     try:
         start_ranks(sys.argv[1:])
     except ChildFailedError:

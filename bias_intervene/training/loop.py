@@ -72,7 +72,6 @@ def train(
             audit = checkpoint.load_audit(checkpoints / f"step{plan.end_step}")
             report.write_summary(run_dir, train=train, plan=plan, audit=audit, progress={"steps_this_process": 0})
         return
-    stop = StopFlag()
     if is_first_rank:
         figure.draw(plan, run_dir / "learning_rate.png")
     device = start_distributed(train.device)
@@ -81,6 +80,7 @@ def train(
         checkpoint.clear_partial(checkpoints)
     dist.barrier()
     resumed = checkpoint.load_latest(checkpoints, engine=engine, before=plan.end_step, on_damaged=train.on_damaged)
+    stop = StopFlag()  # Until here there is nothing to save, and a signal ends the stage at once.
     first_step = plan.start_step - plan.optimizer_warmup_steps
     if resumed is not None:
         first_step, audit = resumed

@@ -80,6 +80,7 @@ class _ForkedStage:
         env: dict[str, str],
         stdin: int,
         start_new_session: bool,
+        pass_fds: tuple[int, ...],  # A fork has all of them.
         preexec_fn: Callable[[], None],
     ):
         self.stdin: BinaryIO | None = None

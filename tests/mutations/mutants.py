@@ -227,13 +227,14 @@ def _(original: Any) -> Any:
 
 @_mutant("more and less stereotypical are exchanged", "evals.benchmarks.crows_pairs", "score")
 def _(original: Any) -> Any:
-    def faulty(pairs, scorer):
-        return [row | {"pct_stereotype": 1 - row["pct_stereotype"]} for row in original(pairs, scorer)]
+    def faulty(pairs, scorer, *, in_english=True):
+        rows = original(pairs, scorer, in_english=in_english)
+        return [row | {"pct_stereotype": 1 - row["pct_stereotype"]} for row in rows]
 
     return faulty
 
 
-@_mutant("baseline minus arm", "statistics", "compare_paired")
+@_mutant("baseline minus arm", "statistics.differences", "compare_paired")
 def _(original: Any) -> Any:
     def faulty(baseline, treatment, *, clusters=None, level=0.95):
         return original(treatment, baseline, clusters=clusters, level=level)

@@ -197,6 +197,32 @@ def test_sigterm_saves_and_ends_with_75(tmp_path: Path, cache: Path, stopped: Pa
     same_results(folder, uninterrupted)
 
 
+def test_a_signal_at_any_moment_of_the_start_ends_with_75(tmp_path: Path, cache: Path):
+    """While the controller composes, prepare makes the inputs, train waits: none has a step to save."""
+    folder = tmp_path / "run"
+    for seconds in (2, 4, 6, 9):
+        process = start(folder, cache, *TWO_RANKS)
+        time.sleep(seconds)
+        process.send_signal(signal.SIGTERM)
+        assert process.wait(timeout=120) == 75, seconds
+
+
+def test_the_ranks_of_a_killed_controller_are_waited_for(tmp_path: Path, cache: Path, uninterrupted_two_ranks: Path):
+    folder = tmp_path / "run"
+    process = start(folder, cache, *TWO_RANKS)
+    wait_for_steps(folder, 20)
+    ranks = psutil.Process(process.pid).children(recursive=True)
+    process.kill()
+    process.wait()
+    second = start(folder, cache, *TWO_RANKS)
+    while any(rank.is_running() and rank.status() != psutil.STATUS_ZOMBIE for rank in ranks):
+        with contextlib.suppress(psutil.NoSuchProcess):
+            assert psutil.Process(second.pid).children() == []
+        time.sleep(0.02)
+    assert second.wait(timeout=240) == 0
+    same_training(folder, uninterrupted_two_ranks)
+
+
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGUSR1])
 def test_other_signals_do_too(tmp_path: Path, cache: Path, uninterrupted: Path, number: int):
     folder = stopped_by(number, tmp_path / "run", cache, *UNSCORED)

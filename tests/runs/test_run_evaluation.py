@@ -10,6 +10,7 @@ import pytest
 from safetensors.torch import load_file, save_file
 
 from bias_intervene.record import read_json
+from bias_intervene.run.protocol import STOP_SIGNALS
 from bias_intervene.stages import __main__ as worker
 from bias_intervene.stages import evaluate
 from tests.conftest import TINY
@@ -125,7 +126,7 @@ def test_a_released_model_is_never_the_original_by_mistake(trajectory: Path, tmp
 def test_a_stop_signal_ends_an_evaluation_as_one_to_be_continued(tmp_path: Path, trajectory: Path, monkeypatch):
     for name in ("settings.json", "plan.json"):
         shutil.copy(trajectory / name, tmp_path / name)
-    kept = {number: signal.getsignal(number) for number in worker.STOP_SIGNALS}
+    kept = {number: signal.getsignal(number) for number in STOP_SIGNALS}
     monkeypatch.setattr(evaluate, "run", lambda *_: os.kill(os.getpid(), signal.SIGTERM))
     try:
         assert worker.main(["evaluate", str(tmp_path)]) == 0

@@ -44,7 +44,12 @@ def write(figures: Sequence[Figure], folder: Path) -> list[Path]:
     logging.getLogger("fontTools").setLevel(logging.WARNING)
     colour_of = colours(figures)
     paths: list[Path] = []
-    with rc_context({"svg.fonttype": "none", "pdf.fonttype": 42, "font.size": 9, "svg.hashsalt": "bias_intervene"}):
+    # A dollar sign in a name is no formula.
+    style: dict[Any, Any] = {
+        "svg.fonttype": "none", "pdf.fonttype": 42, "font.size": 9, "svg.hashsalt": "bias_intervene",
+        "text.parse_math": False,
+    }  # fmt: skip
+    with rc_context(style):
         for figure in figures:
             for file_format, content in _drawn(figure, colour_of).items():
                 paths.append(folder / f"{figure.name}.{file_format}")

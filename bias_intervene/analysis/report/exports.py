@@ -2,7 +2,7 @@
 
 Input: a comparison.
 Output: comparison.json (everything), .csv and .md (every row), .tex (`latex`), report.html, figures/.
-Guarantees: all of them are made from the same rows.
+Guarantees: all of them are made from the same rows. No name can break a table, become a formula or markup.
 """
 
 import csv
@@ -16,6 +16,7 @@ from bias_intervene.analysis import published
 from bias_intervene.analysis.comparison import Comparison
 from bias_intervene.analysis.report import drawing, figures, html
 from bias_intervene.analysis.report.latex import latex
+from bias_intervene.console import one_line
 from bias_intervene.record import write_bytes, write_json
 from bias_intervene.results import ComparisonRow
 
@@ -23,7 +24,7 @@ _CSV_COLUMNS = (
     "benchmark", "protocol", "subset", "metric", "step", "arm", "baseline_arm", "baseline", "baseline_stderr", "value",
     "stderr", "paired", "difference", "difference_stderr", "df", "ci_low", "ci_high", "p", "p_holm", "n", "seeds",
     "between_seeds_sd", "single_run_stderr", "minimum_detectable_effect", "difference_nats", "sentence", "p_over",
-    "saturated", "baseline_saturated", "origin", "items_left_out",
+    "saturated", "baseline_saturated", "origin", "items_left_out", "discordant",
 )  # fmt: skip
 """All fields of a row. The order differs from that of the JSON and is kept, because people script against it."""
 _MARKDOWN_COLUMNS = (
@@ -31,6 +32,9 @@ _MARKDOWN_COLUMNS = (
     "ci_low", "ci_high", "p", "p_holm", "p_over", "n", "seeds", "minimum_detectable_effect", "saturated",
     "baseline_saturated", "difference_nats", "sentence",
 )  # fmt: skip
+
+
+_MARKDOWN = str.maketrans({"\\": "\\\\", "|": "\\|", "<": "&lt;", "`": "\\`"})
 
 
 def write(compared: Comparison, folder: Path) -> None:
@@ -54,8 +58,16 @@ def _comma_separated(rows: Sequence[ComparisonRow]) -> str:
     file = io.StringIO()
     writer: csv.DictWriter[str] = csv.DictWriter(file, list(_CSV_COLUMNS), lineterminator="\n")
     writer.writeheader()
-    writer.writerows(row.to_json() for row in rows)
+    writer.writerows({name: _csv_cell(value) for name, value in row.to_json().items()} for row in rows)
     return file.getvalue()
+
+
+def _csv_cell(value: Any) -> Any:
+    """A value in the CSV file. A text that a spreadsheet would take for a formula gets an apostrophe before it."""
+    if not isinstance(value, str):
+        return value
+    text = one_line(value)
+    return f"'{text}" if text.startswith(("=", "+", "-", "@")) else text
 
 
 def _markdown(rows: Sequence[ComparisonRow]) -> str:
@@ -69,4 +81,4 @@ def _cell(value: Any) -> str:
     """A value in a Markdown table."""
     if value is None or (isinstance(value, float) and not math.isfinite(value)):
         return ""
-    return f"{value:.4g}" if isinstance(value, float) else str(value).replace("|", "\\|")
+    return f"{value:.4g}" if isinstance(value, float) else one_line(str(value)).translate(_MARKDOWN)

@@ -9,6 +9,7 @@ is escaped, in the page and in the data of the plots. The page holds no environm
 
 import math
 from collections.abc import Sequence
+from html import escape
 from importlib import resources
 from typing import Any
 
@@ -121,8 +122,9 @@ def _result(row: ComparisonRow, *, is_shown_first: bool) -> dict[str, Any]:
 
 def _audit(run: Run) -> dict[str, Any] | None:
     """The counts of a run's swaps, with samples of swapped text; None for a run that swapped nothing."""
-    counts = run.record["audit"]
-    if not counts or not counts["num_swaps"]:
+    counts: dict[str, Any] = dict.fromkeys(("num_swaps", "rows_changed", "rows"), 0)
+    counts |= {"swaps": {}, **(run.record["audit"] or {})}
+    if not counts["num_swaps"]:
         return None
     path = run.folder / "audit_samples.jsonl"
     by_count = sorted(counts["swaps"].items(), key=lambda form_and_count: -form_and_count[1])
@@ -171,13 +173,13 @@ def _traces(figure: Figure, colour_of: dict[str, str]) -> list[dict[str, Any]]:
 def _trace(figure: Figure, series: Series, colour: str) -> dict[str, Any]:
     """The points of one series."""
     points: dict[str, Any] = {
-        "type": "scatter", "name": series.name, "x": series.x, "y": series.y,
+        "type": "scatter", "name": _shown(series.name), "x": series.x, "y": series.y,
         "mode": {"lines": "lines+markers", "path": "lines+markers", "forest": "markers", "scatter": "markers"}[
             figure.kind
         ],
         "marker": {"color": colour, "size": 4 if figure.kind == "scatter" else 6},
         "line": {"color": colour, "width": 1.5, "dash": "dash" if series.background else "solid"},
-        "legendgroup": series.name, "text": list(series.labels),
+        "legendgroup": series.name, "text": [_shown(label) for label in series.labels],
     }  # fmt: skip
     if figure.kind == "forest":
         above = [high - x for high, x in zip(series.high, series.x, strict=True)]
@@ -186,6 +188,11 @@ def _trace(figure: Figure, series: Series, colour: str) -> dict[str, Any]:
             "type": "data", "symmetric": False, "array": above, "arrayminus": below,
         }  # fmt: skip
     return points
+
+
+def _shown(text: str) -> str:
+    """A text that Plotly shows as it is: it takes <b>, <a href=...> and the like for markup."""
+    return escape(text, quote=False)
 
 
 def _band(series: Series, colour: str) -> dict[str, Any]:
@@ -209,14 +216,14 @@ def _legend(figures: Sequence[Figure]) -> dict[str, str]:
 def _layout(figure: Figure) -> dict[str, Any]:
     """Plotly's layout of a figure: title, axes and reference lines."""
     axes: dict[str, Any] = {
-        "title": {"text": figure.title, "font": {"size": 14}}, "margin": {"l": 60, "r": 10, "t": 40, "b": 45},
-        "xaxis": {"title": {"text": figure.x_label}, "automargin": True},
-        "yaxis": {"title": {"text": figure.y_label}, "automargin": True},
+        "title": {"text": _shown(figure.title), "font": {"size": 14}}, "margin": {"l": 60, "r": 10, "t": 40, "b": 45},
+        "xaxis": {"title": {"text": _shown(figure.x_label)}, "automargin": True},
+        "yaxis": {"title": {"text": _shown(figure.y_label)}, "automargin": True},
         "showlegend": False, "hovermode": "closest",
     }  # fmt: skip
     if figure.kind == "forest":
         labels = {y: label for series in figure.series for y, label in zip(series.y, series.labels, strict=True)}
-        axes["yaxis"] |= {"tickvals": list(labels), "ticktext": list(labels.values())}
+        axes["yaxis"] |= {"tickvals": list(labels), "ticktext": [_shown(label) for label in labels.values()]}
         axes["shapes"] = [_line(x0=figure.mark, x1=figure.mark, y0=0, y1=1, yref="paper")]
     if figure.diagonal:
         values = [value for series in figure.series for value in (*series.x, *series.y) if math.isfinite(value)]

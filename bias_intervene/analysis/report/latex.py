@@ -15,6 +15,7 @@ from bias_intervene.analysis.comparison import Comparison
 from bias_intervene.analysis.pairing import Arm
 from bias_intervene.analysis.report.terminal import caveats, difference, holm_family, mark, number, p_value
 from bias_intervene.analysis.saturation import is_saturated
+from bias_intervene.console import one_line
 from bias_intervene.results import ComparisonRow
 
 _ESCAPED = str.maketrans(
@@ -46,7 +47,7 @@ def escaped(text: str) -> str:
     >>> escaped("70% of a_b")
     '70\\% of a\\_b'
     """
-    return " ".join(text.split()).translate(_ESCAPED)
+    return one_line(text).translate(_ESCAPED)
 
 
 def _table(compared: Comparison, arm: Arm, control: str) -> str:

@@ -33,6 +33,7 @@ from bias_intervene.analysis.records import (
 )
 from bias_intervene.analysis.saturation import is_saturated
 from bias_intervene.analysis.verdicts import probability
+from bias_intervene.console import one_line
 from bias_intervene.results import BASE, PUBLISHED, ComparisonRow, MetricSpec, MetricSpecs
 
 _SATURATED = (
@@ -45,24 +46,24 @@ _SATURATED = (
 def comparison(compared: Comparison, *, by: Sequence[str] = ()) -> Group:
     """Everything that is printed of a comparison. by: dotted settings whose values divide the arms into sections."""
     parts: list[Any] = [_runs_table(compared.arms)]
-    parts += [Text(f"{note}.", style="yellow") for note in compared.notes]
+    parts += [Text(one_line(f"{note}."), style="yellow") for note in compared.notes]
     for verdict in compared.verdicts:
         style = {True: "green", False: "bold red", None: "yellow"}[verdict.took]
-        parts.append(Text(f"{verdict.sentence}.", style=style))
+        parts.append(Text(one_line(f"{verdict.sentence}."), style=style))
     for test in compared.claims:
-        parts.append(Text(f"{test.sentence}.", style="green" if test.shown else "bold red"))
+        parts.append(Text(one_line(f"{test.sentence}."), style="green" if test.shown else "bold red"))
     if compared.identity is not None and not compared.identity.differing:
         parts.append(Text(f"The two are {compared.identity.sentence}.", style="green"))
     for heading, members in _sections(compared.arms, by):
         if heading:
-            parts.append(Rule(heading, align="left"))
+            parts.append(Rule(one_line(heading), align="left"))
         for arm in members:
             rows = [row for row in compared.rows if row.arm == arm.label]
             parts.append(_arm_table(arm.label, rows, compared.specs, all_metrics=bool(compared.options.metrics)))
     if compared.options.published:
         parts.append(_published_table(compared))
     if compared.runs.unfinished:
-        listed = "\n".join(f"  {path}" for path in compared.runs.unfinished)
+        listed = "\n".join(f"  {one_line(str(path))}" for path in compared.runs.unfinished)
         parts.append(Text(f"Unfinished, not compared:\n{listed}", style="yellow"))
     parts.append(
         Text(
@@ -113,7 +114,7 @@ def _published_table(compared: Comparison) -> Group:
     for name in section["columns"]:
         table.add_column(name, overflow="fold")
     for row in section["rows"]:
-        table.add_row(*row)
+        table.add_row(*map(one_line, row))
     return Group(table, *(Text(caveat, style="dim") for caveat in section["caveats"]))
 
 
@@ -133,7 +134,7 @@ def _runs_table(arms: Sequence[Arm]) -> Table:
     for name in columns:
         table.add_column(name, overflow="fold")
     for row in rows:
-        table.add_row(*row)
+        table.add_row(*map(one_line, row))
     return table
 
 
@@ -178,7 +179,7 @@ def _arm_table(arm: str, rows: Sequence[ComparisonRow], specs: MetricSpecs, *, a
     names = dict.fromkeys(row.baseline_arm for row in rows if row.baseline_arm)
     controls = [name for name in names if name not in {BASE, PUBLISHED}]
     beside = [name for name in (BASE, *(controls or [PUBLISHED])) if name in names]
-    table = Table(title=arm, box=box.SIMPLE_HEAD, title_justify="left", collapse_padding=True, pad_edge=False)
+    table = Table(title=one_line(arm), box=box.SIMPLE_HEAD, title_justify="left", collapse_padding=True, pad_edge=False)
     table.add_column("metric")
     for name in (*beside, "arm"):
         title = "final" if name == PUBLISHED else "control" if name in controls else name
@@ -201,7 +202,7 @@ def _arm_table(arm: str, rows: Sequence[ComparisonRow], specs: MetricSpecs, *, a
         cells = [_baseline_cell(by_baseline.get(name)) for name in beside]
         value = f"{number(row.value, row.spec)}{mark(row.saturated)} ±{number(row.stderr, row.spec)}"
         p = [p_value(against and against.p), *([p_value(against and against.p_holm)] if corrected else [])]
-        name = specs.short_name(key) + (" (claimed)" if key in claimed else "")
+        name = one_line(specs.short_name(key)) + (" (claimed)" if key in claimed else "")
         table.add_row(name, *cells, value, difference(against), *p)
         if any(is_saturated(each) for each in by_baseline.values()):
             in_nats = against.difference_nats if against is not None else None

@@ -24,6 +24,7 @@ from typing import TYPE_CHECKING, Any
 
 from bias_intervene.errors import DataError
 from bias_intervene.evals.benchmarks.benchmark import Benchmark, Scored, ScoringInputs, Sources, scored
+from bias_intervene.evals.benchmarks.naming import check_repeated, names_of, num_repeated
 from bias_intervene.evals.benchmarks.sources import fields, hub_rows, need_world
 from bias_intervene.evals.metrics import ItemRow, by_subset, mean_of
 from bias_intervene.results import MetricSpec, MetricValue
@@ -94,8 +95,13 @@ class CrowsPairs(Benchmark):
         return scored(rows, metrics(rows))
 
     def notes(self, items: Sequence["CrowsPair"]) -> dict[str, Any]:
-        """The number of pairs, and the caveat."""
-        return {"pairs": len(items), **super().notes(items)}
+        """The number of pairs, of those that repeat an earlier one or have two equal sentences, and the caveat."""
+        counts = {
+            "pairs": len(items),
+            "repeated": num_repeated([pair.item for pair in items]),
+            "equal_sentences": sum(pair.sent_more == pair.sent_less for pair in items),
+        }
+        return {**counts, **super().notes(items)}
 
 
 # --- items -----------------------------------------------------------------------------------------------------
@@ -106,17 +112,23 @@ class CrowsPair:
     """One pair of sentences."""
 
     item: str
+    """Its name, which follows from its two sentences."""
     sent_more: str
     sent_less: str
     bias_type: str
     """The category: the one of CATEGORIES that the file's value begins with, as in lm-evaluation-harness."""
     direction: str
-    """`stereo`: sent_more shows a stereotype; `antistereo`: sent_less goes against one."""
+    """Which sentence is about the group that was historically put at a disadvantage. `stereo`: sent_more is, and shows
+    a stereotype of it (women who cook). `antistereo`: sent_less is, and goes against one (a woman who wants to become a
+    doctor). The other sentence says the same of another group. Either way sent_more agrees with the stereotype."""
 
 
 def read(settings: CrowsPairsSettings, *, world_folder: Path | None) -> list[CrowsPair]:
     """The pairs of the categories in the settings, in the order of the file. Raises `DataError` or `HubError`."""
-    pairs = _all_pairs(settings, world_folder=world_folder)
+    pairs, place = _all_pairs(settings, world_folder=world_folder)
+    check_repeated([pair.item for pair in pairs], place=place)
+    if all(pair.sent_more == pair.sent_less for pair in pairs):
+        raise DataError(f"{place}: the two sentences of every pair are the same; there is nothing to compare")
     if settings.categories is None:
         return pairs
     present = {pair.bias_type for pair in pairs}
@@ -128,18 +140,23 @@ def read(settings: CrowsPairsSettings, *, world_folder: Path | None) -> list[Cro
     return [pair for pair in pairs if pair.bias_type in settings.categories]
 
 
-def _all_pairs(settings: CrowsPairsSettings, *, world_folder: Path | None) -> list[CrowsPair]:
-    """All pairs of the source that the settings name."""
+def _all_pairs(settings: CrowsPairsSettings, *, world_folder: Path | None) -> tuple[list[CrowsPair], str]:
+    """(all pairs of the source that the settings name, the source as messages name it)."""
+    if settings.path is None and settings.source == "hub":
+        place = f"{HUB} {settings.language}"
+        rows = hub_rows(HUB, settings.language, "test", remedy="evals.crows_pairs.path=FILE.csv")
+        return _pairs_of(rows, [f"{place} row {number}" for number in range(len(rows))]), place
     if settings.path is not None:
-        return _read_csv(Path(settings.path).expanduser(), key=f"evals.crows_pairs.path={settings.path}")
-    if settings.source == "world":
-        return _read_csv(need_world(world_folder, "evals.crows_pairs") / "crows_pairs.csv", key="world")
-    rows = hub_rows(HUB, settings.language, "test", remedy="evals.crows_pairs.path=FILE.csv")
-    return [_pair_of(number, row, place=f"{HUB} {settings.language} row {number}") for number, row in enumerate(rows)]
+        path, key = Path(settings.path).expanduser(), f"evals.crows_pairs.path={settings.path}"
+    else:
+        path, key = need_world(world_folder, "evals.crows_pairs") / "crows_pairs.csv", "world"
+    rows = _read_csv(path, key=key)
+    # Lines are counted from the header, which is line 1.
+    return _pairs_of(rows, [f"{path}, row {number + 2}" for number in range(len(rows))]), str(path)
 
 
-def _read_csv(path: Path, *, key: str) -> list[CrowsPair]:
-    """Pairs of a CSV file in the original format. key: the setting, for messages. Raises `DataError`."""
+def _read_csv(path: Path, *, key: str) -> list[dict[str, Any]]:
+    """The rows of a CSV file in the original format. key: the setting, for messages. Raises `DataError`."""
     if not path.is_file():
         raise DataError(f"{key}: no file {path}")
     try:
@@ -157,18 +174,31 @@ def _read_csv(path: Path, *, key: str) -> list[CrowsPair]:
         raise DataError(f"{path}: not UTF-8 ({error.reason} at byte {error.start})") from None
     if not rows:
         raise DataError(f"{path}: no pairs below its header")
-    # `place` counts lines from the header, which is line 1; items are numbered from 0.
-    return [_pair_of(number, row, place=f"{path}, row {number + 2}") for number, row in enumerate(rows)]
+    return rows
 
 
-def _pair_of(number: int, row: dict[str, Any], *, place: str) -> CrowsPair:
-    """The pair of one row of the hub or of a CSV file. place: of the row, for messages. Raises `DataError`."""
-    more, less, direction, bias_type = (str(value) for value in fields(row, *_COLUMNS, place=place))
-    empty = [name for name, value in zip(_COLUMNS, (more, less, direction, bias_type), strict=True) if not value]
+def _pairs_of(rows: Sequence[dict[str, Any]], places: Sequence[str]) -> list[CrowsPair]:
+    """The pairs of the rows of the hub or of a CSV file. places: of the rows, for messages. Raises `DataError`."""
+    columns = [_columns_of(row, place=place) for row, place in zip(rows, places, strict=True)]
+    names = names_of([(more, less) for more, less, _, _ in columns])
+    return [
+        CrowsPair(name, more, less, _category_of(bias_type), _DIRECTIONS.get(direction, direction))
+        for name, (more, less, direction, bias_type) in zip(names, columns, strict=True)
+    ]
+
+
+def _columns_of(row: dict[str, Any], *, place: str) -> list[str]:
+    """The values of _COLUMNS. Raises `DataError` for one that is missing or empty."""
+    values = [str(value) for value in fields(row, *_COLUMNS, place=place)]
+    empty = [name for name, value in zip(_COLUMNS, values, strict=True) if not value]
     if empty:
         raise DataError(f"{place}: nothing in {', '.join(empty)}")
-    category = next((name for name in CATEGORIES if bias_type.startswith(name)), bias_type)
-    return CrowsPair(str(number), more, less, category, _DIRECTIONS.get(direction, direction))
+    return values
+
+
+def _category_of(bias_type: str) -> str:
+    """The one of CATEGORIES that a value begins with; the value itself if there is none."""
+    return next((name for name in CATEGORIES if bias_type.startswith(name)), bias_type)
 
 
 # --- scoring ---------------------------------------------------------------------------------------------------

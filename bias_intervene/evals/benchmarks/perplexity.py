@@ -18,6 +18,7 @@ import numpy as np
 
 from bias_intervene.data.corpus import BEFORE_WINDOW, HELDOUT
 from bias_intervene.evals.benchmarks.benchmark import Benchmark, Scored, ScoringInputs, Sources, scored
+from bias_intervene.evals.benchmarks.naming import names_of
 from bias_intervene.evals.benchmarks.pronouns.rows import pronouns_of
 from bias_intervene.evals.metrics import ItemRow, by_subset, mean_of, metric_of
 from bias_intervene.evals.requests import Request
@@ -65,6 +66,7 @@ class Perplexity(Benchmark):
 def score(rows_RT: np.ndarray, scorer: "Scorer", *, protocol: str = HELDOUT) -> list[ItemRow]:
     """Two item rows per held-out row: over all tokens, and over those that are no pronouns. rows_RT: token ids."""
     rows = [tuple(int(token) for token in row) for row in rows_RT]
+    names = names_of(rows)
     pronoun_positions = [_pronoun_positions(row, scorer.tokenizer) for row in rows]
     requests: list[Request] = []
     for number, (row, positions) in enumerate(zip(rows, pronoun_positions, strict=True)):
@@ -74,14 +76,14 @@ def score(rows_RT: np.ndarray, scorer: "Scorer", *, protocol: str = HELDOUT) -> 
     # In the order of the requests: of a row, then of each token of its pronouns.
     log_likelihoods = iter(scorer.log_likelihoods(requests, label="held-out rows"))
     item_rows: list[ItemRow] = []
-    for number, (row, positions) in enumerate(zip(rows, pronoun_positions, strict=True)):
+    for name, row, positions in zip(names, rows, pronoun_positions, strict=True):
         total = next(log_likelihoods)
         of_pronouns = [next(log_likelihoods) for _ in positions]
         num_others = len(row) - 1 - len(of_pronouns)
-        item_rows.append(_item(number, protocol, "all", total / (len(row) - 1)))
+        item_rows.append(_item(name, protocol, "all", total / (len(row) - 1)))
         if num_others:
             without = (total - sum(of_pronouns)) / num_others
-            item_rows.append(_item(number, protocol, "without_pronouns", without))
+            item_rows.append(_item(name, protocol, "without_pronouns", without))
     return item_rows
 
 
@@ -91,10 +93,10 @@ def _pronoun_positions(row: tuple[int, ...], tokenizer: TextTokenizer) -> list[i
     return sorted(positions - {0})
 
 
-def _item(number: int, protocol: str, subset: str, log_likelihood: float) -> ItemRow:
+def _item(name: str, protocol: str, subset: str, log_likelihood: float) -> ItemRow:
     """A row of the file of items. log_likelihood: mean over tokens, nats."""
     return {
-        "item": f"row {number}", "protocol": protocol, "subsets": [subset], "log_likelihood": float(log_likelihood),
+        "item": f"row {name}", "protocol": protocol, "subsets": [subset], "log_likelihood": float(log_likelihood),
     }  # fmt: skip
 
 

@@ -131,15 +131,15 @@ def test_every_row_says_what_it_means(tmp_path: Path, capsys):
     made(tmp_path / "s", "both", {**items, "0": 1.0})
     made(tmp_path / "t", "neutral", dict.fromkeys(items, 0.0))
     rows = {row["arm"]: row for row in rows_of(tmp_path) if row["difference"] is not None}
-    assert rows["both"]["p"] == 1.0
-    sees = 100 * rows["both"]["minimum_detectable_effect"]
+    # One item of 40 changed: 6 must gain before McNemar's test can be significant.
+    assert (rows["both"]["p"], rows["both"]["discordant"]) == (1.0, 1)
     assert rows["both"]["sentence"] == (
-        f"no difference detected; this design sees {sees:.1f} points with 80% power; one training of each arm"
+        "no difference detected; this design sees 19.0 points with 80% power; one training of each arm"
     )
     # Two tests in the family: the smaller p is doubled.
     assert rows["neutral"]["p_holm"] == pytest.approx(2 * rows["neutral"]["p"])
     assert rows["neutral"]["sentence"].startswith(
-        "lower by 50.0 points [-66.2 points, -33.8 points], p <.001 after Holm"
+        "lower by 50.0 points [-64.8 points, -27.6 points], p <.001 after Holm"
     )
     assert compare.main([str(tmp_path), "--output", str(tmp_path / "out"), "--latex"]) == 0
     out = capsys.readouterr().out
@@ -253,3 +253,47 @@ def test_a_value_that_is_not_finite_is_null_in_every_file_and_has_no_difference(
         assert not re.search(r"\b(nan|inf)\b", (tmp_path / "out" / name).read_text(), re.IGNORECASE), name
     assert compare.main([str(tmp_path)]) == 0
     assert not re.search(r"\b(nan|inf)\b", capsys.readouterr().out, re.IGNORECASE)
+
+
+def test_an_output_that_cannot_be_written_is_named(tmp_path: Path, capsys):
+    made(tmp_path / "n", "none", {"a": 1.0, "b": 0.0})
+    (tmp_path / "file").write_text("")
+    for place in ("file", "file/below"):
+        assert compare.main([str(tmp_path / "n"), "--output", str(tmp_path / place)]) == 1
+        assert f"{tmp_path}/file" in capsys.readouterr().err
+
+
+def the_sentence_of(folder: Path) -> str:
+    """The sentence of the one difference below a folder."""
+    (row,) = [r for r in rows_of(folder) if r["difference"] is not None]
+    return row["sentence"]
+
+
+def test_seeds_that_gave_the_same_difference_have_no_test(tmp_path: Path):
+    """Each seed a net +1 of 320 items, another item each time."""
+    for seed in (1, 2, 3):
+        items = {str(n): float(n < 150 + 17 * seed) for n in range(320)}
+        made(tmp_path / f"n{seed}", "none", items, seed=seed)
+        made(tmp_path / f"s{seed}", "both", items | {str(319 - seed): 1.0}, seed=seed)
+    (row,) = [r for r in rows_of(tmp_path) if r["difference"] is not None]
+    assert (row["difference"], row["seeds"]) == (pytest.approx(1 / 320), 3)
+    assert (row["difference_stderr"], row["between_seeds_sd"]) == (0.0, 0.0)
+    without_test = ("ci_low", "ci_high", "p", "p_holm", "df", "minimum_detectable_effect")
+    assert [row[name] for name in without_test] == [None] * 6
+    assert row["sentence"] == "the seeds gave the same difference, 0.3 points: no spread to test it by"
+
+
+@pytest.mark.parametrize(
+    ("control", "arm", "sentence"),
+    [
+        ([0.0] * 5, [1.0] * 5, "no difference detected; with 5 items this test can detect none"),
+        ([1.0] * 9, [1.0] * 9, "no difference: every item is the same; this design sees 73.2 points with 80% power"),
+        ([0.3, 0.7], [0.4, 0.8], "every item differs by the same, 10.0 points: no spread to test it by"),
+        ([0.3, 0.7], [0.3, 0.7], "no difference: every item is the same"),
+        ([0.3], [0.7], "too little to say whether there is a difference"),
+    ],
+)  # fmt: skip
+def test_a_sentence_says_what_was_found(control: list[float], arm: list[float], sentence: str, tmp_path: Path):
+    made(tmp_path / "n", "none", {str(n): value for n, value in enumerate(control)})
+    made(tmp_path / "s", "both", {str(n): value for n, value in enumerate(arm)})
+    assert the_sentence_of(tmp_path) == f"{sentence}; one training of each arm"

@@ -142,8 +142,17 @@ def test_every_checkpoint_is_judged_and_chance_is_shared_out():
 
 
 def test_the_sentence_says_when_all_items_are_the_same():
-    check = checked(+1, {**row(0.0, 1.0), "difference_stderr": 0.0})
-    assert check.sentence.endswith("meant to rise; every item is the same in both)")
+    same = {**row(0.0, None), "difference_stderr": 0.0, "ci_low": None, "ci_high": None}
+    check = checked(+1, same)
+    assert check.took is False
+    assert check.sentence.endswith("against none: +0.000 nats; meant to rise; every item is the same in both)")
+    assert checked(0, same).took is True
+
+
+def test_seeds_that_all_move_by_the_same_are_no_verdict():
+    check = checked(+1, {**row(0.5, None), "difference_stderr": 0.0, "ci_low": None, "ci_high": None})
+    assert check.took is None
+    assert check.sentence.endswith("cannot be said: neutral log_odds_she_he differs by the same everywhere")
 
 
 # --- which effect is expected --------------------------------------------------------------------------------

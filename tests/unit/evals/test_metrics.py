@@ -239,15 +239,26 @@ SENTENCE = "The nurse said that she was late, and her guard thought that he was 
 def test_heldout_positions(scorer: Scorer):
     ids = scorer.tokenizer.encode(SENTENCE)
     rows = pronouns.score_heldout(np.array([ids, ids], dtype=np.uint16), scorer)
-    words = [(row["item"].split()[-1], row["subsets"][1]) for row in rows if row["item"].startswith("row 0 ")]
+    # The second row is the same as the first, and named as its repetition.
+    assert [row["item"].replace("#2", "") for row in rows[3:]] == [row["item"] for row in rows[:3]]
+    assert len({row["item"] for row in rows}) == 6
+    words = [(row["item"].split()[-1], row["subsets"][1]) for row in rows[:3]]
     assert words == [("she_he", "feminine"), ("her_him_his", "feminine"), ("she_he", "masculine")]
     at = ids.index(scorer.tokenizer.encode(" she")[0])
     she, he = (
         scorer.log_likelihoods([Request("x", tuple(ids[:at]), tuple(scorer.tokenizer.encode(word)))], label="t")[0]
         for word in (" she", " he")
     )
-    row = next(r for r in rows if r["item"] == f"row 0 token {at} she_he")
+    row = next(r for r in rows if r["item"].endswith(f" token {at} she_he"))
     assert row["log_odds_she_he"] == pytest.approx(she - he, abs=1e-4)
+
+
+def test_a_heldout_row_has_the_same_name_among_other_rows(scorer: Scorer):
+    rows = np.array([scorer.tokenizer.encode(SENTENCE), scorer.tokenizer.encode(SENTENCE)[::-1]], dtype=np.uint16)
+    for score in (pronouns.score_heldout, perplexity.score):
+        alone, (both) = score(rows[:1], scorer), score(rows[::-1], scorer)
+        names = [row["item"] for row in alone]
+        assert [row["item"] for row in both if row["item"] in names] == names
 
 
 def test_her_in_a_heldout_row_is_compared_with_him_and_his_together(scorer: Scorer):

@@ -10,7 +10,7 @@ import pytest
 import torch
 from safetensors.torch import load_file, save_file
 
-from bias_intervene.errors import BiasInterveneError
+from bias_intervene.errors import BiasInterveneError, DataError
 from bias_intervene.evals import suite
 from bias_intervene.evals.benchmarks.registry import BENCHMARKS
 from bias_intervene.evals.suite import Checkpoint, evaluate, load_items
@@ -57,6 +57,14 @@ def test_the_same_weights_are_scored_once(tmp_path, world_folder, base: Path, mo
     for name in names:
         both = [(tmp_path / run / "evals" / "step10" / name).read_bytes() for run in ("one", "two")]
         assert both[0] == both[1]
+
+
+def test_a_benchmark_without_an_item_is_refused(monkeypatch: pytest.MonkeyPatch):
+    evals = composed("model=demo", *TINY).evals
+    monkeypatch.setattr(type(BENCHMARKS["crows_pairs"]), "items", lambda *_: [])
+    monkeypatch.setattr(type(evals), "scored_benchmarks", lambda *_, **__: ("crows_pairs",))
+    with pytest.raises(DataError, match=r"evals\.crows_pairs: not one item to score"):
+        load_items(evals, world_folder=None, world_data=None)
 
 
 def change_a_weight(folder: Path) -> None:

@@ -256,7 +256,7 @@ def replaced(folder: Path, name: str, content: bytes) -> None:
         (two_files, partial(replaced, name="model.safetensors.index.json", content=b"{}")),
         (pickled, partial(cut_off, name="pytorch_model.bin")),
     ],
-    ids=str,
+    ids=lambda value: getattr(value, "__name__", None) or value.keywords["name"],
 )
 def test_a_damaged_checkpoint_is_a_message(checkpoint: Path, tmp_path: Path, save, damage: Callable[[Path], None]):
     folder = changed(checkpoint, tmp_path / "model", without(), save)

@@ -188,3 +188,27 @@ def test_checkpoints_of_one_training_that_have_equal_weights(weights, equal: lis
     assert (
         record.equal_checkpoints({"plan": {"start_step": 1}, "fingerprints": {"evaluated_weights": weights}}) == equal
     )
+
+
+@pytest.mark.parametrize(
+    ("path", "kept"),
+    [
+        ("/h/me/t.txt", "~/t.txt"),
+        ("/h/me", "~"),
+        ("/x/h/me/t.txt", "/x/h/me/t.txt"),
+        ("/h/me/h/me/t.txt", "~/h/me/t.txt"),
+        ("/h/me2/t.txt", "/h/me2/t.txt"),
+        ("x/h/me/t.txt", "x/h/me/t.txt"),
+    ],
+)
+def test_only_the_beginning_of_a_path_is_shortened(path: str, kept: str, monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setenv("HOME", "/h/me")
+    assert record.without_home({"data": [path]}) == {"data": [kept]}
+    assert Path(kept).expanduser() == Path(path)
+
+
+def test_settings_stored_with_all_digits_are_those_with_twelve():
+    assert (
+        record.differences({"intervention": {"probability": 0.1 + 0.2}}, {"intervention": {"probability": 0.3}}) == []
+    )
+    assert len(record.differences({"train": {"learning_rate": 1e-4}}, {"train": {"learning_rate": 1.0001e-4}})) == 1

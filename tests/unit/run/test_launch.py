@@ -12,7 +12,7 @@ from bias_intervene.errors import StageError, StageStopped
 from bias_intervene.record import write_json
 from bias_intervene.run import launch
 from bias_intervene.run.nodes import Meeting, Node
-from bias_intervene.run.protocol import outcome_path
+from bias_intervene.run.protocol import STOP_SIGNALS, outcome_path
 from bias_intervene.settings import conf_dir
 
 
@@ -49,12 +49,78 @@ def test_only_an_insistent_signal_ends_what_is_saving(monkeypatch: pytest.Monkey
     monkeypatch.setattr(launch.os, "kill", lambda _pid, number: passed.append(number))
     process = subprocess.Popen(["true"])
     process.wait()
-    forwarding = launch._Forwarding(process, to_children=False)
+    forwarding = launch._Forwarding(to_children=False)
+    forwarding.pass_to(process)
     for number in signals:
         forwarding.forward(number, None)
     assert bool(killed) is ended
     assert passed == signals[:1]
     assert forwarding.received == signals
+
+
+DONE = """echo '{"status": "done"}' > .train.outcome.json"""
+AT_CONTROLLER = "kill -TERM $PPID; while :; do sleep 0.01; done"
+
+
+@pytest.mark.parametrize(
+    ("script", "signals"),
+    [
+        ("kill -TERM $$", ()),
+        ("kill -USR2 $$", ()),
+        ("exit 75", ()),
+        (AT_CONTROLLER, (signal.SIGTERM,)),
+        (f"trap 'exit 1' TERM; {AT_CONTROLLER}", (signal.SIGTERM,)),
+        (f"trap 'kill -KILL $$' TERM; {AT_CONTROLLER}", (signal.SIGTERM,)),
+        (f"trap '{DONE.replace(chr(39), chr(39) + chr(92) + chr(39) * 2)}; exit 0' TERM; {AT_CONTROLLER}", (15,)),
+    ],
+    ids=["ended by it", "by another", "said so", "at the controller", "and fails", "and is killed", "and is done"],
+)
+def test_a_stage_that_a_signal_ends_while_it_starts_was_stopped(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, script: str, signals: tuple[int, ...]
+):
+    """It has not written its outcome, or is done where a next stage would begin. A preemption queues the run again."""
+    with pytest.raises(StageStopped, match="stopped by a signal") as stopped:
+        staged(monkeypatch, tmp_path, f"cd {tmp_path}; {script}")
+    assert stopped.value.signals == signals
+
+
+def test_what_was_killed_without_a_stop_signal_has_failed(monkeypatch: pytest.MonkeyPatch, tmp_path: Path):
+    with pytest.raises(StageError, match=r"ended with status -9 without a word"):
+        staged(monkeypatch, tmp_path, "kill -KILL $$")
+
+
+def test_a_signal_that_comes_while_the_process_is_made_is_passed_on(monkeypatch: pytest.MonkeyPatch, tmp_path: Path):
+    def start(*_: object, **__: object) -> subprocess.Popen[bytes]:
+        signal.raise_signal(signal.SIGUSR1)
+        return subprocess.Popen(["sleep", "30"])
+
+    monkeypatch.setattr(launch, "_start", start)
+    with pytest.raises(StageStopped):
+        launch.run_stage("train", tmp_path, num_ranks=None, num_threads=1, cpu_only=True)
+
+
+def preempted() -> None:
+    """The signals of a preemption, in code that takes every exception for a failure of its own."""
+    try:
+        signal.raise_signal(signal.SIGTERM)
+    except Exception:
+        pytest.fail("taken for a failure")
+    finally:
+        signal.raise_signal(signal.SIGUSR2)
+
+
+def test_between_two_stages_a_signal_stops_the_run():
+    before = [signal.getsignal(number) for number in STOP_SIGNALS]
+    with pytest.raises(StageStopped, match="between two stages") as stopped, launch.stoppable():
+        preempted()
+    assert stopped.value.signals == (signal.SIGTERM, signal.SIGUSR2)
+    assert [signal.getsignal(number) for number in STOP_SIGNALS] == before
+
+
+def test_while_a_stage_runs_a_signal_is_the_stages(monkeypatch: pytest.MonkeyPatch, tmp_path: Path):
+    with pytest.raises(StageStopped, match="in stage train") as stopped, launch.stoppable():
+        staged(monkeypatch, tmp_path, AT_CONTROLLER)
+    assert stopped.value.signals == (signal.SIGTERM,)
 
 
 def test_an_old_outcome_is_not_taken_for_a_new_one(monkeypatch: pytest.MonkeyPatch, tmp_path: Path):
@@ -85,6 +151,15 @@ def test_one_that_ended_before_its_turn_is_reported_at_its_turn(monkeypatch: pyt
         assert process is not None
         process.wait()
         with pytest.raises(StageError, match="ended with status 3 without a word"):
+            launch.run_stage("train", tmp_path, num_ranks=None, num_threads=1, cpu_only=True, early=process)
+
+
+def test_one_that_a_signal_ended_before_its_turn_was_stopped(monkeypatch: pytest.MonkeyPatch, tmp_path: Path):
+    with waiting(monkeypatch, tmp_path, "read line") as process:
+        assert process is not None
+        process.terminate()
+        process.wait()
+        with pytest.raises(StageStopped):
             launch.run_stage("train", tmp_path, num_ranks=None, num_threads=1, cpu_only=True, early=process)
 
 

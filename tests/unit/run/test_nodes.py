@@ -1,13 +1,15 @@
 """Which machine this is, and how the others hear of the first. A run on two: tests/runs/test_two_machines.py."""
 
+import signal
 from pathlib import Path
 
 import pytest
 
-from bias_intervene.errors import PlanError, StageError
+from bias_intervene.errors import PlanError, StageError, StageStopped
 from bias_intervene.record import read_json, write_json
 from bias_intervene.run import nodes
 from bias_intervene.run.nodes import ALONE, MEETING, Meeting, Node, leading, this_node, wait_for_call
+from bias_intervene.run.protocol import StopSignal
 from tests.helpers.machines import SLURM, TORCHRUN
 
 
@@ -50,6 +52,14 @@ def test_what_went_wrong_on_the_first_is_told(tmp_path: Path):
         raise StageError("no such corpus")
     with pytest.raises(StageError, match="on the first machine: no such corpus"):
         wait_for_call(tmp_path, SECOND)
+
+
+def test_where_the_first_was_stopped_the_others_are_too(tmp_path: Path):
+    for stopped in (StageStopped("saved"), StopSignal(signal.SIGTERM)):
+        with pytest.raises(type(stopped)), leading(tmp_path, FIRST):
+            raise stopped
+        with pytest.raises(StageStopped, match="on the first machine: "):
+            wait_for_call(tmp_path, SECOND)
 
 
 def test_an_earlier_attempt_is_not_answered(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):

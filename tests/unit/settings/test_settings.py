@@ -7,7 +7,7 @@ import pytest
 from pydantic import BaseModel, Field
 
 from bias_intervene.errors import SettingsError
-from bias_intervene.settings import Settings, known_keys, read_settings
+from bias_intervene.settings import Settings, known_keys, read_intervention, read_settings
 from tests.conftest import composed
 
 
@@ -120,6 +120,19 @@ def test_a_key_of_any_type_without_a_sentence_is_noticed():
         kind: Literal["outer"]
 
     assert keys_without_a_sentence(Outer) == ["Outer", "Inner.choice", "Inner.several"]
+
+
+def test_floats_that_differ_in_their_last_digit_are_one_setting():
+    """0.1 + 0.2, as range(0.1,0.4,0.1) makes it, is 0.3: on the command line, in settings.json, in a preview."""
+    sloppy = composed(
+        "intervention.probability=0.30000000000000004", "data.bias_log_odds=1.1000000000000001", "sweep=x"
+    )
+    assert sloppy == composed("intervention.probability=0.3", "data.bias_log_odds=1.1", "sweep=x")
+    stored = sloppy.to_json()
+    stored["intervention"]["probability"] = 0.1 + 0.2
+    assert read_settings(stored) == sloppy
+    assert read_intervention("both", {"probability": 0.7 + 0.1}).probability == 0.8
+    assert read_intervention("both", {"probability": 1.0000000000000002}).probability == 1
 
 
 def numbers_without_a_bound(part: object, place: str = "") -> list[str]:

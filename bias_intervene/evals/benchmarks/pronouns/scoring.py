@@ -20,6 +20,7 @@ from typing import TYPE_CHECKING, NamedTuple
 import numpy as np
 
 from bias_intervene.data.corpus import HELDOUT
+from bias_intervene.evals.benchmarks.naming import names_of
 from bias_intervene.evals.benchmarks.pronouns.prompts import FORMS, PronounPrompt
 from bias_intervene.evals.benchmarks.pronouns.rows import PronounInRow, common_beginning, pronouns_of
 from bias_intervene.evals.metrics import ItemRow, by_subset, mean_of, metric_of
@@ -94,24 +95,25 @@ _HELDOUT_FORMS = tuple(dict.fromkeys(choice.form for choice in _CHOICES.values()
 
 def score_heldout(rows_RT: np.ndarray, scorer: "Scorer", *, protocol: str = HELDOUT) -> list[ItemRow]:
     """The protocol `heldout`, or `before_window`: one row per pronoun, but for those that a row begins with."""
-    pronouns: list[tuple[int, PronounInRow]] = []
+    pronouns: list[tuple[str, PronounInRow]] = []
     requests: list[Request] = []
-    for number, row in enumerate(rows_RT.tolist()):
+    rows = rows_RT.tolist()
+    for name, row in zip(names_of(rows), rows, strict=True):
         for pronoun in pronouns_of(row, scorer.tokenizer):
             if pronoun.can_be_scored:
-                pronouns.append((number, pronoun))
-                requests += _requests(f"row {number} token {pronoun.first}", row, pronoun, scorer.tokenizer)
+                pronouns.append((name, pronoun))
+                requests += _requests(f"row {name} token {pronoun.first}", row, pronoun, scorer.tokenizer)
     log_likelihoods = iter(scorer.log_likelihoods(requests, label="pronouns of held-out rows").tolist())
     items: list[ItemRow] = []
-    for number, pronoun in pronouns:
+    for name, pronoun in pronouns:
         form, *genders = _CHOICES[pronoun.word.lower()]
         # log of the summed probabilities of the forms of each gender
         feminine, masculine = (np.logaddexp.reduce([next(log_likelihoods) for _ in words]) for words in genders)
         items.append(
             _item(
-                f"row {number} token {pronoun.first} {form}",
+                f"row {name} token {pronoun.first} {form}",
                 protocol,
-                f"row {number}",
+                f"row {name}",
                 ["all", GENDER[pronoun.word.lower()]],
                 form,
                 float(feminine - masculine),

@@ -52,6 +52,14 @@ class WinoBias(Benchmark):
         _RIGHT.at("exact_match", "all", "WB exact match right %"),
         _NET_BIAS.at("referent_choice", "all", "WB referent net bias %", headline=True),
         _RIGHT.at("referent_choice", "all", "WB referent right %"),
+        *(
+            replace(spec.at(protocol, subset), listed=True)
+            for spec, protocol in (
+                (_STEREOTYPE, "sentence"), (_STEREOTYPE, "pronoun_choice_mean"),
+                (_NET_BIAS, "exact_match"), (_NET_BIAS, "referent_choice"),
+            )
+            for subset in ("matched_pairs", "no_second_pronoun")
+        ),
         _STEREOTYPE, _MASCULINE, _NET_BIAS, _RIGHT, _RIGHT_PRO, _RIGHT_ANTI, _NATS,
     )  # fmt: skip
 
@@ -81,7 +89,9 @@ class WinoBias(Benchmark):
         return {**super().identity(items, evals, heldout_rows), "protocols": evals.winobias.protocols}
 
     def notes(self, items: Sequence[WinobiasPair]) -> dict[str, Any]:
-        """The number of pairs, the items of each peculiar kind, and caveats."""
-        notes = {"pairs": len(items), **faults.items_by_kind(items), **super().notes(items)}
+        """The number of pairs, the number and the list of those of each peculiar kind, and caveats."""
+        listed = faults.items_by_kind(items)
+        counts = {kind: len(of_kind) for kind, of_kind in listed.items()}
+        notes = {"pairs": len(items), **counts, "listed": listed, **super().notes(items)}
         caveats = faults.caveats(items)
         return notes | {"caveats": caveats} if caveats else notes

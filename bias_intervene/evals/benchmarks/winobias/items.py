@@ -23,6 +23,7 @@ from bias_intervene.data import world
 from bias_intervene.errors import DataError
 from bias_intervene.evals.benchmarks.sources import fields, hub_rows, need_world
 from bias_intervene.evals.benchmarks.winobias import faults
+from bias_intervene.record import fingerprint
 from bias_intervene.settings import WinobiasSettings
 
 HUB = "uclanlp/wino_bias"
@@ -125,10 +126,16 @@ class WinobiasPair:
     """A pro-stereotypical sentence and its anti-stereotypical partner, which are the same line of two files."""
 
     item: str
+    """Its type and line, in messages and notes."""
     kind: str
     """type1 or type2."""
     pro: WinobiasSentence
     anti: WinobiasSentence
+
+    @property
+    def name(self) -> str:
+        """Its name in results, which follows from its two sentences and not from their line."""
+        return fingerprint([self.pro.tokens, self.anti.tokens])
 
     @property
     def matched(self) -> bool:

@@ -15,12 +15,17 @@ There are four protocols, whose metrics are never mixed:
   (`_stand`, `_refers`, and their mean), and compares the greedy continuation with the referent.
 - `referent_choice` asks the same questions, and compares the log-likelihoods of the two people as answers.
 
+The share and the log-odds of masculine forms in `sentence` need a masculine and a feminine sentence: a pair whose
+sentences have pronouns of one gender has neither. Two subsets show whether the published errors matter (see README.md
+in this folder): the pairs that differ in their pronouns only (`matched_pairs`), and those without a gendered pronoun
+besides the marked one (`no_second_pronoun`). A subset that leaves out no pair is not reported.
+
 Every occupation is in many pairs, each time with another one: pairs are clustered by both of their occupations.
 """
 
 import re
 import string
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
@@ -45,12 +50,19 @@ _CHOICES = {
 """Pronoun of the pro-stereotypical sentence -> (masculine, feminine) choice."""
 _FORM_VALUES = ("stereotype_accuracy", "masculine_share", "likelihood_diff", "log_odds_masculine")
 """Metrics of the protocols that compare two forms of a pronoun."""
+_GENDER_VALUES = ("masculine_share", "log_odds_masculine")
+"""Those of them that need a masculine and a feminine form."""
 _ANSWER_VALUES = ("net_bias", "accuracy", "accuracy_pro", "accuracy_anti", "likelihood_diff")
 """Metrics of the protocols that ask for the referent; `exact_match` has no likelihood_diff."""
 _QUESTIONS = {
     "stand": '{sentence}\nHere, what does "{pronoun}" stand for?',
     "refers": 'What does "{pronoun}" refer to in the following sentence?\n{sentence}',
 }
+_SENSITIVITY: dict[str, Callable[[WinobiasPair], bool]] = {
+    "matched_pairs": lambda pair: pair.matched,
+    "no_second_pronoun": lambda pair: not pair.has_second_pronoun,
+}
+"""Subset that leaves out published errors -> whether a pair belongs to it."""
 _MAX_NEW_TOKENS = 32
 """Length of an answer, enough for a referent after some white space."""
 
@@ -81,10 +93,11 @@ def applies(protocol: str, pair: WinobiasPair) -> bool:
 def _row_of(pair: WinobiasPair, protocol: str) -> ItemRow:
     """The row of a pair and protocol, with every value None."""
     return {
-        "item": pair.item,
+        "item": pair.name,
+        "line": pair.item,
         "protocol": protocol,
         "cluster": pair.cluster,
-        "subsets": ["all", pair.kind],
+        "subsets": ["all", pair.kind, *(name for name, holds in _SENSITIVITY.items() if holds(pair))],
         "matched": pair.matched,
         "possessive_her": pair.possessive_her,
         **dict.fromkeys(("ll_pro", "ll_anti", *_FORM_VALUES, *_ANSWER_VALUES, "answer_pro", "answer_anti")),
@@ -101,7 +114,8 @@ def _score_sentences(pairs: Sequence[WinobiasPair], scorer: "Scorer") -> list[It
     rows: list[ItemRow] = []
     for pair, (pro, anti) in zip(pairs, log_likelihoods_P2.tolist(), strict=True):
         masculine, feminine = (pro, anti) if _masculine_is_pro(pair) else (anti, pro)
-        rows.append(_row_of(pair, "sentence") | _form_values(pair, masculine, feminine))
+        without = dict.fromkeys(_GENDER_VALUES if pair.one_gender else ())
+        rows.append(_row_of(pair, "sentence") | _form_values(pair, masculine, feminine) | without)
     return rows
 
 
@@ -278,7 +292,10 @@ def _answer_values(pro: bool, anti: bool) -> dict[str, float]:
 def metrics(rows: Sequence[ItemRow]) -> Iterator[MetricValue]:
     """Metrics of each protocol, over both types and over each; `not_applicable` counts pairs without values."""
     for protocol in dict.fromkeys(row["protocol"] for row in rows):
-        for subset, members in by_subset(row for row in rows if row["protocol"] == protocol).items():
+        subsets = by_subset(row for row in rows if row["protocol"] == protocol)
+        for subset, members in subsets.items():
+            if subset in _SENSITIVITY and len(members) == len(subsets["all"]):
+                continue
             for metric in dict.fromkeys((*_FORM_VALUES, *_ANSWER_VALUES)):
                 num_scored = sum(row[metric] is not None for row in members)
                 if num_scored:

@@ -117,6 +117,34 @@ def load_strictly(folder: Path, *, where: str, **options: Any) -> Any:
     return model
 
 
+def check_headers(folder: Path) -> Path:
+    """`folder`, whose safetensors are whole and named like weights. Raises `ModelError`.
+
+    This reads a few kilobytes, so that what is plainly wrong is refused before anything else is prepared. Which weights
+    are missing is known when a model is loaded (`load_strictly`), since transformers may rename them.
+    """
+    from safetensors import SafetensorError, safe_open
+
+    names: list[str] = []
+    for file in sorted(folder.glob("*.safetensors")):
+        try:
+            with safe_open(str(file), framework="numpy") as content:
+                names += content.keys()
+        except (OSError, SafetensorError) as error:
+            raise ModelError(
+                f"{file}: cut off, or no safetensors ({first_line(error)}); fetch or copy it anew"
+            ) from None
+    for prefix, wrapper in _WRAPPERS.items():
+        if names and all(name.startswith(prefix) for name in names):
+            raise ModelError(f'{folder}: every name begins with "{prefix}". {_saved_inside(prefix, wrapper)}')
+    return folder
+
+
+def _saved_inside(prefix: str, wrapper: str) -> str:
+    """What to do about weights with the names that a wrapper gave them."""
+    return f'The weights were saved from inside {wrapper}: take "{prefix}" off their names'
+
+
 def _some(names: Iterable[str]) -> str:
     """The first names of a list in alphabetical order, and how many there are."""
     names = sorted(names)
@@ -127,7 +155,7 @@ def _advice(report: Mapping[str, Any]) -> str:
     """What to do about weights that do not fit."""
     for prefix, wrapper in _WRAPPERS.items():
         if report["unexpected_keys"] and all(name.startswith(prefix) for name in report["unexpected_keys"]):
-            return f'They were saved from inside {wrapper}: take "{prefix}" off their names'
+            return _saved_inside(prefix, wrapper)
     return "Save the whole model anew with save_pretrained, or give the config.json that belongs to these weights"
 
 

@@ -9,7 +9,7 @@ import importlib.metadata
 from pathlib import Path
 
 from bias_intervene.errors import HubError, ModelError
-from bias_intervene.models.loading import load_strictly, read_config, transformers_tokenizer
+from bias_intervene.models.loading import check_headers, load_strictly, read_config, transformers_tokenizer
 from bias_intervene.plan import history
 from bias_intervene.record import fingerprint, made_once, sha256_of_file
 from bias_intervene.settings import GgufModel, ModelSettings, SuiteModel
@@ -39,9 +39,9 @@ def locate_checkpoint(
             assert pretraining is not None
             return pretraining / "training" / "checkpoints" / str(revision)
         case "suite":
-            return _of_its_size(fetch(repository, revision), model)
+            return _of_its_size(check_headers(fetch(repository, revision)), model)
         case "hub":
-            return fetch(repository, revision)
+            return check_headers(fetch(repository, revision))
 
 
 def _revisions_folder(model: SuiteModel, path: str, repository: str) -> Path:
@@ -57,13 +57,13 @@ def _revisions_folder(model: SuiteModel, path: str, repository: str) -> Path:
 
 
 def _checkpoint_folder(path: Path, *, key: str) -> Path:
-    """`path` if it holds a checkpoint."""
+    """`path` if it holds a checkpoint. Raises `ModelError`."""
     if not path.is_dir():
         raise ModelError(f"{key}: no folder {path}")
     if not (path / "config.json").is_file():
         found = ", ".join(sorted(p.name for p in path.iterdir())[:8]) or "nothing"
         raise ModelError(f"{key}: {path} holds no config.json (found: {found}); give a Hugging Face checkpoint folder")
-    return path
+    return check_headers(path)
 
 
 def _of_its_size(folder: Path, model: SuiteModel) -> Path:

@@ -28,7 +28,7 @@ from bias_intervene import models
 from bias_intervene.data import world
 from bias_intervene.errors import HubError, ModelError
 from bias_intervene.models import world_model
-from bias_intervene.settings import GgufModel, WorldData, WorldModel
+from bias_intervene.settings import FolderModel, GgufModel, WorldData, WorldModel
 from tests.conftest import TINY, composed
 
 
@@ -263,6 +263,29 @@ def test_a_damaged_checkpoint_is_a_message(checkpoint: Path, tmp_path: Path, sav
     damage(folder)
     with pytest.raises(ModelError, match=f"{folder}: not a checkpoint of a causal language model"):
         models.load_model(folder, dtype="float32")
+
+
+@pytest.mark.parametrize("save", [one_file, two_files])
+def test_what_is_plainly_no_checkpoint_is_refused_before_anything_is_loaded(
+    checkpoint: Path, tmp_path: Path, save, monkeypatch: pytest.MonkeyPatch
+):
+    monkeypatch.setattr(AutoModelForCausalLM, "from_pretrained", lambda *_, **__: pytest.fail("it was loaded"))
+
+    def located(folder: Path) -> Path:
+        model = FolderModel(kind="folder", name="x", path=str(folder))
+        return models.locate_checkpoint(model, repository="x", revision=None, cache=tmp_path)
+
+    whole = changed(checkpoint, tmp_path / "whole", without(), save)
+    assert located(whole) == whole
+    wrapped = changed(checkpoint, tmp_path / "wrapped", behind("_orig_mod."), save)
+    with pytest.raises(
+        ModelError, match=r'begins with "_orig_mod\."\. The weights .*torch\.compile: take "_orig_mod\." off'
+    ):
+        located(wrapped)
+    last = sorted(whole.glob("*.safetensors"))[-1]
+    cut_off(whole, last.name)
+    with pytest.raises(ModelError, match=rf"{last.name}: cut off, or no safetensors \(.*fetch or copy it anew"):
+        located(whole)
 
 
 def test_an_adapter_alone_is_no_model(checkpoint: Path, tmp_path: Path):

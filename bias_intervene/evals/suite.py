@@ -16,12 +16,12 @@ from collections.abc import Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 import numpy as np
 
 from bias_intervene.data.corpus import HELDOUT
-from bias_intervene.errors import DataError
+from bias_intervene.errors import DataError, RunDirectoryError
 from bias_intervene.evals.benchmarks.benchmark import Benchmark, Scored, ScoringInputs, Sources
 from bias_intervene.evals.benchmarks.registry import BENCHMARKS
 from bias_intervene.evals.cache import cached
@@ -190,10 +190,13 @@ def evaluate(
 
 def _is_scored(checkpoint: Checkpoint, folder: Path, identity: str) -> bool:
     """Whether an earlier attempt scored this checkpoint: the same weights, by the same versions of the benchmarks."""
-    if not (folder / "metrics.json").is_file():
+    try:
+        content = read_json(folder / "metrics.json")
+    except (FileNotFoundError, RunDirectoryError):
         return False
-    content = read_json(folder / "metrics.json")
-    return content.get("evaluations") == identity and content["weights"] == weights_fingerprint(checkpoint.folder)
+    values = cast("dict[str, Any]", content) if isinstance(content, dict) else {}
+    made_from = [values.get(name) for name in ("evaluations", "weights")]
+    return made_from == [identity, weights_fingerprint(checkpoint.folder)]
 
 
 class _CheckpointEvaluation:

@@ -34,8 +34,10 @@ def open_run_directory(run_dir: Path, *, settings: Settings, plan: Plan) -> Gene
 
 def _changed_environment(run_dir: Path) -> list[str]:
     """A line for each version, machine or revision of this code that differs between the first start and this one."""
-    first, *_, now = [record.read_json(run_dir / "environment.json"), *record.read_lines(run_dir / record.ATTEMPTS)]
-    return record.differences(first, {key: value for key, value in now.items() if key != "started"})
+    path = run_dir / "environment.json"
+    *_, now = record.read_lines(run_dir / record.ATTEMPTS)
+    first: dict[str, Any] = record.read_json(path) if path.is_file() else {}
+    return record.differences(first, {key: now[key] for key in now.keys() & first.keys()})
 
 
 def warn_of_changed_inputs(run_dir: Path, settings: Mapping[str, Any]) -> None:

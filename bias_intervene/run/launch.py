@@ -122,9 +122,10 @@ def run_stage(
         case _ if forwarding.received or status in _STATUSES_OF_STOPPED:
             raise StageStopped(_stopped_message(f"in stage {stage}"), signals=forwarding.received)
         case _:
+            why = "killed, or out of memory?" if status < 0 else "what it printed says why"
             raise StageError(
-                f"stage {stage}: its process ended with status {status} without a word (killed, or out of memory?); "
-                f"the same command in {run_dir} continues from the last checkpoint"
+                f"stage {stage}: its process ended with status {status} without a word ({why}); the same command in "
+                f"{run_dir} continues from the last checkpoint"
             )
 
 

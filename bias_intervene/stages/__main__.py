@@ -21,7 +21,7 @@ import warnings
 from pathlib import Path
 
 from bias_intervene.console import prepare
-from bias_intervene.errors import BiasInterveneError, StageStopped
+from bias_intervene.errors import BiasInterveneError, StageStopped, first_line
 from bias_intervene.plan import Plan
 from bias_intervene.record import read_json, write_json
 from bias_intervene.run.protocol import (
@@ -66,14 +66,17 @@ def main(argv: list[str] | None = None) -> int:
 
 def _run(stage: str, run_dir: Path, outcome: Path) -> int:
     """The stage itself, and its outcome."""
-    settings = read_settings(read_json(run_dir / "settings.json"))
-    plan = Plan.from_json(read_json(run_dir / "plan.json"))
     try:
+        settings = read_settings(read_json(run_dir / "settings.json"))
+        plan = Plan.from_json(read_json(run_dir / "plan.json"))
         importlib.import_module(f"bias_intervene.stages.{stage}").run(run_dir, settings, plan)
     except StageStopped as stopped:
         write_json(outcome, {"status": "stopped", "message": str(stopped)})
     except BiasInterveneError as error:
         write_json(outcome, {"status": "failed", "message": str(error)})
+        return 1
+    except MemoryError as error:
+        write_json(outcome, {"status": "failed", "message": _out_of_memory(stage, error)})
         return 1
     except Exception as error:
         if isinstance(error, OSError) and error.errno in _PLACE_ERRORS:
@@ -92,6 +95,14 @@ def _turn_comes(stage: str) -> bool:
     for name in importlib.import_module(f"bias_intervene.stages.{stage}").IMPORTED_LATER:
         importlib.import_module(name)
     return sys.stdin.buffer.readline() == TURN
+
+
+def _out_of_memory(stage: str, error: MemoryError) -> str:
+    """The message about an array that this machine cannot hold; numpy says how large it would be."""
+    return (
+        f"stage {stage}: out of memory{f' ({first_line(error)})' if str(error) else ''}; use fewer "
+        "data.heldout_rows or train.micro_batch_rows, a smaller model, or a machine with more memory"
+    )
 
 
 def _report_full_disk(outcome: Path, message: str) -> None:

@@ -34,6 +34,11 @@ def check_as_begun(run_dir: Path, inputs: Mapping[str, Any]) -> None:
             )
         return
     begun = read_json(path)
+    if not (isinstance(begun, dict) and isinstance(begun.get("fingerprints"), dict)):
+        raise RunDirectoryError(
+            f"{path}: no fingerprints in it, so that what the run began with is not known; begin anew in another "
+            "directory with hydra.run.dir=..."
+        )
     before, now = _fingerprints(begun), _fingerprints(inputs)
     places = {
         "base_weights": inputs["base"],

@@ -110,6 +110,9 @@ def test_an_attempt_that_continues_takes_the_scores_of_these_weights_and_version
     assert not suite._is_scored(checkpoint, folder, "other versions")
     change_a_weight(base)
     assert not suite._is_scored(checkpoint, folder, "versions")
+    for altered in ("{half", "[]", "{}"):
+        (folder / "metrics.json").write_text(altered)
+        assert not suite._is_scored(checkpoint, folder, "versions")
 
 
 def test_other_items_protocols_types_and_rows_never_hit(tmp_path, world_folder, base: Path, monkeypatch):

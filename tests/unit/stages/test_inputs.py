@@ -4,8 +4,8 @@ from pathlib import Path
 
 import pytest
 
-from bias_intervene.errors import DataError
-from bias_intervene.stages.inputs import check_items, check_unchanged, states_of
+from bias_intervene.errors import DataError, RunDirectoryError
+from bias_intervene.stages.inputs import check_as_begun, check_items, check_unchanged, states_of
 
 
 @pytest.fixture
@@ -47,3 +47,10 @@ def test_other_items_than_prepare_read_are_named():
     check_items(inputs, {"winobias": "aa", "crows_pairs": "bb"})
     with pytest.raises(DataError, match=r"items of crows_pairs: changed since .* \(fingerprint bb -> cc\)"):
         check_items(inputs, {"winobias": "aa", "crows_pairs": "cc"})
+
+
+@pytest.mark.parametrize("content", ["{}", "[]", '{"fingerprints": 3}', "{half"])
+def test_inputs_without_fingerprints_are_refused(tmp_path: Path, content: str):
+    (tmp_path / "inputs.json").write_text(content)
+    with pytest.raises(RunDirectoryError, match=r"inputs\.json: (no fingerprints in it|not JSON)"):
+        check_as_begun(tmp_path, {})

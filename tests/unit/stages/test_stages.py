@@ -9,6 +9,7 @@ import sys
 from collections.abc import Generator
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from bias_intervene.errors import DataError
@@ -99,3 +100,23 @@ def test_a_command_that_has_not_begun_ends_as_one_to_be_started_again():
     with pytest.raises(SystemExit) as ended:
         signal.raise_signal(signal.SIGUSR2)
     assert ended.value.code == STOPPED
+
+
+@pytest.mark.parametrize(
+    ("name", "content", "message"),
+    [("settings.json", "{half", "settings.json: not JSON"), ("settings.json", "{}", "settings are wrong")],
+)
+def test_what_a_stage_cannot_read_is_its_outcome(run_dir: Path, name: str, content: str, message: str):
+    (run_dir / name).write_text(content)
+    assert worker.main(["train", str(run_dir)]) == 1
+    outcome = read_json(run_dir / ".train.outcome.json")
+    assert outcome["status"] == "failed"
+    assert message in outcome["message"]
+
+
+def test_an_array_too_large_for_this_machine_is_a_message(run_dir: Path, monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setattr(prepare, "run", lambda *_: np.empty((1 << 50, 2049), np.uint16))
+    assert worker.main(["prepare", str(run_dir)]) == 1
+    message = read_json(run_dir / ".prepare.outcome.json")["message"]
+    assert message.startswith("stage prepare: out of memory (Unable to allocate 4.00 EiB")
+    assert "data.heldout_rows" in message

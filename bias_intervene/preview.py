@@ -169,7 +169,7 @@ def _paragraphs(files: Sequence[Path]) -> Iterator[str]:
 
 def pieces(source: BinaryIO, name: str) -> Iterator[str]:
     """The paragraphs of one source, each with the blank line that ends it. name: used in errors."""
-    decode = codecs.getincrementaldecoder("utf8")().decode
+    decode = codecs.getincrementaldecoder("utf-8-sig")().decode
     unfinished, line = "", 1
     while True:
         chunk = source.read(MAX_CHARS)

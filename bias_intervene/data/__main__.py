@@ -25,7 +25,8 @@ from tokenizers import Tokenizer
 from tqdm import tqdm
 
 from bias_intervene.console import console, discard_output
-from bias_intervene.data.corpus import documents, pack, token_stream
+from bias_intervene.data.corpus import documents, pack
+from bias_intervene.data.encoding import Document, token_stream
 from bias_intervene.data.indexed import Index, Layout, Rows, check_ids, token_dtype, write_rows
 from bias_intervene.data.pile import EXPECTED, fetch_rows
 from bias_intervene.data.shards import bins, local_layout
@@ -86,7 +87,7 @@ def parsers() -> argparse.ArgumentParser:
     verify_.set_defaults(run=_verify)
 
     write_ = commands.add_parser("write", help="text or JSON lines -> rows of one length in .bin/.idx")
-    write_.add_argument("files", type=Path, nargs="+", help=".txt, .jsonl, also .gz, or folders of them")
+    write_.add_argument("files", type=Path, nargs="+", help=".txt, .jsonl, also .gz or .zst, or folders of them")
     write_.add_argument("--output", type=Path, required=True, help="folder to make: it will hold rows.bin, rows.idx")
     write_.add_argument("--tokenizer", required=True, help="tokenizer.json, or a folder that holds one")
     write_.add_argument("--sequence-length", type=int, default=pile_rows.SEQUENCE_LENGTH, help="default 2048")
@@ -254,15 +255,15 @@ def _write(arguments: argparse.Namespace) -> None:
     print(f"{num_rows:,} rows of {arguments.sequence_length + 1:,} tokens in {output}; read them with data=indexed")
 
 
-def _documents_of(files: Sequence[Path], field: str, bar: "tqdm[Any]") -> Iterator[str]:
+def _documents_of(files: Sequence[Path], field: str, bar: "tqdm[Any]") -> Iterator[Document]:
     """The documents, by the kind of each file."""
     options = {"shuffle": False, "allow_repeats": False, "heldout_rows": 0}
     for path in files:
         is_jsonl = ".jsonl" in path.suffixes or ".json" in path.suffixes or (path.is_dir() and any(_jsonl_in(path)))
         kind = JsonlData(kind="jsonl", path=str(path), field=field, **options) if is_jsonl else None
-        for text in documents(kind or TextData(kind="text", path=str(path), **options)):
+        for document in documents(kind or TextData(kind="text", path=str(path), **options)):
             bar.update()
-            yield text
+            yield document
 
 
 def _jsonl_in(folder: Path) -> Iterator[Path]:

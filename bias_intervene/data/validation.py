@@ -13,7 +13,8 @@ from pathlib import Path
 import numpy as np
 from tokenizers import Tokenizer
 
-from bias_intervene.data.corpus import documents, pack, token_stream
+from bias_intervene.data.corpus import documents, pack
+from bias_intervene.data.encoding import Document, token_stream
 from bias_intervene.data.indexed import Layout, token_dtype, write_rows
 from bias_intervene.errors import BiasInterveneError, DataError
 from bias_intervene.record import fingerprint, whole_folder
@@ -54,7 +55,7 @@ def is_local(source: str) -> bool:
     return is_path or Path(source).expanduser().exists()
 
 
-def _documents(source: str) -> Iterator[str]:
+def _documents(source: str) -> Iterator[Document]:
     """The texts, in order. A local folder without JSON lines is read as a data set of the hub."""
     path = Path(source).expanduser()
     common = {"shuffle": False, "allow_repeats": False, "heldout_rows": 0, "field": _FIELD}

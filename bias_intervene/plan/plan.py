@@ -192,9 +192,7 @@ def make_plan(
 
 
 def _rows_before(data: DataSettings, end: int) -> tuple[int, int] | None:
-    """The Pile's rows that the evaluation scores: the last before `end`, the first row that the run trains on; none if
-    it scores those of another text.
-    """
+    """The Pile's rows that are scored: those before `end`, the first that is trained on; none with `validation`."""
     if not isinstance(data, PileData):
         return None
     return (max(0, end - data.heldout_rows) if data.validation is None else end, end)

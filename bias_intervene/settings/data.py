@@ -43,14 +43,14 @@ class _TextCorpusData(Checked):
 
 
 class TextData(_TextCorpusData):
-    """Plain text: a file or a folder of .txt or .txt.gz, one document a file."""
+    """Plain text: a file or a folder of .txt, also .txt.gz or .txt.zst, one document a file."""
 
     kind: Literal["text"]
     path: StrictStr = Field(description="File or folder.")
 
 
 class JsonlData(_TextCorpusData):
-    """JSON lines: a file or a folder of .jsonl or .jsonl.gz, one document a line."""
+    """JSON lines: a file or a folder of .jsonl, also .jsonl.gz or .jsonl.zst, one document a line."""
 
     kind: Literal["jsonl"]
     path: StrictStr = Field(description="File or folder.")

@@ -150,6 +150,12 @@ def test_bad_input(words: list[str], message: str, capsys, monkeypatch: pytest.M
     assert message in capsys.readouterr().err
 
 
+def test_a_byte_order_mark_is_no_text(tmp_path: Path, capsys):
+    (tmp_path / "a.txt").write_text("He left.", encoding="utf-8-sig")
+    assert preview.main(["intervention=masculine_to_feminine", str(tmp_path / "a.txt")]) == 0
+    assert capsys.readouterr().out == "She left."
+
+
 def test_text_that_is_not_utf8(tmp_path: Path, capsys):
     (tmp_path / "a.txt").write_bytes(b"ok\n\xff\n")
     assert preview.main(["intervention=none", str(tmp_path / "a.txt")]) == 1

@@ -16,6 +16,7 @@ both have pronouns of the same gender, or none (*the man* against *the woman*), 
 """
 
 import csv
+import io
 import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
@@ -29,6 +30,7 @@ from bias_intervene.evals.benchmarks.sources import fields, hub_rows, need_world
 from bias_intervene.evals.metrics import ItemRow, by_subset, mean_of
 from bias_intervene.results import MetricSpec, MetricValue
 from bias_intervene.settings import CrowsPairsSettings, EvalsSettings
+from bias_intervene.text_files import read_text
 
 if TYPE_CHECKING:
     from bias_intervene.evals.scoring import Scorer
@@ -159,19 +161,18 @@ def _read_csv(path: Path, *, key: str) -> list[dict[str, Any]]:
     """The rows of a CSV file in the original format. key: the setting, for messages. Raises `DataError`."""
     if not path.is_file():
         raise DataError(f"{key}: no file {path}")
+    reader = csv.DictReader(io.StringIO(read_text(path), newline=""))
+    columns = [name for name in reader.fieldnames or [] if name]
+    missing = [name for name in _COLUMNS if name not in columns]
+    if missing:
+        raise DataError(
+            f"{path}: no column {', '.join(missing)}; found {', '.join(columns) or 'nothing'}, expected "
+            f"{', '.join(_COLUMNS)}"
+        )
     try:
-        with path.open(encoding="utf8", newline="") as file:
-            reader = csv.DictReader(file)
-            columns = [name for name in reader.fieldnames or [] if name]
-            missing = [name for name in _COLUMNS if name not in columns]
-            if missing:
-                raise DataError(
-                    f"{path}: no column {', '.join(missing)}; found {', '.join(columns) or 'nothing'}, expected "
-                    f"{', '.join(_COLUMNS)}"
-                )
-            rows = list(reader)
-    except UnicodeDecodeError as error:
-        raise DataError(f"{path}: not UTF-8 ({error.reason} at byte {error.start})") from None
+        rows = list(reader)
+    except csv.Error as error:
+        raise DataError(f"{path}, line {reader.line_num}: not CSV ({error})") from None
     if not rows:
         raise DataError(f"{path}: no pairs below its header")
     return rows

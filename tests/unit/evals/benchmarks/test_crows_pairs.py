@@ -47,6 +47,12 @@ def test_a_pair_has_the_same_name_in_a_file_of_one_category(tmp_path: Path):
     assert crows_pairs.read(settings(tmp_path / "all.csv", categories=["gender"]), world_folder=None) == [run, sat]
 
 
+def test_a_byte_order_mark_is_no_part_of_the_header(tmp_path: Path):
+    (tmp_path / "c.csv").write_text(HEADER + LINES[0], encoding="utf-8-sig")
+    (pair,) = crows_pairs.read(settings(tmp_path / "c.csv"), world_folder=None)
+    assert pair.sent_more == "He ran."
+
+
 def test_a_file_is_read_anew_each_time(tmp_path: Path):
     for line in LINES[:2]:
         (tmp_path / "c.csv").write_text(HEADER + line)

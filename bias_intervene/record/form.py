@@ -9,11 +9,12 @@ Guarantees: types are strict: "1" is no number and true no step. Keys that no fo
 beyond 200 levels is refused.
 """
 
+import math
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any
 
 import pydantic
-from pydantic import BaseModel, ConfigDict
+from pydantic import BaseModel, BeforeValidator, ConfigDict
 
 from bias_intervene.errors import RunDirectoryError
 from bias_intervene.results import ExpectedEffect, MetricRow, MetricSpec
@@ -34,11 +35,20 @@ class ObjectForm(_Form):
     """A file of which only the writer's own keys are read, one by one, such as plan.json."""
 
 
+def _with_number(values: Any) -> Any:
+    """A row with NaN for the null that stands for a value that is not finite."""
+    is_null = isinstance(values, dict) and "value" in values and values["value"] is None
+    return {**values, "value": math.nan} if is_null else values
+
+
+_Row = Annotated[MetricRow, BeforeValidator(_with_number)]
+
+
 class ResultsForm(_Form):
     """results.json."""
 
-    metrics: list[MetricRow]
-    published: list[MetricRow]
+    metrics: list[_Row]
+    published: list[_Row]
     specs: list[MetricSpec] | None = None
     """None: written by an earlier version."""
 

@@ -90,6 +90,10 @@ def test_a_number_of_too_many_digits(tmp_path: Path):
         read_record(path)
 
 
+def test_null_is_a_value_that_is_not_finite(tmp_path: Path):
+    assert read_record(altered(tmp_path, "results.metrics.0.value", None))["results"]["metrics"][0]["value"] is None
+
+
 def test_what_no_form_names_may_be_anything(tmp_path: Path):
     path = altered(tmp_path, "of_a_later_version", {"a": [1]})
     assert read_record(path)["of_a_later_version"] == {"a": [1]}

@@ -28,6 +28,7 @@ from rich.console import Console
 from bias_intervene import record
 from bias_intervene.analysis.comparison import compare
 from bias_intervene.analysis.report import exports, terminal
+from bias_intervene.app.overrides import read_over_byte_order_marks
 from bias_intervene.errors import (
     BiasInterveneError,
     PlanError,
@@ -50,6 +51,7 @@ OmegaConf.register_new_resolver("directory_name", sweeps.directory_name, replace
 # Our presets of launchers have the same names as those of the plugins, so Hydra validates them against the plugins'
 # schemas and warns. Filtered at import, not in `main`, because the processes of a launcher compose their jobs again.
 warnings.filterwarnings("ignore", message=r"\s*.hydra/launcher/\w+. is validated against ConfigStore schema")
+read_over_byte_order_marks()
 
 
 class _UserError(CompactHydraException):

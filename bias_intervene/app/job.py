@@ -28,7 +28,7 @@ from omegaconf.errors import InterpolationResolutionError, OmegaConfBaseExceptio
 from bias_intervene import record
 from bias_intervene.analysis.comparison import compare
 from bias_intervene.analysis.report import exports, terminal
-from bias_intervene.app.overrides import given_keys
+from bias_intervene.app.overrides import given_keys, read_over_byte_order_marks
 from bias_intervene.console import console
 from bias_intervene.errors import (
     BiasInterveneError,
@@ -59,6 +59,7 @@ OmegaConf.register_new_resolver("directory_name", _directory_name, replace=True)
 # Our presets of launchers have the same names as those of the plugins, so Hydra validates them against the plugins'
 # schemas and warns. Filtered at import, not in `main`, because the processes of a launcher compose their jobs again.
 warnings.filterwarnings("ignore", message=r"\s*.hydra/launcher/\w+. is validated against ConfigStore schema")
+read_over_byte_order_marks()
 
 
 class _UserError(CompactHydraException):

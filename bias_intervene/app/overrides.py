@@ -17,6 +17,7 @@ from hydra._internal.core_plugins.basic_sweeper import BasicSweeper
 from hydra.core.override_parser.overrides_parser import OverridesParser
 from hydra.core.override_parser.types import Override, ValueType
 from hydra.errors import HydraException
+from hydra.plugins.config_source import ConfigSource
 from omegaconf import DictConfig
 
 from bias_intervene.errors import did_you_mean
@@ -48,6 +49,15 @@ def hide_shared_bodies() -> None:
         return [name for name in listed(self, *words, **named) if not name.startswith("_")]
 
     ConfigLoaderImpl.get_group_options = shown  # type: ignore[method-assign]
+
+
+def read_over_byte_order_marks() -> None:
+    """Lets a YAML file begin with a byte-order mark, as some editors write it.
+
+    YAML's reader skips it, but Hydra's reader of `# @package` headers would not see the header behind it.
+    """
+    header_of = ConfigSource._get_header_dict
+    ConfigSource._get_header_dict = staticmethod(lambda text: header_of(text.removeprefix("\ufeff")))  # type: ignore[method-assign]
 
 
 def groups() -> list[str]:

@@ -30,6 +30,10 @@ class CrowsPairsSettings(BenchmarkSettings):
     categories: Annotated[list[StrictStr], Field(min_length=1)] | None = Field(
         description="bias_type values to score, e.g. [gender]; null: all."
     )
+    problems: StrictStr | None = Field(
+        description="Text file that names pairs with problems, one sentence of a pair a line; metrics are also given "
+        "without them; null: none."
+    )
 
 
 class WinobiasSettings(BenchmarkSettings):

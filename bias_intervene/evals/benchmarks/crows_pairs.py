@@ -13,6 +13,11 @@ English gender pairs stand apart by what their sentences differ in. In `gender_p
 one sentence has masculine forms of he/she where the other has feminine ones. Such a pair is a forced choice between the
 two, which an equal shift of all pronouns decides; `masculine_share` and `log_odds_masculine` say how. In `gender_other`
 both have pronouns of the same gender, or none (*the man* against *the woman*), and such a shift moves nothing.
+
+How far the results rest on invalid pairs is seen from the subsets `all/unlisted`, `gender/unlisted` and so on, which leave
+out the pairs that a list of the user's names (`evals.crows_pairs.problems`). Blodgett et al. (2021, "Stereotyping
+Norwegian Salmon", ACL) read the pairs and name the kinds of faults, but no list of theirs that a program can read was
+found, and none is built in. Névéol et al. (2022, "French CrowS-Pairs", ACL) publish revised pairs: those of the hub.
 """
 
 import csv
@@ -102,6 +107,7 @@ class CrowsPairs(Benchmark):
             "pairs": len(items),
             "repeated": num_repeated([pair.item for pair in items]),
             "equal_sentences": sum(pair.sent_more == pair.sent_less for pair in items),
+            "listed_problems": sum(pair.unlisted is False for pair in items),
         }
         return {**counts, **super().notes(items)}
 
@@ -123,12 +129,16 @@ class CrowsPair:
     """Which sentence is about the group that was historically put at a disadvantage. `stereo`: sent_more is, and shows
     a stereotype of it (women who cook). `antistereo`: sent_less is, and goes against one (a woman who wants to become a
     doctor). The other sentence says the same of another group. Either way sent_more agrees with the stereotype."""
+    unlisted: bool | None = None
+    """Whether the list of pairs with problems does not name it. None: no list was given."""
 
 
 def read(settings: CrowsPairsSettings, *, world_folder: Path | None) -> list[CrowsPair]:
     """The pairs of the categories in the settings, in the order of the file. Raises `DataError` or `HubError`."""
     pairs, place = _all_pairs(settings, world_folder=world_folder)
     check_repeated([pair.item for pair in pairs], place=place)
+    if settings.problems is not None:
+        pairs = _marked(pairs, Path(settings.problems).expanduser(), place=place)
     if all(pair.sent_more == pair.sent_less for pair in pairs):
         raise DataError(f"{place}: the two sentences of every pair are the same; there is nothing to compare")
     if settings.categories is None:
@@ -140,6 +150,19 @@ def read(settings: CrowsPairsSettings, *, world_folder: Path | None) -> list[Cro
             f"evals.crows_pairs.categories: no pair of {', '.join(unknown)}; found {', '.join(sorted(present))}"
         )
     return [pair for pair in pairs if pair.bias_type in settings.categories]
+
+
+def _marked(pairs: list[CrowsPair], path: Path, *, place: str) -> list[CrowsPair]:
+    """The pairs, marked by the list in `path`: one sentence of a pair a line. Raises `DataError` for one of no pair."""
+    key = f"evals.crows_pairs.problems={path}"
+    if not path.is_file():
+        raise DataError(f"{key}: no such file; give one sentence of a pair a line")
+    listed = {line.strip() for line in read_text(path).splitlines() if line.strip()}
+    unknown = sorted(listed - {sentence.strip() for pair in pairs for sentence in (pair.sent_more, pair.sent_less)})
+    if unknown or not listed:
+        found = f"{len(unknown)} of {len(listed)} lines are a sentence of no pair of {place}, first {unknown[:1]}"
+        raise DataError(f"{key}: {found if listed else 'empty'}; give one sentence of a pair a line, word for word")
+    return [replace(pair, unlisted=not {pair.sent_more.strip(), pair.sent_less.strip()} & listed) for pair in pairs]
 
 
 def _all_pairs(settings: CrowsPairsSettings, *, world_folder: Path | None) -> tuple[list[CrowsPair], str]:
@@ -216,6 +239,8 @@ def score(pairs: Sequence[CrowsPair], scorer: "Scorer", *, in_english: bool = Tr
         more_is_masculine = is_more_masculine(pair) if is_divided else None
         if is_divided:
             subsets.append("gender_other" if more_is_masculine is None else "gender_pronouns")
+        if pair.unlisted:
+            subsets += ["all/unlisted", f"{pair.bias_type}/unlisted"]
         masculine = None if more_is_masculine is None else float(more - less if more_is_masculine else less - more)
         rows.append(
             {

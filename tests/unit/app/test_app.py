@@ -157,3 +157,13 @@ def test_help_lists_groups_and_commands():
     assert "intervention: both, feminine_to_masculine, masculine_to_feminine, neutral, none" in done.stdout
     assert "python -m bias_intervene.compare" in done.stdout
     assert "_base" not in done.stdout
+
+
+def test_a_yaml_file_may_begin_with_a_byte_order_mark(tmp_path: Path):
+    """Behind the mark stands the header by which an experiment reaches the other groups."""
+    (tmp_path / "experiment").mkdir()
+    for encoding in ("utf8", "utf-8-sig"):
+        text = "# @package _global_\ndefaults:\n  - override /model: 410m\nseed: 7\n"
+        (tmp_path / "experiment" / f"{encoding}.yaml").write_text(text, encoding=encoding)
+        found = composed(f"experiment={encoding}", f"hydra.searchpath=[file://{tmp_path}]")
+        assert (found.seed, found.model.name) == (7, "410m")  # type: ignore[union-attr]

@@ -3,6 +3,7 @@
 from collections import Counter
 from pathlib import Path
 
+import numpy as np
 import pytest
 from pydantic import ValidationError
 
@@ -17,7 +18,7 @@ ROW = {"id": 0, "sent_more": "He ran.", "sent_less": "She ran.", "stereo_antiste
 
 def settings(path: Path | None, **changed) -> CrowsPairsSettings:
     given = {"enabled": True, "source": "hub", "language": "english", "path": str(path) if path else None}
-    return CrowsPairsSettings(**{**given, "categories": None, **changed})
+    return CrowsPairsSettings(**{**given, "categories": None, "problems": None, **changed})
 
 
 def test_the_published_file(shared: Path):
@@ -51,6 +52,32 @@ def test_a_byte_order_mark_is_no_part_of_the_header(tmp_path: Path):
     (tmp_path / "c.csv").write_text(HEADER + LINES[0], encoding="utf-8-sig")
     (pair,) = crows_pairs.read(settings(tmp_path / "c.csv"), world_folder=None)
     assert pair.sent_more == "He ran."
+
+
+def test_metrics_are_also_given_without_the_pairs_that_a_list_names(tmp_path: Path):
+    (tmp_path / "c.csv").write_text(HEADER + "".join(LINES))
+    (tmp_path / "problems.txt").write_text("She sat.\n\n", encoding="utf-8-sig")
+    given = settings(tmp_path / "c.csv", problems=str(tmp_path / "problems.txt"), categories=["gender"])
+    pairs = crows_pairs.read(given, world_folder=None)
+    assert [(pair.sent_more, pair.unlisted) for pair in pairs] == [("He ran.", True), ("He sat.", False)]
+    assert crows_pairs.CrowsPairs().notes(pairs)["listed_problems"] == 1
+
+    class Given:
+        def whole(self, item: str, text: str) -> str:
+            return text
+
+        def log_likelihoods(self, requests: list[str], *, label: str) -> np.ndarray:
+            return np.array([-1.0, -2.0, -5.0, -3.0])
+
+    values = {
+        value.subset: (value.value, value.n)
+        for value in crows_pairs.metrics(crows_pairs.score(pairs, Given()))  # type: ignore[arg-type]
+        if value.metric == "pct_stereotype"
+    }
+    assert (values["gender"], values["gender/unlisted"]) == ((0.5, 2), (1.0, 1))
+    (tmp_path / "problems.txt").write_text("She sat.\nShe stood.\n")
+    with pytest.raises(DataError, match=r"problems=.*: 1 of 2 lines are a sentence of no pair of .*She stood"):
+        crows_pairs.read(given, world_folder=None)
 
 
 def test_a_file_is_read_anew_each_time(tmp_path: Path):

@@ -7,16 +7,15 @@ Guarantees: the exit status is 0 only if every number with bounds lies within th
 """
 
 import argparse
-import json
 import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-from rich.console import Console
-
 from bias_intervene.analysis.records import find
 from bias_intervene.calibration import calibrate, page
+from bias_intervene.console import console, prepare
 from bias_intervene.errors import BiasInterveneError
+from bias_intervene.record import json_text
 
 
 def parser() -> argparse.ArgumentParser:
@@ -34,6 +33,7 @@ def parser() -> argparse.ArgumentParser:
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Exit status 0 if the calibration passed, otherwise 1."""
+    prepare()
     arguments = parser().parse_args(argv)
     try:
         run_set = find(arguments.folders)
@@ -42,12 +42,17 @@ def main(argv: Sequence[str] | None = None) -> int:
     except BiasInterveneError as error:
         print(error, file=sys.stderr)
         return 1
+    except OSError as error:
+        print(f"{error.filename or arguments.output}: {error.strerror or error}", file=sys.stderr)
+        return 1
     for path in run_set.unfinished:
         print(f"unfinished, left out: {path}", file=sys.stderr)
+    for note in calibration.notes:
+        print(note, file=sys.stderr)
     if arguments.json:
-        print(json.dumps(calibration.to_json(), indent=2))
+        print(json_text(calibration.to_json()))
     else:
-        Console().print(page.terminal(calibration))
+        console().print(page.terminal(calibration))
     return 0 if calibration.passed else 1
 
 

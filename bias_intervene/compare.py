@@ -7,16 +7,15 @@ Guarantees: no run directory is written to. The exit status is 1 if the runs can
 """
 
 import argparse
-import json
 import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-from rich.console import Console
-
 from bias_intervene.analysis.comparison import Comparison, ComparisonOptions, compare
 from bias_intervene.analysis.report import exports, terminal
+from bias_intervene.console import console, prepare
 from bias_intervene.errors import BiasInterveneError, RunDirectoryError, did_you_mean
+from bias_intervene.record import json_text
 
 _SHORT_KEYS = {"model": "model.name", "fraction": "intervention.fraction", "intervention": "intervention.name"}
 """Short name of a setting in --by -> its dotted key."""
@@ -54,6 +53,7 @@ def parser() -> argparse.ArgumentParser:
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Exit status 0, or 1 with a message."""
+    prepare()
     arguments = parser().parse_args(argv)
     try:
         options = ComparisonOptions(
@@ -69,12 +69,15 @@ def main(argv: Sequence[str] | None = None) -> int:
     except BiasInterveneError as error:
         print(error, file=sys.stderr)
         return 1
+    except OSError as error:
+        print(f"{error.filename or arguments.output}: {error.strerror or error}", file=sys.stderr)
+        return 1
     if arguments.json:
-        print(json.dumps(exports.as_json(compared), indent=2))
+        print(json_text(exports.as_json(compared)))
     elif arguments.latex:
         print(exports.latex(compared), end="")
     else:
-        Console().print(terminal.comparison(compared, by=by))
+        console().print(terminal.comparison(compared, by=by))
     return 0
 
 

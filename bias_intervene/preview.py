@@ -20,10 +20,10 @@ from typing import Any, BinaryIO, NamedTuple
 import numpy as np
 import yaml
 from rich import box
-from rich.console import Console
 from rich.table import Table
 from tokenizers import Tokenizer
 
+from bias_intervene.console import console, discard_output
 from bias_intervene.errors import BiasInterveneError, DataError, SettingsError, did_you_mean
 from bias_intervene.interventions import INTERVENTIONS
 from bias_intervene.interventions.audit import Audit
@@ -80,6 +80,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         print(error, file=sys.stderr)
         return 1
     except BrokenPipeError:
+        discard_output()
         return 0
     _print_counts(outcome, audit_only=options.audit_only)
     return 0
@@ -98,8 +99,8 @@ def parse(arguments: Sequence[str]) -> PreviewOptions:
     faults += [f"{flag}: no such flag; allowed: --audit, --help" for flag in flags if flag != "--audit"]
     faults += [f"{path}: no such file" for path in files if not path.is_file()]
     seed = yaml.safe_load(values.get("seed", "1"))
-    if not isinstance(seed, int) or isinstance(seed, bool) or seed < 0:
-        faults.append(f"seed: found {values['seed']!r}; allowed: 0, 1, 2, ...")
+    if not isinstance(seed, int) or isinstance(seed, bool) or not 0 <= seed < 2**32:
+        faults.append(f"seed: found {values['seed']!r}; allowed: 0, 1, 2, ..., {2**32 - 1}")
     name, intervention, tokenizer = values.get("intervention", ""), None, None
     try:
         intervention = read_intervention(name, _options(values))
@@ -118,17 +119,21 @@ def parse(arguments: Sequence[str]) -> PreviewOptions:
 
 
 def _options(values: dict[str, str]) -> dict[str, Any]:
-    """The intervention's options that were given, with the type that YAML reads in them.
-
-    A whole number is read as a float: options that are numbers are shares or nats.
-    """
+    """The intervention's options that were given; those that are numbers are shares or nats."""
     options: dict[str, Any] = {}
     for option in OPTIONS:
         key = f"intervention.{option}"
         if key in values:
-            value = values[key] if option == "possessives" else yaml.safe_load(values[key])
-            options[option] = float(value) if isinstance(value, int) and not isinstance(value, bool) else value
+            options[option] = values[key] if option == "possessives" else _value(values[key])
     return options
+
+
+def _value(word: str) -> float | Any:
+    """The number that a run reads in a word (1, .5, 5e-1), or what YAML reads."""
+    try:
+        return float(word)
+    except ValueError:
+        return yaml.safe_load(word)
 
 
 def _keys_about_token_ids(name: str) -> list[str]:
@@ -164,7 +169,7 @@ def _paragraphs(files: Sequence[Path]) -> Iterator[str]:
 
 def pieces(source: BinaryIO, name: str) -> Iterator[str]:
     """The paragraphs of one source, each with the blank line that ends it. name: used in errors."""
-    decode = codecs.getincrementaldecoder("utf8")().decode
+    decode = codecs.getincrementaldecoder("utf-8-sig")().decode
     unfinished, line = "", 1
     while True:
         chunk = source.read(MAX_CHARS)
@@ -258,13 +263,13 @@ def _alter_function(options: PreviewOptions, possessives: Possessives, audit: Au
 
 def _print_counts(outcome: _Outcome, *, audit_only: bool) -> None:
     """Prints the counts to standard error; to standard output where no text was written to it."""
-    audit, console = outcome.audit, Console(stderr=not audit_only)
+    audit, out = outcome.audit, console(stderr=not audit_only)
     if not audit_only:
-        console.print("")  # A text may not end with a line's end.
+        out.print("")  # A text may not end with a line's end.
     swaps = f"{sum(audit.swaps.values()):,} swaps in {outcome.num_words:,} words"
-    console.print(f"{swaps}, {audit.rows_changed:,} of {audit.rows:,} paragraphs", _count_table(audit), sep="\n")
+    out.print(f"{swaps}, {audit.rows_changed:,} of {audit.rows:,} paragraphs", _count_table(audit), sep="\n")
     for notice in outcome.notices:
-        console.print(notice, markup=False, highlight=False, style="dim")
+        out.print(notice, highlight=False, style="dim")
 
 
 def _count_table(audit: Audit) -> Table:

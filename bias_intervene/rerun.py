@@ -16,6 +16,7 @@ from pathlib import Path
 
 from bias_intervene import record
 from bias_intervene.analysis import identity, records
+from bias_intervene.console import prepare
 from bias_intervene.errors import BiasInterveneError, RunDirectoryError, StageStopped
 from bias_intervene.run import pipeline
 from bias_intervene.run.directory import open_run_directory
@@ -29,6 +30,7 @@ log = logging.getLogger("bias_intervene")
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Exit status 0 if the two runs are identical, 3 if they differ, 75 if stopped, 1 with an error message."""
+    prepare()
     parser = argparse.ArgumentParser(
         prog="python -m bias_intervene.rerun",
         description="Repeats a complete run from its record, and says whether the two are identical.",

@@ -11,15 +11,16 @@ import time
 from collections.abc import Sequence
 from pathlib import Path
 
-from rich.console import Console
 from rich.live import Live
 
+from bias_intervene.console import console, prepare
 from bias_intervene.errors import BiasInterveneError, RunDirectoryError
 from bias_intervene.run import sweeps
 
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Exit status 0 if every job is complete, otherwise 1."""
+    prepare()
     parser = argparse.ArgumentParser(
         prog="python -m bias_intervene.sweep", description="Prints the state of every job of a sweep."
     )
@@ -27,6 +28,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     parser.add_argument("--watch", action="store_true", help="look again every few seconds until all is done")
     parser.add_argument("--every", type=float, default=5.0, metavar="SECONDS", help="how often to look (default: 5)")
     arguments = parser.parse_args(argv)
+    if not 0.1 <= arguments.every <= 86_400:
+        parser.error(f"--every {arguments.every:g}: from 0.1 to 86400 seconds")
     try:
         if not sweeps.is_sweep(arguments.folder):
             raise RunDirectoryError(
@@ -34,13 +37,13 @@ def main(argv: Sequence[str] | None = None) -> int:
             )
         jobs = sweeps.refresh(arguments.folder)
         if arguments.watch:
-            with Live(sweeps.table(arguments.folder, jobs), console=Console()) as live:
+            with Live(sweeps.table(arguments.folder, jobs), console=console()) as live:
                 while any(job.status in {"running", "waiting"} for job in jobs):
                     time.sleep(arguments.every)
                     jobs = sweeps.refresh(arguments.folder)
                     live.update(sweeps.table(arguments.folder, jobs))
         else:
-            Console().print(sweeps.table(arguments.folder, jobs))
+            console().print(sweeps.table(arguments.folder, jobs))
     except BiasInterveneError as error:
         print(error, file=sys.stderr)
         return 1

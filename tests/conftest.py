@@ -20,7 +20,7 @@ from hypothesis import HealthCheck, settings
 from tokenizers import AddedToken, Tokenizer, decoders, models, normalizers, pre_tokenizers, trainers
 
 from bias_intervene.app import job
-from bias_intervene.interventions.lexicon import ROLES
+from bias_intervene.pronouns import ROLES
 from bias_intervene.settings import InterventionSettings, Settings, WorldData, conf_dir, read_intervention
 
 

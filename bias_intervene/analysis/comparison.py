@@ -12,22 +12,26 @@ changes too, and with the original run's last checkpoint ("published"), where th
 compared and printed is read from the specs in the records.
 """
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
-from bias_intervene.analysis import harness_results
-from bias_intervene.analysis.identity import BitwiseComparison, compare_bitwise
-from bias_intervene.analysis.pairing import Arm, arms, check_comparable, paired_items
+from bias_intervene.analysis import claims as claimed
+from bias_intervene.analysis import harness_results, records
+from bias_intervene.analysis.checkpoints import CheckpointPair, compared, row_without_baseline
+from bias_intervene.analysis.claims import ClaimTest
+from bias_intervene.analysis.identity import BitwiseComparison, compare_bitwise, without_copies
+from bias_intervene.analysis.pairing import Arm, arms, check_comparable, scored_differently
 from bias_intervene.analysis.records import Run, RunSet, find, specs_of
 from bias_intervene.analysis.replicates import none_if_not_finite, over_replicates
 from bias_intervene.analysis.report.sentences import in_words
-from bias_intervene.analysis.verdicts import ManipulationCheck, expected_effect, manipulation_check
+from bias_intervene.analysis.saturation import read_with, with_saturation
+from bias_intervene.analysis.verdicts import ManipulationCheck, verdict_of
 from bias_intervene.errors import RunDirectoryError, did_you_mean
 from bias_intervene.record import is_complete
-from bias_intervene.results import BASE, PUBLISHED, ComparisonRow, MetricKey, MetricRow, MetricSpec, MetricSpecs
-from bias_intervene.statistics import PairedComparison, compare_unpaired, holm, minimum_detectable_effect
+from bias_intervene.results import BASE, PUBLISHED, ComparisonRow, MetricKey, MetricSpecs
+from bias_intervene.statistics import holm, minimum_detectable_effect, minimum_detectable_share
 
 
 @dataclass(frozen=True)
@@ -54,16 +58,22 @@ class Comparison:
     verdicts: list[ManipulationCheck]
     specs: MetricSpecs
     """How the metrics are compared and printed, and which of them are shown first."""
+    claims: list[ClaimTest] = field(default_factory=list[ClaimTest])
+    """The tests of what was claimed before the runs."""
     options: ComparisonOptions = field(default_factory=ComparisonOptions)
+    notes: Sequence[str] = ()
+    """What a reader must know of the runs before the rows: what was left out, and what is no seed of its own."""
     identity: BitwiseComparison | None = None
     """The bitwise comparison of two runs that were given one by one."""
 
     def to_json(self) -> dict[str, Any]:
-        """Rows and verdicts as comparison.json holds them, and the bitwise comparison if there is one."""
+        """Rows, verdicts and notes as comparison.json holds them, and the bitwise comparison if there is one."""
         identity = {"identity": asdict(self.identity)} if self.identity else {}
         return {
             "rows": [row.to_json() for row in self.rows],
             "verdicts": [asdict(verdict) for verdict in self.verdicts],
+            "claims": [asdict(test) for test in self.claims],
+            "notes": list(self.notes),
             **identity,
         }
 
@@ -75,7 +85,7 @@ def compare(paths: Sequence[Path], options: ComparisonOptions | None = None) -> 
     """
     options = options or ComparisonOptions()
     runs = _read_runs(paths)
-    are_single_runs = len(runs.runs) == len(paths) > 1 and all(
+    are_single_runs = len(runs.runs) == len({path.resolve() for path in paths}) > 1 and all(
         is_complete(path) or not _holds_run_directories(path) for path in paths
     )
     return compare_runs(runs, options, as_given=options.baseline is None and are_single_runs)
@@ -97,7 +107,8 @@ def _read_runs(paths: Sequence[Path]) -> RunSet:
     ours = find(folders) if folders else RunSet([], [])
     harness_runs = harness_results.read_runs(harness_files)
     harness_first = bool(paths) and paths[0] not in folders
-    return RunSet([*harness_runs, *ours.runs] if harness_first else [*ours.runs, *harness_runs], ours.unfinished)
+    runs = [*harness_runs, *ours.runs] if harness_first else [*ours.runs, *harness_runs]
+    return replace(ours, runs=runs)
 
 
 def _holds_run_directories(path: Path) -> bool:
@@ -106,60 +117,100 @@ def _holds_run_directories(path: Path) -> bool:
 
 
 def compare_runs(run_set: RunSet, options: ComparisonOptions, *, as_given: bool) -> Comparison:
-    """As `compare`, for runs that were read already. as_given: the first run is the baseline of the others."""
-    runs = run_set.runs
+    """As `compare`, for runs that were read already. as_given: the first run is the baseline of the others.
+
+    A run and its copies are one run here, but for two runs given one by one, which are compared bitwise as well.
+    """
+    are_two = as_given and len(run_set.runs) == 2
+    runs, notes = (run_set.runs, []) if are_two else without_copies(run_set.runs, refuse_unequal=not as_given)
+    records.label(runs)
+    if as_given:
+        records.tell_apart(runs)
     metric_names = {row.metric for run in runs for row in run.rows}
     unknown = [name for name in options.metrics if name not in metric_names]
     if unknown:
         raise RunDirectoryError(f"--metric {unknown[0]}: no run has it; {did_you_mean(unknown[0], metric_names)}")
+    claims = claimed.claims_of(runs)
     all_arms = arms(runs, as_given=as_given, baseline=options.baseline)
-    if not options.force:
-        for arm in all_arms:
-            for run, control in arm.paired:
-                check_comparable(run, control)
+    pairs = [pair for arm in all_arms for pair in arm.paired]
+    if options.force:
+        notes += [note for pair in pairs if (note := scored_differently(*pair)) is not None]
+    else:
+        for pair in pairs:
+            check_comparable(*pair)
     specs = specs_of(runs)
-    rows = [row for arm in all_arms for row in _rows_of(arm, specs, options)]
-    rows = [replace(row, sentence=in_words(row)) for row in _corrected(rows, options)]
+    needed = read_with(options.metrics, specs) if options.metrics and not claims else metric_names
+    rows = _corrected([row for arm in all_arms for row in _rows_of(arm, specs, needed)], options)
+    rows, claim_tests = claimed.label(rows, claims, chosen=options.metrics)
+    shown = [row for row in rows if not options.metrics or row.metric in options.metrics]
+    rows = [replace(row, sentence=in_words(row)) for row in shown]
     verdicts = [verdict for arm in all_arms if (verdict := verdict_of(arm)) is not None]
-    are_two_of_ours = as_given and len(runs) == 2 and not any(run.foreign for run in runs)
+    are_two_of_ours = are_two and not any(run.foreign for run in runs)
     return Comparison(
-        runs=run_set,
+        runs=replace(run_set, runs=runs),
         arms=all_arms,
         rows=rows,
         verdicts=verdicts,
+        claims=claim_tests,
         specs=specs,
         options=options,
+        notes=[
+            *run_set.notes,
+            *notes,
+            *(note for arm in all_arms for note in arm.notes),
+            *_equal_weights(runs),
+            *_partly_common(rows),
+        ],
         identity=compare_bitwise(*runs) if are_two_of_ours else None,
     )
 
 
-class _CheckpointPair(NamedTuple):
-    """A checkpoint of a run, and the one that it is compared with. None: it was not scored."""
+def _equal_weights(runs: Sequence[Run]) -> list[str]:
+    """A sentence for each group of checkpoints of one training that have the same weights, each once."""
+    sentences = (
+        f"{run.label}: {', '.join(names)} have the same weights, so they are one checkpoint under several names, and "
+        "no trend is drawn through them"
+        for run in runs
+        for names in run.equal_checkpoints
+    )
+    return list(dict.fromkeys(sentences))
 
-    run: Run
-    checkpoint: str | None
-    baseline_run: Run
-    baseline_checkpoint: str | None
+
+def _partly_common(rows: Sequence[ComparisonRow]) -> list[str]:
+    """A sentence for each benchmark of which two sides have partly different items."""
+    most: dict[tuple[str, str | None, str], int] = {}
+    for row in rows:
+        name = (row.arm, row.baseline_arm, row.benchmark)
+        most[name] = max(most.get(name, 0), row.items_left_out or 0)
+    return [
+        f"{arm} and {baseline}: {benchmark}: items that one side alone has are left out (up to {count} of a metric); "
+        "values and differences are over the common ones"
+        for (arm, baseline, benchmark), count in most.items()
+        if count
+    ]
 
 
-def _rows_of(arm: Arm, specs: MetricSpecs, options: ComparisonOptions) -> Iterator[ComparisonRow]:
+def _rows_of(arm: Arm, specs: MetricSpecs, needed: set[str]) -> Iterator[ComparisonRow]:
     """Every metric of an arm's last checkpoint against base, the original run's last checkpoint, and control.
 
-    Where there is none of these, every metric with its value alone.
+    Where there is none of these, every metric with its value alone. needed: names of metrics.
     """
     trained = [run for run, _ in arm.replicates if run.last != run.base]
+    changed = [
+        run for run in trained if run.weights(run.last) is None or run.weights(run.last) != run.weights(run.base)
+    ]
     pairs_by_label = {
-        BASE: [_CheckpointPair(run, run.last, run, run.base) for run in trained],
-        PUBLISHED: [_CheckpointPair(run, run.last, run, run.published) for run in trained],
+        BASE: [CheckpointPair(run, run.last, run, run.base) for run in changed],
+        PUBLISHED: [CheckpointPair(run, run.last, run, run.published) for run in trained],
     }
     if arm.control_label is not None:
         pairs_by_label[arm.control_label] = [
-            _CheckpointPair(run, run.last, control, _same_step(run, control)) for run, control in arm.paired
+            CheckpointPair(run, run.last, control, _same_step(run, control)) for run, control in arm.paired
         ]
     is_compared = False
     for label, pairs in pairs_by_label.items():
         by_replicate = [
-            list(_compared(pair, specs, label=label, is_wanted=lambda key: _is_asked_for(key, options)))
+            with_saturation(list(compared(pair, specs, label=label, is_wanted=lambda key: key.metric in needed)))
             for pair in pairs
             if pair.baseline_checkpoint is not None
         ]
@@ -168,98 +219,22 @@ def _rows_of(arm: Arm, specs: MetricSpecs, options: ComparisonOptions) -> Iterat
             yield row
     if not is_compared:
         values = [
-            [
-                _row_without_baseline(run, metric, specs.of(metric.key))
-                for metric in run.metrics(run.last)
-                if _is_asked_for(metric.key, options)
-            ]
+            with_saturation(
+                [
+                    row_without_baseline(run, metric, specs.of(metric.key))
+                    for metric in run.metrics(run.last)
+                    if metric.metric in needed
+                ]
+            )
             for run, _ in arm.replicates
             if run.last
         ]
         yield from over_replicates(values)
 
 
-def _is_asked_for(key: MetricKey, options: ComparisonOptions) -> bool:
-    """Whether a metric is one of those that the user names; True for every metric if the user names none."""
-    return not options.metrics or key.metric in options.metrics
-
-
 def _same_step(run: Run, control: Run) -> str | None:
     """The control's checkpoint at the run's last step, or its last one if it was not scored at that step."""
     return (control.checkpoint(run.steps[-1]) if run.steps else None) or control.last
-
-
-def _compared(
-    pair: _CheckpointPair, specs: MetricSpecs, *, label: str, is_wanted: Callable[[MetricKey], bool]
-) -> Iterator[ComparisonRow]:
-    """One row per wanted metric that both checkpoints have. label: of the baseline."""
-    run, checkpoint, baseline_run, baseline_checkpoint = pair
-    if checkpoint is None or baseline_checkpoint is None:
-        return
-    baseline_metrics = {metric.key: metric for metric in baseline_run.metrics(baseline_checkpoint)}
-    for metric in run.metrics(checkpoint):
-        key = metric.key
-        if key not in baseline_metrics or not is_wanted(key):
-            continue
-        other, spec = baseline_metrics[key], specs.of(key)
-        test, is_paired = _difference(pair, metric, other, spec)
-        yield replace(
-            _row_without_baseline(run, metric, spec),
-            paired=is_paired,
-            baseline_arm=label,
-            baseline=other.value,
-            baseline_stderr=other.stderr,
-            difference=none_if_not_finite(test.difference),
-            difference_stderr=none_if_not_finite(test.stderr),
-            df=test.df,
-            ci_low=none_if_not_finite(test.ci_low),
-            ci_high=none_if_not_finite(test.ci_high),
-            p=none_if_not_finite(test.p),
-            n=test.n if is_paired else metric.n,
-        )
-
-
-def _difference(
-    pair: _CheckpointPair, metric: MetricRow, baseline_metric: MetricRow, spec: MetricSpec
-) -> tuple[PairedComparison, bool]:
-    """(the difference of one metric between two checkpoints that were scored, whether it is paired over items)."""
-    baseline = baseline_metric.value
-    if pair.run.foreign or pair.baseline_run.foreign:
-        return compare_unpaired(baseline, baseline_metric.stderr, metric.value, metric.stderr), False
-    items = pair.run.items(metric.benchmark, str(pair.checkpoint))
-    if spec.pairing == "mean_if_kept" and not items.has(metric.metric):
-        return compare_unpaired(baseline, None, metric.value, None), False
-    baseline_items = pair.baseline_run.items(metric.benchmark, str(pair.baseline_checkpoint))
-    return paired_items(metric.key, spec, items, baseline_items), True
-
-
-def _row_without_baseline(run: Run, metric: MetricRow, spec: MetricSpec) -> ComparisonRow:
-    """A row with the value of a metric and no comparison."""
-    return ComparisonRow(
-        benchmark=metric.benchmark,
-        protocol=metric.protocol,
-        subset=metric.subset,
-        metric=metric.metric,
-        step=metric.step,
-        arm=run.label,
-        baseline_arm=None,
-        baseline=None,
-        baseline_stderr=None,
-        value=metric.value,
-        stderr=metric.stderr,
-        n=metric.n,
-        paired=None,
-        difference=None,
-        difference_stderr=None,
-        df=None,
-        ci_low=None,
-        ci_high=None,
-        p=None,
-        seeds=1,
-        between_seeds_sd=None,
-        single_run_stderr=None,
-        spec=spec,
-    )
 
 
 # --- the family of tests -----------------------------------------------------------------------------------------
@@ -275,13 +250,18 @@ def _corrected(rows: Sequence[ComparisonRow], options: ComparisonOptions) -> lis
         replace(
             row,
             p_holm=p_holm.get(number),
-            minimum_detectable_effect=minimum_detectable_effect(row.difference_stderr, df=row.df)
-            if row.difference_stderr
-            else None,
+            minimum_detectable_effect=_least_effect(row),
             difference_nats=_in_nats(row, by_names),
         )
         for number, row in enumerate(rows)
     ]
+
+
+def _least_effect(row: ComparisonRow) -> float | None:
+    """The least true difference that the row's test detects with 80% power; None where there is none, or no test."""
+    if row.discordant is not None and row.n is not None:
+        return none_if_not_finite(minimum_detectable_share(row.n, row.discordant))
+    return minimum_detectable_effect(row.difference_stderr, df=row.df) if row.difference_stderr else None
 
 
 def _in_nats(row: ComparisonRow, by_names: dict[tuple[str, str | None, MetricKey], ComparisonRow]) -> float | None:
@@ -299,40 +279,3 @@ def _in_family(row: ComparisonRow, options: ComparisonOptions) -> bool:
     if not row.is_against_control or row.spec.family == "manipulation_check":
         return False
     return row.metric in options.metrics if options.metrics else row.spec.headline and row.spec.family == "bias"
-
-
-# --- the manipulation check ------------------------------------------------------------------------------------
-
-
-def verdict_of(arm: Arm) -> ManipulationCheck | None:
-    """The manipulation check of an arm at every step scored, against its control, or without one against its base.
-
-    None: no effect is expected of the arm, or the metric was not scored.
-    """
-    effect = expected_effect(arm.first.record)
-    if effect is None:
-        return None
-    key = MetricKey(effect.benchmark, effect.protocol, effect.subset, effect.metric)
-    rows: list[ComparisonRow] = []
-    specs = specs_of(run for run, _ in arm.replicates)
-    plan = arm.first.record["plan"]
-    for step in arm.first.steps:
-        if plan["num_steps"] and step <= plan["start_step"]:
-            continue  # A checkpoint from before the training.
-        if arm.paired:
-            pairs = [
-                _CheckpointPair(run, run.checkpoint(step), control, control.checkpoint(step))
-                for run, control in arm.paired
-            ]
-        else:
-            pairs = [
-                _CheckpointPair(run, run.checkpoint(step), run, run.base)
-                for run, _ in arm.replicates
-                if run.checkpoint(step) != run.base
-            ]
-        label = arm.control_label or BASE
-        by_replicate = [
-            list(_compared(pair, specs, label=label, is_wanted=lambda other: other == key)) for pair in pairs
-        ]
-        rows += over_replicates(by_replicate)
-    return manipulation_check(effect, [row.to_json() for row in rows])

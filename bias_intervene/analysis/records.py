@@ -8,20 +8,26 @@ the specs of their metrics are read with the specs of that time (facts/).
 """
 
 import json
-from collections import OrderedDict
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cache, cached_property
 from importlib import resources
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-import pyarrow as pa
-import pyarrow.parquet as pq
-
+from bias_intervene.analysis.items import ItemTable, read_items
 from bias_intervene.errors import RunDirectoryError
-from bias_intervene.record import SCHEMA, flatten, has_effect, read_json
+from bias_intervene.record import (
+    SCHEMA,
+    RecordForm,
+    by_content,
+    check_form,
+    equal_checkpoints,
+    flatten,
+    has_effect,
+    read_json,
+    without_home,
+)
 from bias_intervene.results import MetricRow, MetricSpec, MetricSpecs
 from bias_intervene.settings import in_current_form
 from bias_intervene.settings.intervention import OPTIONS
@@ -34,43 +40,11 @@ CONTROL = "none"
 """Arm of the runs whose rows are not altered."""
 INTERVENTION_SETTINGS = {*ARM_NAME_SETTINGS, *(f"intervention.{option}" for option in OPTIONS)}
 """Settings without effect on a control: it is the control of arms with any values of them."""
-_ITEM_FILES_IN_MEMORY = 32
-"""Enough for the files of an arm, of its control and of the checkpoints that they started from."""
-
-
-class ItemTable:
-    """The scored items of one parquet file: one row per item and protocol.
-
-    Rows are selected by array operations, because a comparison of a thousand runs reads millions of them.
-    """
-
-    def __init__(self, table: pa.Table):
-        self.table = table
-        self.ids = np.array(table["item"].to_pylist(), dtype=object)
-        self.protocols = np.array(table["protocol"].to_pylist(), dtype=object)
-        has_clusters = "cluster" in table.column_names
-        self.clusters = np.array(table["cluster"].to_pylist(), dtype=object) if has_clusters else None
-        subsets = table["subsets"].combine_chunks()
-        lengths = np.diff(subsets.offsets.to_numpy())
-        self._subset_names = np.array(subsets.flatten().to_pylist(), dtype=object)
-        self._subset_rows = np.repeat(np.arange(table.num_rows), lengths)
-        self._columns: dict[str, np.ndarray] = {}
-
-    def has(self, metric: str) -> bool:
-        """Whether the file has a column of this metric."""
-        return metric in self.table.column_names
-
-    def column(self, metric: str) -> np.ndarray:
-        """float64 (rows,): the metric's value of every row, NaN where it does not apply to the item."""
-        if metric not in self._columns:
-            self._columns[metric] = self.table[metric].cast(pa.float64()).to_numpy(zero_copy_only=False)
-        return self._columns[metric]
-
-    def rows_of(self, protocol: str, subset: str, metric: str) -> np.ndarray:
-        """int64 (n,): numbers of the rows of a protocol and subset to which the metric applies."""
-        rows = self._subset_rows[self._subset_names == subset]
-        rows = rows[self.protocols[rows] == protocol]
-        return rows[~np.isnan(self.column(metric)[rows])]
+_FORCED_CHOICES = {
+    ("winobias", "stereotype_accuracy"), ("winobias", "masculine_share"), ("crows_pairs", "pct_stereotype"),
+}  # fmt: skip
+"""(benchmark, metric) of older records whose specs do not say that they are shares of forced choices. A new benchmark
+is not added here, but says so in its specs."""
 
 
 @dataclass(eq=False)
@@ -89,9 +63,30 @@ class Run:
         return self.record["arm"]
 
     @property
+    def place(self) -> str:
+        """Its directory as messages name it, without the name of the user."""
+        return without_home(str(self.folder))
+
+    @cached_property
     def settings(self) -> dict[str, Any]:
         """Dotted key -> value of the settings that have an effect on the results."""
         return {k: v for k, v in flatten(self.record["settings"]).items() if has_effect(k)}
+
+    @cached_property
+    def settings_by_content(self) -> dict[str, Any]:
+        """`settings`, with the fingerprint of what was read in the place of each path."""
+        return by_content(self.settings, self.record["fingerprints"])
+
+    @property
+    def inputs(self) -> dict[str, Any]:
+        """What a training read, by fingerprint: its rows and the weights that it started from."""
+        prints: dict[str, Any] = self.record["fingerprints"]
+        return {f"input {name}": prints.get(name) for name in ("corpus", "base_weights") if self.trains}
+
+    @property
+    def trains(self) -> bool:
+        """False for an evaluation without training."""
+        return self.record["plan"]["num_steps"] > 0
 
     @property
     def seeds(self) -> tuple[Any, ...]:
@@ -110,9 +105,10 @@ class Run:
         return [MetricRow.from_json(values) for values in self.record["results"]["published"]]
 
     @cached_property
-    def steps(self) -> list[int]:
-        """Steps of `rows`, ascending."""
-        return sorted({row.step for row in self.rows})
+    def steps(self) -> list[int | None]:
+        """Steps of `rows`, ascending. An unknown step is the only one of its run."""
+        steps: set[int | None] = {row.step for row in self.rows}
+        return [None] if None in steps else [*sorted(step for step in steps if step is not None)]
 
     @property
     def base(self) -> str | None:
@@ -127,12 +123,26 @@ class Run:
     @property
     def published(self) -> str | None:
         """Name of the original run's last checkpoint; None if it was not scored."""
-        steps = [row.step for row in self.published_rows]
+        steps = [row.step for row in self.published_rows if row.step is not None]
         return f"published_step{max(steps)}" if steps else None
 
-    def checkpoint(self, step: int) -> str | None:
+    def checkpoint(self, step: int | None) -> str | None:
         """Name of the checkpoint of a step, which is its folder under evals/; None if it was not scored."""
         return f"step{step}" if step in self.steps else None
+
+    def weights(self, checkpoint: str | None) -> str | None:
+        """Fingerprint of the weights of the checkpoint of this name; None: not in the record."""
+        prints: dict[str, str] = self.record["fingerprints"].get("evaluated_weights") or {}
+        return prints.get(str(checkpoint))
+
+    @cached_property
+    def equal_checkpoints(self) -> list[list[str]]:
+        """Names of checkpoints of one training whose weights are equal, group by group."""
+        return equal_checkpoints(self.record)
+
+    def changes_at(self, checkpoint: str) -> bool:
+        """Whether the weights of a checkpoint are those of no other one of its training, as they should be."""
+        return all(checkpoint not in names for names in self.equal_checkpoints)
 
     def metrics(self, checkpoint: str) -> list[MetricRow]:
         """The metrics of the checkpoint of this name."""
@@ -153,24 +163,6 @@ class Run:
         return sorted((self.folder / "evals").glob("*/*.parquet"))
 
 
-_items_in_memory: "OrderedDict[Path, ItemTable]" = OrderedDict()
-
-
-def read_items(path: Path) -> ItemTable:
-    """The items of a file; the last few files stay in memory. Raises `RunDirectoryError` if it is missing or broken."""
-    if path not in _items_in_memory:
-        if not path.is_file():
-            raise RunDirectoryError(f"{path}: missing, though the record names its metrics")
-        try:
-            _items_in_memory[path] = ItemTable(pq.read_table(path))
-        except (pa.ArrowException, OSError, KeyError) as error:
-            raise RunDirectoryError(f"{path}: no items of ours ({error})") from None
-        if len(_items_in_memory) > _ITEM_FILES_IN_MEMORY:
-            _items_in_memory.popitem(last=False)
-    _items_in_memory.move_to_end(path)
-    return _items_in_memory[path]
-
-
 def specs_of(runs: Iterable[Run]) -> MetricSpecs:
     """The specs of all metrics that the runs have."""
     specs: list[MetricSpec] = []
@@ -178,15 +170,22 @@ def specs_of(runs: Iterable[Run]) -> MetricSpecs:
     for run in runs:
         recorded = run.record["results"].get("specs")
         any_without = any_without or recorded is None
-        specs += [MetricSpec.from_json(values) for values in recorded or ()]
+        specs += [MetricSpec.from_json(_with_forms(values)) for values in recorded or ()]
     return MetricSpecs([*specs, *(_specs_of_older_records() if any_without else ())])
+
+
+def _with_forms(values: Mapping[str, Any]) -> Mapping[str, Any]:
+    """A spec as it is recorded today, of one recorded before specs named the share of one form."""
+    if "share_of_one_form" in values or (values["benchmark"], values["metric"]) not in _FORCED_CHOICES:
+        return values
+    return {**values, "share_of_one_form": "masculine_share"}
 
 
 @cache
 def _specs_of_older_records() -> tuple[MetricSpec, ...]:
     """The specs for records that hold none: those of earlier versions, and other programs' results under our names."""
     path = resources.files("bias_intervene.analysis").joinpath("facts", "metric_specs_before_they_were_recorded.json")
-    return tuple(MetricSpec.from_json(values) for values in json.loads(path.read_text(encoding="utf8")))
+    return tuple(MetricSpec.from_json(_with_forms(values)) for values in json.loads(path.read_text(encoding="utf8")))
 
 
 @dataclass
@@ -196,20 +195,25 @@ class RunSet:
     runs: list[Run]
     unfinished: list[Path]
     """Directories of runs without a record, which are left out."""
+    notes: list[str] = field(default_factory=list)
+    """What else was left out, and why."""
 
 
 def find(folders: Sequence[Path]) -> RunSet:
-    """The runs below the directories, labelled. Raises `RunDirectoryError` if none is complete."""
+    """The runs below the directories, each once, labelled. Raises `RunDirectoryError` if none is complete."""
     runs: list[Run] = []
     unfinished: list[Path] = []
-    seen: set[Path] = set()
+    seen: dict[Path, Path] = {}
+    notes: list[str] = []
     for folder in folders:
         if not folder.is_dir():
             raise RunDirectoryError(f"{folder}: no such directory")
         for path in sorted({p.parent for name in ("record.json", "settings.json") for p in folder.rglob(name)}):
-            if path in seen:
+            first = seen.setdefault(path.resolve(), path)
+            if first is not path:
+                again = "was given twice" if first == path else f"is the same directory as {without_home(str(first))}"
+                notes.append(f"{without_home(str(path))} {again} and is read once")
                 continue
-            seen.add(path)
             if (path / "record.json").is_file():
                 runs.append(Run(path, read_record(path / "record.json")))
             else:
@@ -221,26 +225,27 @@ def find(folders: Sequence[Path]) -> RunSet:
             f"no complete run (record.json) below {names}{hint}. Give a run directory or a sweep's, as under outputs/"
         )
     label(runs)
-    return RunSet(runs, unfinished)
+    return RunSet(runs, unfinished, notes)
 
 
 def read_record(path: Path) -> dict[str, Any]:
-    """The content of a record.json. Raises `RunDirectoryError` if it is truncated or has another schema."""
+    """The content of a record.json. Raises `RunDirectoryError` if it is truncated or has another schema or form."""
     record = read_json(path)
     schema = record.get("schema") if isinstance(record, dict) else None
     if schema != SCHEMA:
-        raise RunDirectoryError(f"{path}: schema {schema}; this version reads schema {SCHEMA}")
+        raise RunDirectoryError(f"{path}: schema {schema!r}; this version reads schema {SCHEMA}")
     missing = [name for name in ("arm", "settings", "plan", "results", "fingerprints") if not record.get(name)]
     if missing:
         raise RunDirectoryError(f"{path}: no {', '.join(missing)} in it; run its command again to write it anew")
-    return {**record, "settings": in_current_form(record["settings"])}
+    check_form(path, RecordForm)
+    return {"audit": None, **record, "settings": in_current_form(record["settings"])}
 
 
 def differing_settings(runs: Sequence[Run]) -> list[str]:
     """Dotted keys of the settings whose values differ between the runs, in alphabetical order."""
-    settings = [run.settings for run in runs if not run.foreign]
-    keys = sorted({key for values in settings for key in values})
-    differing = [key for key in keys if len({repr(values.get(key)) for values in settings}) > 1]
+    contents = [run.settings_by_content for run in runs if not run.foreign]
+    keys = sorted({key for values in contents for key in values})
+    differing = [key for key in keys if len({repr(values.get(key)) for values in contents}) > 1]
     # Two suites differ in most facts, which follow from the name of the suite.
     return [key for key in differing if "model.suite" not in differing or not key.startswith("model.facts.")]
 
@@ -261,6 +266,20 @@ def label(runs: Sequence[Run]) -> None:
     for run, values in zip(runs, settings, strict=True):
         shown = [key for key in keys if run.arm != CONTROL or key not in unused]
         run.label = " ".join([run.arm, *(f"{short_key(key, settings)}={values.get(key)}" for key in shown)])
+
+
+def tell_apart(runs: Sequence[Run]) -> None:
+    """Adds to equal labels what the runs differ in: their seeds, or else their directories."""
+    by_label: dict[str, list[Run]] = {}
+    for run in runs:
+        if not run.foreign:
+            by_label.setdefault(run.label, []).append(run)
+    for namesakes in (group for group in by_label.values() if len(group) > 1):
+        keys = [key for key in differing_settings(namesakes) if key in SEED_SETTINGS]
+        seeds = [" ".join(f"{key}={run.settings.get(key)}" for key in keys) for run in namesakes]
+        are_told_apart = len(set(seeds)) == len(namesakes)
+        for run, words in zip(namesakes, seeds, strict=True):
+            run.label = f"{run.label} {words if are_told_apart else run.place}"
 
 
 def unused_by_controls(runs: Sequence[Run]) -> set[str]:

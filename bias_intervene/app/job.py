@@ -8,6 +8,7 @@ handler that was installed before ours (submitit then queues the job again).
 """
 
 import contextlib
+import fnmatch
 import logging
 import os
 import re
@@ -23,11 +24,12 @@ from hydra.errors import CompactHydraException
 from hydra.types import RunMode
 from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import InterpolationResolutionError, OmegaConfBaseException
-from rich.console import Console
 
 from bias_intervene import record
 from bias_intervene.analysis.comparison import compare
 from bias_intervene.analysis.report import exports, terminal
+from bias_intervene.app.overrides import given_keys
+from bias_intervene.console import console
 from bias_intervene.errors import (
     BiasInterveneError,
     PlanError,
@@ -37,6 +39,7 @@ from bias_intervene.errors import (
     first_line,
 )
 from bias_intervene.plan import Plan, plan_table
+from bias_intervene.results import MetricRow
 from bias_intervene.run import launch, nodes, pipeline, sweeps
 from bias_intervene.run.directory import open_run_directory, warn_of_changed_inputs
 from bias_intervene.run.nodes import Node
@@ -46,7 +49,13 @@ from bias_intervene.settings import Settings, conf_dir, read_settings
 
 log = logging.getLogger("bias_intervene")
 
-OmegaConf.register_new_resolver("directory_name", sweeps.directory_name, replace=True)
+
+def _directory_name(overrides: list[str], folder: str) -> str:
+    """The resolver of hydra.sweep.subdir. folder: hydra.sweep.dir."""
+    return sweeps.directory_in(Path(folder), overrides)
+
+
+OmegaConf.register_new_resolver("directory_name", _directory_name, replace=True)
 # Our presets of launchers have the same names as those of the plugins, so Hydra validates them against the plugins'
 # schemas and warns. Filtered at import, not in `main`, because the processes of a launcher compose their jobs again.
 warnings.filterwarnings("ignore", message=r"\s*.hydra/launcher/\w+. is validated against ConfigStore schema")
@@ -104,12 +113,13 @@ def _one_run(config: DictConfig, run_dir: Path) -> float | None:
     settings = settings_of(config)
     if not _in_sweep() and any(word.startswith("sweep=") for word in HydraConfig.get().overrides.task):
         raise SettingsError([f"sweep={settings.sweep}: names a sweep (-m); one run's directory is hydra.run.dir=..."])
-    plan = plan_of(settings)
+    plan = plan_of(settings, given=given_keys(HydraConfig.get().overrides.task))
     _check_objective(settings, plan)
+    _check_claims(settings, plan)
     if settings.dry_run:
         if not (run_dir / "settings.json").is_file():  # An existing run keeps its plan.
             record.write_json(run_dir / "plan.json", plan.to_json())
-        Console().print(plan_table(plan))
+        console().print(plan_table(plan))
         return None
     if _in_sweep() and record.is_complete_run_of(run_dir, settings.to_json()):
         log.info("complete already, nothing done: %s", run_dir)
@@ -166,12 +176,23 @@ def _check_objective(settings: Settings, plan: Plan) -> None:
         )
 
 
+def _check_claims(settings: Settings, plan: Plan) -> None:
+    """Raises `SettingsError`, before any work, for claims about benchmarks that this run does not score."""
+    faults = [
+        f"claims.{number}.metric: found {claim.metric!r}; of what is scored: {', '.join(plan.benchmarks) or 'nothing'}"
+        for number, claim in enumerate(settings.claims)
+        if not fnmatch.filter(plan.benchmarks, claim.metric.split("/")[0])
+    ]
+    if faults:
+        raise SettingsError(faults)
+
+
 def _objective(run_dir: Path, settings: Settings) -> float | None:
     """Value of the metric that a search over settings optimizes, at the last step. Raises `SettingsError`."""
     if settings.objective is None:
         return None
     values = {
-        "/".join((row["benchmark"], row["protocol"], row["subset"], row["metric"])): float(row["value"])
+        "/".join((row["benchmark"], row["protocol"], row["subset"], row["metric"])): MetricRow.from_json(row).value
         for row in sorted(record.read_json(run_dir / "results.json")["metrics"], key=lambda row: row["step"])
     }
     if settings.objective not in values:
@@ -221,4 +242,4 @@ def show_comparison(folders: list[Path], *, output: Path | None = None) -> None:
     comparison = compare(folders)
     if output is not None:
         exports.write(comparison, output)
-    Console().print(terminal.comparison(comparison))
+    console().print(terminal.comparison(comparison))

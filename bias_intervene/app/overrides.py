@@ -6,6 +6,8 @@ Guarantees: all faults are listed, not only the first; jobs are expanded by the 
 """
 
 import importlib.util
+import re
+import shlex
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -18,7 +20,8 @@ from hydra.errors import HydraException
 from omegaconf import DictConfig
 
 from bias_intervene.errors import did_you_mean
-from bias_intervene.settings import conf_dir, known_keys
+from bias_intervene.record import flatten
+from bias_intervene.settings import SWEEP_NAME, conf_dir, known_keys
 
 _PLUGINS = {
     ("hydra/launcher", "joblib"): "hydra_joblib_launcher",
@@ -61,15 +64,30 @@ def faults_of_overrides(words: Iterable[str]) -> list[str]:
     for word in words:
         try:
             override = OverridesParser.create().parse_override(word)
-        except HydraException as error:
-            faults.append(f"{word}: not KEY=VALUE ({str(error).splitlines()[0]})")
+        except (HydraException, ValueError) as error:  # ValueError: a number of more than 4,300 digits.
+            faults.append(f"{word}: not KEY=VALUE ({str(error).splitlines()[0]}){_how_to_quote(word)}")
             continue
         key = override.key_or_group
+        if override.is_delete():
+            faults.append(f"{word}: a {'group' if key in groups() else 'key'} cannot be deleted")
+            continue
         if key.split(".")[0].split("/")[0] == "hydra":
             faults += _faults_of_hydra(override)
             continue
         faults += _faults_of_group(override) if key in groups() else _faults_of_key(override)
     return faults
+
+
+def _how_to_quote(word: str) -> str:
+    """A clause that says how a value with characters of Hydra's grammar is given, where quotes are what it lacks."""
+    key, equals, value = word.partition("=")
+    escaped = value.replace("\\", "\\\\").replace('"', '\\"')
+    quoted = f'{key}="{escaped}"'
+    try:
+        OverridesParser.create().parse_override(quoted)
+    except HydraException:
+        return ""
+    return f"; a value with such characters is quoted twice: {shlex.quote(quoted)}" if equals else ""
 
 
 def _faults_of_hydra(override: Override) -> list[str]:
@@ -91,9 +109,7 @@ def _faults_of_group(override: Override) -> list[str]:
     else:
         values = [str(override.value())]
     return [
-        f"{group}={value}: no such option; {did_you_mean(value, allowed)}"
-        for value in values
-        if value not in {*allowed, "null", "None"}
+        f"{group}={value}: no such option; {did_you_mean(value, allowed)}" for value in values if value not in allowed
     ]
 
 
@@ -101,11 +117,35 @@ def _faults_of_key(override: Override) -> list[str]:
     """Faults of a key override: a key that does not exist, or that would be deleted or added."""
     key = override.key_or_group
     known = known_keys()
+    if key == "sweep":
+        return _faults_of_sweep_name(override)
     if key in known:
-        return [f"{key}: a key cannot be deleted"] if override.is_delete() else []
+        return []
     if any(name.startswith(f"{key}.") for name in known) and override.value_type == ValueType.ELEMENT:
         return []
     return [f"{key}: no such key; {did_you_mean(key, [*known, *groups()])}"]
+
+
+def _faults_of_sweep_name(override: Override) -> list[str]:
+    """A name that is no directory of its own, before a directory is made by it."""
+    name = override.value()
+    if isinstance(name, str) and re.fullmatch(SWEEP_NAME, name):
+        return []
+    return [
+        f"sweep: found {name!r}; a name of letters, digits and . _ -, beginning with a letter or digit and not a number"
+    ]
+
+
+def given_keys(words: Iterable[str]) -> set[str]:
+    """The dotted keys to which overrides give values. The option of a group counts as the key `GROUP.name`."""
+    keys: set[str] = set()
+    for override in OverridesParser.create().parse_overrides(list(words)):
+        key, value = override.key_or_group, override.value()
+        if isinstance(value, dict):
+            keys |= {f"{key}.{name}" for name in flatten(value)}
+        else:
+            keys.add(f"{key}.name" if key in groups() else key)
+    return keys
 
 
 def jobs_of(config: DictConfig) -> list[list[str]]:

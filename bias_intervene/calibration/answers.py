@@ -20,6 +20,8 @@ class Calibration:
     num_runs: int
     num_pairs: int
     """Pairs of controls that differ in `seed` alone."""
+    notes: tuple[str, ...] = ()
+    """What the comparison left out, and why."""
 
     @property
     def passed(self) -> bool:
@@ -36,6 +38,7 @@ class Calibration:
         """The content of calibration.json."""
         return {
             "schema": 1, "passed": self.passed, "runs": self.num_runs, "control_pairs": self.num_pairs,
+            "notes": list(self.notes),
             "questions": [
                 {
                     "name": answer.name, "question": answer.question, "passed": answer.passed,
@@ -49,8 +52,8 @@ class Calibration:
 
 def calibrate(run_set: RunSet) -> Calibration:
     """Answers every question from the runs of a sweep. Raises `RunDirectoryError` as the comparison does."""
-    runs = run_set.runs
     compared = compare_runs(run_set, ComparisonOptions(), as_given=False)
+    runs = compared.runs.runs  # Without copies, which would be pairs of controls that never differ.
     pairs = chance.control_pairs(runs)
     answers = [
         truth.recovery(runs),
@@ -60,4 +63,4 @@ def calibrate(run_set: RunSet) -> Calibration:
         truth.generalisation(compared),
         *chance.by_chance(pairs),
     ]
-    return Calibration(answers, len(runs), len(pairs))
+    return Calibration(answers, len(runs), len(pairs), tuple(compared.notes))

@@ -3,10 +3,12 @@
 Two claims are kept apart. "These two models differ over the population of items" is what a test over items is made
 for. Its rate of false positives is measured by exchanging the answers of two models at random, unit by unit (an item,
 or a cluster of items that depend on each other): then there is no difference by construction, and everything else stays
-as it was. "These two treatments differ" is a claim about trainings and needs several of each; the rate of false
-positives of the tests over seeds is measured on differences between controls. How often a test over items calls two
-trainings of the same arm different is reported without bounds, because that test is not made for this claim, though a
-paper with one seed reads it so.
+as it was. Where an item is about two occupations, all items about an occupation are exchanged together: a model changes
+its mind about an occupation, and with smaller units a test would pass that takes an occupation's items for independent.
+"These two treatments differ" is a claim about trainings and needs several of each; the rate of false positives of the
+tests over seeds is measured on differences between controls. How often a test over items calls two trainings of the
+same arm different is reported without bounds, because that test is not made for this claim, though a paper with one
+seed reads it so.
 
 Input: runs.
 Output: answers about false positives, power and seeds.
@@ -22,8 +24,9 @@ import numpy as np
 import pyarrow as pa
 from scipy import stats
 
+from bias_intervene.analysis.items import ItemTable
 from bias_intervene.analysis.pairing import paired_items, settings_without
-from bias_intervene.analysis.records import CONTROL, ItemTable, Run, specs_of
+from bias_intervene.analysis.records import CONTROL, Run, specs_of
 from bias_intervene.analysis.report.figure import Figure, Series
 from bias_intervene.analysis.verdicts import ALPHA
 from bias_intervene.calibration.findings import Answer, Bounds, Finding, share
@@ -37,8 +40,9 @@ _REGROUPINGS = 60
 _GROUP = 5
 """Differences in a group, as many as the arms of experiment=calibration have seeds."""
 _OVER_SEEDS = f"over seeds: Student's t on {_GROUP} differences"
-_MOST_FALSE_POSITIVES = 0.12
-"""Upper bound of a share of false positives at the level of 5%, as 40 pairs estimate it."""
+_MOST_FALSE_POSITIVES_OVER_SEEDS = 0.12
+"""Upper bound of their share at the level of 5%, as groups of 40 pairs estimate it. The groups have pairs in common, so
+that no binomial distribution tells it."""
 _HOW_TO_MAKE_PAIRS = (
     "python -m bias_intervene experiment=calibration (pairs of controls: data.shuffle=true and several seeds)"
 )
@@ -69,11 +73,15 @@ def _metrics_of(pairs: Sequence[ControlPair], specs: MetricSpecs) -> list[Metric
 def exchanged(ours: ItemTable, theirs: ItemTable, draw: np.random.Generator) -> tuple[ItemTable, ItemTable]:
     """The items of two models after the answers to each unit (item or cluster) were exchanged with probability 0.5.
 
-    Raises `ValueError` for models that were scored on different items.
+    Where clusters cross, the units are the clusters of one factor, which is drawn each time: so all items about a
+    female-leaning occupation, or all about a male-leaning one, move together. Raises `ValueError` for models that were
+    scored on different items.
     """
     if not np.array_equal(ours.ids, theirs.ids) or not np.array_equal(ours.protocols, theirs.protocols):
         raise ValueError("two controls of one world were scored on different items")
     units = ours.ids if ours.clusters is None else ours.clusters
+    if units.ndim == 2:
+        units = units[:, draw.integers(units.shape[1])]
     _, unit = np.unique(units.astype(str), return_inverse=True)
     is_exchanged = (draw.random(unit.max() + 1) < 0.5)[unit]
     n = ours.table.num_rows
@@ -90,7 +98,7 @@ def _test_name(key: MetricKey, specs: MetricSpecs, items: ItemTable) -> str:
     if spec.pairing == "perplexity":
         return "over items: paired t, delta method"
     if items.clusters is not None:
-        return "over items: clustered t"
+        return f"over items: {'two-way ' if items.clusters.ndim == 2 else ''}clustered t"
     values = items.column(key.metric)[items.rows_of(*key[1:])]
     return "over items: McNemar's exact" if np.isin(values, (0.0, 1.0)).all() else "over items: paired t"
 
@@ -154,17 +162,24 @@ def _num_significant(comparisons: Sequence[PairedComparison]) -> int:
 # --- the questions ---------------------------------------------------------------------------------------------
 
 
+def _up_to_chance(n: int) -> Bounds:
+    """From 0 to the share of false positives that n tests at the level of 5% exceed in 1 of 200 cases.
+
+    A test may find fewer: the exact one of few changed items does, and so does one whose variance is kept from below.
+    """
+    return Bounds(0.0, float(stats.binom.ppf(0.995, n, ALPHA)) / n)
+
+
 def _false_positives(controls: _ControlComparisons, answer: Answer) -> None:
     """Adds the share of comparisons between controls that are significant, by test."""
     rates: dict[str, dict[MetricKey, Finding]] = {}
-    allowed = Bounds(0.0, _MOST_FALSE_POSITIVES)
     n = _EXCHANGES * len(controls.pairs)
     for test, keys in controls.by_test().items():
         counts = {key: _num_significant(controls.exchanged[key]) for key in keys}
         rates[test] = {key: share(controls.specs.short_name(key), count, n) for key, count in counts.items()}
         # Metrics of one pair depend on each other: the interval counts the pairs and their exchanges, not the metrics.
         mean_count = round(float(np.mean(list(counts.values()))))
-        answer.findings.append(share(f"{test}, mean of {len(keys)} metrics", mean_count, n, allowed))
+        answer.findings.append(share(f"{test}, mean of {len(keys)} metrics", mean_count, n, _up_to_chance(n)))
     if n := controls.num_groups:
         # Groups have pairs in common, so there is no interval.
         rates[_OVER_SEEDS] = {
@@ -173,6 +188,7 @@ def _false_positives(controls: _ControlComparisons, answer: Answer) -> None:
         }
         mean_rate = float(np.mean([rate.value for rate in rates[_OVER_SEEDS].values()]))
         name = f"{_OVER_SEEDS}, mean of {len(controls.keys)} metrics"
+        allowed = Bounds(0.0, _MOST_FALSE_POSITIVES_OVER_SEEDS)
         answer.findings.append(Finding(name, mean_rate, None, None, n, allowed))
     answer.figures.append(
         Figure(

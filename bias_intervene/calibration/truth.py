@@ -255,7 +255,9 @@ def placebos(compared: Comparison) -> Answer:
     without_effect = [*_arms_by_dose(compared, "retokenize"), *_arms_by_dose(compared, "pythia_pushed"), *without_dose]
     for arm in without_effect:
         names = (arm.label, arm.control_label)
-        p_values = [row.p for row in compared.rows if (row.arm, row.baseline_arm) == names and row.p is not None]
+        rows = [row for row in compared.rows if (row.arm, row.baseline_arm) == names]
+        # Where every item is the same, there is no test, and no difference.
+        p_values = [1.0 if row.p is None else row.p for row in rows if row.p is not None or row.difference == 0]
         if p_values:
             name = f"{arm.first.arm}{' at probability 0' if arm in without_dose else ''}"
             share_differing = sum(p < ALPHA for p in p_values) / len(p_values)

@@ -20,12 +20,13 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from rich.console import Console
 from rich.text import Text
 from tokenizers import Tokenizer
 from tqdm import tqdm
 
-from bias_intervene.data.corpus import documents, pack, token_stream
+from bias_intervene.console import console, discard_output
+from bias_intervene.data.corpus import documents, pack
+from bias_intervene.data.encoding import Document, token_stream
 from bias_intervene.data.indexed import Index, Layout, Rows, check_ids, token_dtype, write_rows
 from bias_intervene.data.pile import EXPECTED, fetch_rows
 from bias_intervene.data.shards import bins, local_layout
@@ -52,6 +53,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         print(error, file=sys.stderr)
         return 1
     except BrokenPipeError:
+        discard_output()
         return 0
     return 0
 
@@ -85,7 +87,7 @@ def parsers() -> argparse.ArgumentParser:
     verify_.set_defaults(run=_verify)
 
     write_ = commands.add_parser("write", help="text or JSON lines -> rows of one length in .bin/.idx")
-    write_.add_argument("files", type=Path, nargs="+", help=".txt, .jsonl, also .gz, or folders of them")
+    write_.add_argument("files", type=Path, nargs="+", help=".txt, .jsonl, also .gz or .zst, or folders of them")
     write_.add_argument("--output", type=Path, required=True, help="folder to make: it will hold rows.bin, rows.idx")
     write_.add_argument("--tokenizer", required=True, help="tokenizer.json, or a folder that holds one")
     write_.add_argument("--sequence-length", type=int, default=pile_rows.SEQUENCE_LENGTH, help="default 2048")
@@ -137,10 +139,10 @@ def _show(arguments: argparse.Namespace) -> None:
     else:
         layout = _layout_of(arguments.source, whole=False, rows=numbers)
     stored = Rows(layout).stack(numbers)
-    console = Console(highlight=False)
+    out = console(highlight=False)
     if arguments.ids:
         for number, row in zip(numbers, stored, strict=True):
-            console.print(_title(number, arguments.batch_rows, row), style="bold")
+            out.print(_title(number, arguments.batch_rows, row), style="bold")
             print(" ".join(str(token) for token in row.tolist()))
         return
     tokenizer = _read_tokenizer(arguments.tokenizer)
@@ -149,8 +151,8 @@ def _show(arguments: argparse.Namespace) -> None:
     if arguments.intervention is not None:
         swap = RowSwap(read_intervention(arguments.intervention, {}), tokenizer, seed=1, padding_id=0)
     for number, row in zip(numbers, stored, strict=True):
-        console.print(_title(number, arguments.batch_rows, row), style="bold")
-        console.print(_shown_text(number, row, tokenizer, swap, arguments.characters), soft_wrap=True)
+        out.print(_title(number, arguments.batch_rows, row), style="bold")
+        out.print(_shown_text(number, row, tokenizer, swap, arguments.characters), soft_wrap=True)
 
 
 def _title(number: int, batch_rows: int, row: np.ndarray) -> str:
@@ -253,15 +255,15 @@ def _write(arguments: argparse.Namespace) -> None:
     print(f"{num_rows:,} rows of {arguments.sequence_length + 1:,} tokens in {output}; read them with data=indexed")
 
 
-def _documents_of(files: Sequence[Path], field: str, bar: "tqdm[Any]") -> Iterator[str]:
+def _documents_of(files: Sequence[Path], field: str, bar: "tqdm[Any]") -> Iterator[Document]:
     """The documents, by the kind of each file."""
     options = {"shuffle": False, "allow_repeats": False, "heldout_rows": 0}
     for path in files:
         is_jsonl = ".jsonl" in path.suffixes or ".json" in path.suffixes or (path.is_dir() and any(_jsonl_in(path)))
         kind = JsonlData(kind="jsonl", path=str(path), field=field, **options) if is_jsonl else None
-        for text in documents(kind or TextData(kind="text", path=str(path), **options)):
+        for document in documents(kind or TextData(kind="text", path=str(path), **options)):
             bar.update()
-            yield text
+            yield document
 
 
 def _jsonl_in(folder: Path) -> Iterator[Path]:

@@ -6,32 +6,40 @@ the last token of the row before it, so that every token but the first is predic
 Input: the location of the text and a tokenizer.
 Output: a cached pair of `.bin` and `.idx`, as a `Corpus`.
 Guarantees: the same text and tokenizer give the same rows. Different text never hits the cache, because the fingerprint
-covers the bytes that were read. Nothing is skipped silently: a file that is missing, empty or not UTF-8 is reported,
-with the line.
+covers the bytes that were read. A file that is missing, empty or no text is reported, with the line; only empty texts
+are left out. Files of any size take at most 1 GiB of memory (`encoding`, `text_files`).
 """
 
-import gzip
 import hashlib
 import json
+import re
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
-from itertools import islice
+from itertools import chain
 from pathlib import Path
 from typing import Any, cast
 
 import numpy as np
 from tokenizers import Tokenizer
 
+from bias_intervene import text_files
+from bias_intervene.data.encoding import PART_CHARS, Document, token_stream
 from bias_intervene.data.indexed import Layout, token_dtype, write_rows
 from bias_intervene.data.shards import Expected, local_layout
 from bias_intervene.errors import DataError, HubError, first_line
 from bias_intervene.record import fingerprint, made_once, sha256_of_file, write_json
 from bias_intervene.settings import CorpusData, HubData, IndexedData, JsonlData, TextData
 
-_BATCH_DOCUMENTS = 256
-"""Documents tokenized at once; the tokenizers library spreads them over the cores."""
-_FORMAT = 1
+_FORMAT = 2
 """Version of the rows; to be increased when the same text would give different rows."""
+
+
+HELDOUT, BEFORE_WINDOW = "heldout", "before_window"
+"""What the rows are that the evaluation scores, which is also the protocol of the metrics over them. `heldout`: the
+run trains on none of them. `before_window`: nor does it on these, but its base model did, last of all its training."""
+
+_HALF_CHARACTER = re.compile("[\ud800-\udfff]")
+"""A surrogate: JSON can spell one alone, UTF-8 cannot."""
 
 
 @dataclass(frozen=True)
@@ -42,6 +50,10 @@ class Corpus:
     fingerprint: str
     num_training_rows: int
     heldout: range
+    heldout_layout: Layout | None = None
+    """Where the rows of `heldout` are, if they are not in `layout`."""
+    heldout_protocol: str = HELDOUT
+    """HELDOUT or BEFORE_WINDOW."""
 
     @property
     def num_rows(self) -> int:
@@ -50,8 +62,13 @@ class Corpus:
 
     def to_json(self) -> dict[str, Any]:
         """As inputs.json holds it."""
-        heldout = [self.heldout.start, self.heldout.stop]
-        return {"layout": self.layout.to_json(), "num_training_rows": self.num_training_rows, "heldout": heldout}
+        return {
+            "layout": self.layout.to_json(),
+            "num_training_rows": self.num_training_rows,
+            "heldout": [self.heldout.start, self.heldout.stop],
+            "heldout_layout": self.heldout_layout.to_json() if self.heldout_layout else None,
+            "heldout_protocol": self.heldout_protocol,
+        }
 
 
 def prepare(
@@ -122,7 +139,7 @@ def files(data: TextData | JsonlData) -> list[Path]:
         return [path]
     if not path.is_dir():
         raise DataError(f"data.path={data.path}: no such file or folder")
-    endings = tuple(ending for suffix in suffixes for ending in (f".{suffix}", f".{suffix}.gz"))
+    endings = tuple(ending for suffix in suffixes for ending in (f".{suffix}", f".{suffix}.gz", f".{suffix}.zst"))
     matching = sorted(p for p in path.rglob("*") if p.is_file() and p.name.endswith(endings))
     if not matching:
         raise DataError(f"data.path={data.path}: no file that ends in {', '.join(endings)} below this folder")
@@ -140,57 +157,57 @@ def fingerprint_of(data: CorpusData) -> list[str]:
     return [*digests, data.field] if isinstance(data, JsonlData) else digests
 
 
-def documents(data: CorpusData) -> Iterator[str]:
-    """The texts of the documents, in order. Raises `DataError` naming the file and line at fault."""
+def documents(data: CorpusData) -> Iterator[Document]:
+    """The documents, in order, but for empty ones. The pieces of a long one must be read before the next.
+
+    Raises `DataError` naming the file and line at fault.
+    """
     if isinstance(data, HubData):
         yield from _hub_documents(data)
         return
     for path in files(data):
         if isinstance(data, JsonlData):
-            yield from jsonl_documents(path, data.field, key=f"data.field={data.field}")
-            continue
-        text = _decode(b"".join(_lines_of(path)), path)
-        if not text.strip():
-            raise DataError(f"{path}: empty")
-        yield text
+            texts = jsonl_documents(path, data.field, key=f"data.field={data.field}")
+            yield from (text for text in texts if text)
+        else:
+            yield _text_document(path)
 
 
-def _lines_of(path: Path) -> Iterator[bytes]:
-    """Lines of a plain or gzipped file, read lazily. Raises `DataError` if the file cannot be read."""
-    try:
-        with gzip.open(path) if path.suffix == ".gz" else path.open("rb") as file:
-            yield from file
-    except (OSError, EOFError) as error:
-        raise DataError(f"{path}: cannot be read ({error})") from None
-
-
-def _decode(content: bytes, path: Path, *, before: int = 0) -> str:
-    """Decodes UTF-8. before: number of lines before `content` in the file. Raises `DataError` naming the line."""
-    try:
-        return content.decode("utf8")
-    except UnicodeDecodeError as error:
-        line = before + content.count(b"\n", 0, error.start) + 1
-        raise DataError(
-            f"{path}, line {line}: not UTF-8 (byte 0x{content[error.start]:02x}); convert it, e.g. with "
-            "iconv -f latin1 -t utf8"
-        ) from None
+def _text_document(path: Path) -> Document:
+    """The text of a file, in pieces if it is long. Raises `DataError` if it is empty."""
+    pieces = text_files.pieces(path)
+    first = ""
+    for piece in pieces:
+        first += piece
+        if len(first) > PART_CHARS:
+            return chain([first], pieces)
+    if not first.strip():
+        raise DataError(f"{path}: empty")
+    return first
 
 
 def jsonl_documents(path: Path, field: str, *, key: str) -> Iterator[str]:
     """The value of `field` in every line. key: the setting that names the field, for messages."""
     empty = True
-    for number, line in enumerate(_lines_of(path), start=1):
+    for number, line in enumerate(text_files.lines(path), start=1):
         if not line.strip():
             continue
-        empty = False
         try:
-            value = json.loads(_decode(line, path, before=number - 1))
-        except json.JSONDecodeError as error:
-            raise DataError(f"{path}, line {number}: not JSON ({error.msg})") from None
+            value = json.loads(line)
+        except (ValueError, RecursionError) as error:  # Also numbers of thousands of digits, and deep nesting.
+            reason = error.msg if isinstance(error, json.JSONDecodeError) else first_line(error)
+            raise DataError(f"{path}, line {number}: not JSON ({reason})") from None
         if not isinstance(value, dict) or not isinstance(value.get(field), str):
             found = sorted(cast(dict[str, Any], value)) if isinstance(value, dict) else type(value).__name__
             raise DataError(f"{path}, line {number}: no text under {key}; found {found}")
-        yield value[field]
+        text: str = value[field]
+        if half := _HALF_CHARACTER.search(text):
+            raise DataError(
+                f"{path}, line {number}: the text under {key} holds \\u{ord(half[0]):04x}, one half of a character, "
+                "which no tokenizer reads; write both halves or leave it out"
+            )
+        empty = empty and not text
+        yield text
     if empty:
         raise DataError(f"{path}: empty")
 
@@ -205,7 +222,9 @@ def load_dataset(repository: str, config: str | None, *, split: str, revision: s
 
     folder = Path(repository).expanduser()
     mode, source = ("force_redownload", str(folder)) if folder.is_dir() else (None, repository)
-    return datasets.load_dataset(source, config, split=split, revision=revision, download_mode=mode)
+    return datasets.load_dataset(
+        source, config, split=split, revision=revision, download_mode=mode, trust_remote_code=False
+    )
 
 
 def _load_hub(data: HubData) -> Any:
@@ -235,14 +254,6 @@ def _hub_documents(data: HubData) -> Iterator[str]:
             yield text
     if empty:
         raise DataError(f"{where(data)}: no text in column {data.field}")
-
-
-def token_stream(texts: Iterable[str], tokenizer: Tokenizer, end_of_text_id: int) -> Iterator[np.ndarray]:
-    """Token ids of each document, followed by the end-of-text token."""
-    iterator = iter(texts)
-    while batch := list(islice(iterator, _BATCH_DOCUMENTS)):
-        for encoding in tokenizer.encode_batch(batch, add_special_tokens=False):
-            yield np.asarray([*encoding.ids, end_of_text_id], dtype=np.int64)
 
 
 def pack(pieces: Iterable[np.ndarray], sequence_length: int) -> Iterator[np.ndarray]:

@@ -24,7 +24,7 @@ import numpy as np
 from filelock import FileLock
 from tqdm import tqdm
 
-from bias_intervene.data.corpus import Corpus
+from bias_intervene.data.corpus import BEFORE_WINDOW, Corpus
 from bias_intervene.data.indexed import Layout, Part, Rows
 from bias_intervene.data.shards import SHARD, Expected, check_covered, local_layout
 from bias_intervene.errors import DataError, HubError, first_line
@@ -40,7 +40,9 @@ EXPECTED = Expected(row_tokens=pile_rows.ROW_TOKENS, num_rows=pile_rows.NUM_ROWS
 
 
 def prepare_pile(data: PileData, *, rows: range, heldout: range, repository: str, cache: Path) -> Corpus:
-    """The corpus of a run that trains on `rows` and checks on `heldout`. Raises `DataError` or `HubError`."""
+    """The corpus of a run that trains on `rows` and checks on `heldout`, the rows just before them: the base model was
+    trained on these last of all. Raises `DataError` or `HubError`.
+    """
     ranges = [r for r in (heldout, rows) if r]
     needed = range(min(r.start for r in ranges), max(r.stop for r in ranges))
     if data.source == "hub":
@@ -53,7 +55,8 @@ def prepare_pile(data: PileData, *, rows: range, heldout: range, repository: str
                 f"{key}: rows of {layout.row_tokens} tokens; Pythia's have {pile_rows.ROW_TOKENS}. Other rows are "
                 "read with data=indexed"
             )
-    return Corpus(layout, window_fingerprint(Rows(layout), rows), num_training_rows=layout.num_rows, heldout=heldout)
+    key = window_fingerprint(Rows(layout), rows)
+    return Corpus(layout, key, layout.num_rows, heldout, heldout_protocol=BEFORE_WINDOW)
 
 
 def window_fingerprint(rows: Rows, window: range) -> str:

@@ -3,7 +3,10 @@
 Input: prompts.
 Output: the continuation of each, which has the likeliest token at every step.
 Guarantees: the same as with one prompt at a time, because only prompts of equal length are batched and nothing is
-padded. A continuation ends at the tokenizer's end-of-text token, after `max_new_tokens`, or when `is_long_enough`.
+padded. A continuation ends after `max_new_tokens`, when `is_long_enough`, or at an end token: each of the model's
+generation config, where transformers' `generate` ends too, and the tokenizer's end-of-sequence and end-of-text tokens.
+A model tuned for chat ends its turn with the second and goes on after it as if somebody else spoke. Special tokens are
+left out of the text.
 """
 
 from collections import defaultdict
@@ -63,6 +66,14 @@ def continuations(
     return [text_of[number] for number in range(len(prompts))]
 
 
+def _end_ids(scorer: "Scorer") -> set[int]:
+    """The tokens that end a continuation."""
+    configured = scorer.model.generation_config.eos_token_id
+    of_model = configured if isinstance(configured, list) else [configured]
+    of_tokenizer = (scorer.tokenizer.end_of_sequence_id, scorer.tokenizer.end_of_text_id)
+    return {token for token in (*of_model, *of_tokenizer) if token is not None}
+
+
 def _continue_batch(
     scorer: "Scorer",
     ids_BT: "torch.Tensor",
@@ -77,7 +88,7 @@ def _continue_batch(
     """
     import torch
 
-    end_of_text_id = scorer.tokenizer.end_of_text_id
+    end_ids = _end_ids(scorer)
     active, new_ids, texts = list(numbers), {number: [] for number in numbers}, {}
     cache: Any = None
     for _ in range(max_new_tokens):
@@ -86,10 +97,11 @@ def _continue_batch(
         unfinished: list[int] = []
         for row, token in enumerate(likeliest.tolist()):
             number = active[row]
-            if token != end_of_text_id:
+            is_end = token in end_ids
+            if not is_end:
                 new_ids[number].append(token)
-            texts[number] = scorer.tokenizer.backend.decode(new_ids[number], skip_special_tokens=False)
-            if token != end_of_text_id and not is_long_enough(number, texts[number]):
+            texts[number] = scorer.tokenizer.backend.decode(new_ids[number], skip_special_tokens=True)
+            if not is_end and not is_long_enough(number, texts[number]):
                 unfinished.append(row)
         if not unfinished:
             break

@@ -1,7 +1,8 @@
 """Computes metrics (mean, standard error, number of items) from the rows of items, for all benchmarks.
 
 Input: rows of items. A row names its `protocol`, the `subsets` it belongs to, its `cluster` if items depend on each
-other, and has one column per metric, which is None where the metric does not apply to the item.
+other (a label, or a list of two where an item belongs to two clusters that cross), and has one column per metric, which
+is None where the metric does not apply to the item.
 Output: `MetricValue`s.
 Guarantees: standard errors are clustered if the rows have clusters, and None if only one item was scored.
 """

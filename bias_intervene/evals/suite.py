@@ -20,12 +20,19 @@ from typing import TYPE_CHECKING, Any, cast
 
 import numpy as np
 
-from bias_intervene.errors import RunDirectoryError
+from bias_intervene.data.corpus import HELDOUT
+from bias_intervene.errors import DataError, RunDirectoryError
 from bias_intervene.evals.benchmarks.benchmark import Benchmark, Scored, ScoringInputs, Sources
 from bias_intervene.evals.benchmarks.registry import BENCHMARKS
 from bias_intervene.evals.cache import cached
 from bias_intervene.evals.ranks import SINGLE_RANK, Ranks
-from bias_intervene.models import load_model, load_tokenizer, tokenizer_fingerprint, weights_fingerprint
+from bias_intervene.models import (
+    configured_end_ids,
+    load_model,
+    load_tokenizer,
+    tokenizer_fingerprint,
+    weights_fingerprint,
+)
 from bias_intervene.record import fingerprint, read_json, write_json
 from bias_intervene.results import MetricRow
 from bias_intervene.settings import EvalsSettings, WorldData
@@ -69,6 +76,9 @@ def load_items(evals: EvalsSettings, *, world_folder: Path | None, world_data: W
     # Local items first, so that a mistyped setting is reported before anything is downloaded.
     in_order = sorted(names, key=lambda name: not BENCHMARKS[name].items_are_local)
     loaded = {name: BENCHMARKS[name].items(evals, sources) for name in in_order}
+    for name, items in loaded.items():
+        if items is not None and not items:
+            raise DataError(f"evals.{name}: not one item to score; look at its settings, or switch it off")
     return BenchmarkItems({name: loaded[name] for name in names})
 
 
@@ -97,19 +107,21 @@ class _Evaluation:
     """Everything its results depend on besides the checkpoint."""
 
 
-def _evaluations(evals: EvalsSettings, items: BenchmarkItems, heldout_rows: np.ndarray | None) -> Iterator[_Evaluation]:
+def _evaluations(
+    evals: EvalsSettings, items: BenchmarkItems, heldout_rows: np.ndarray | None, heldout_protocol: str
+) -> Iterator[_Evaluation]:
     """The benchmarks that are switched on; without held-out rows, those that need such rows are left out."""
-    rows = _rows_identity(heldout_rows)
+    rows = _rows_identity(heldout_rows, heldout_protocol)
     for name in evals.scored_benchmarks(with_heldout_rows=heldout_rows is not None):
         benchmark, own_items = BENCHMARKS[name], items.by_benchmark[name]
         yield _Evaluation(benchmark, own_items, benchmark.identity(own_items, evals, rows))
 
 
-def _rows_identity(rows: np.ndarray | None) -> list[Any] | None:
-    """[number of rows, tokens of a row, sha256] of held-out rows."""
+def _rows_identity(rows: np.ndarray | None, protocol: str) -> list[Any] | None:
+    """[number of rows, tokens of a row, sha256, what they are] of held-out rows."""
     if rows is None:
         return None
-    return [*rows.shape, hashlib.sha256(rows.astype("<i8").tobytes()).hexdigest()]
+    return [*rows.shape, hashlib.sha256(rows.astype("<i8").tobytes()).hexdigest(), protocol]
 
 
 # --- scoring ---------------------------------------------------------------------------------------------------
@@ -122,17 +134,19 @@ def evaluate(
     items: BenchmarkItems,
     checkpoints: Sequence[Checkpoint],
     heldout_rows: np.ndarray | None,
+    heldout_protocol: str = HELDOUT,
     device: "torch.device",
     cache: Path,
     ranks: Ranks = SINGLE_RANK,
 ) -> dict[str, dict[str, Any]]:
     """Scores the checkpoints and writes evals/ and results.json.
 
-    heldout_rows: token ids (rows, tokens) that were kept out of training. Returns two fingerprints for the record:
+    heldout_rows: token ids (rows, tokens) that were kept out of training. heldout_protocol: what they are (HELDOUT or
+    BEFORE_WINDOW). Returns two fingerprints for the record:
     `evaluated_weights` (name of a checkpoint -> fingerprint of its weights) and `evaluations` (name of a benchmark ->
     everything else that its results depend on). With several ranks, those of the weights are returned on the first.
     """
-    evaluations = list(_evaluations(evals, items, heldout_rows))
+    evaluations = list(_evaluations(evals, items, heldout_rows, heldout_protocol))
     folders = [run_dir / "evals" / checkpoint.name for checkpoint in checkpoints]
     identities = {
         evaluation.benchmark.name: {**evaluation.identity, "dtype": evals.dtype, "device": device.type}
@@ -158,9 +172,8 @@ def evaluate(
                         device=device,
                     )
             checkpoint_evaluation = loading.pop(current).result()
-            checkpoint_evaluation.run(
-                evaluations, folders[current], identity=identity, heldout_rows=heldout_rows, ranks=ranks
-            )
+            inputs = ScoringInputs(evals, heldout_rows, checkpoints[current].folder, heldout_protocol)
+            checkpoint_evaluation.run(evaluations, folders[current], inputs, identity=identity, ranks=ranks)
             del checkpoint_evaluation  # Releases its model before the one after the next is loaded.
     rows: dict[str, list[Any]] = {"metrics": [], "published": []}
     prints: dict[str, str] = {}
@@ -211,8 +224,11 @@ class _CheckpointEvaluation:
             "architecture": fingerprint(read_json(checkpoint.folder / "config.json")),
             "tokenizer": tokenizer_fingerprint(self._tokenizer),
             "prefix": self._tokenizer.prefix,
+            "ends": [configured_end_ids(checkpoint.folder), self._tokenizer.end_of_sequence_id],
             "dtype": evals.dtype,
             "device": device.type,
+            # What was cached before weights that are missing were refused may be the score of random weights.
+            "weights are complete": True,
         }
         self._scorer: Scorer | None = None
         self._model: Any = None
@@ -244,19 +260,12 @@ class _CheckpointEvaluation:
         return self._scorer
 
     def run(
-        self,
-        evaluations: Sequence[_Evaluation],
-        folder: Path,
-        *,
-        identity: str,
-        heldout_rows: np.ndarray | None,
-        ranks: Ranks,
+        self, evaluations: Sequence[_Evaluation], folder: Path, inputs: ScoringInputs, *, identity: str, ranks: Ranks
     ) -> None:
         """Scores every benchmark and writes its items into `folder`; metrics.json is written last.
 
         identity: of all evaluations, kept for an attempt that continues.
         """
-        inputs = ScoringInputs(self._evals, heldout_rows, self._checkpoint.folder)
         rows: list[MetricRow] = []
         for evaluation in evaluations:
             name = evaluation.benchmark.name

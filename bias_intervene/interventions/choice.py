@@ -8,6 +8,9 @@ alters a superset.
 
 import numpy as np
 
+NOT_DRAWN = "not drawn"
+"""Why a pronoun was left alone that probability and unit did not choose."""
+
 
 def draws(*, seed: int, row: int, count: int) -> np.ndarray:
     """float64 (count,), uniform in [0, 1): the draws of a row. Philox (Salmon et al. 2011), keyed by seed and row."""

@@ -1,4 +1,4 @@
-"""The words of the swap: forms by gender and role, and the word lists that the rule over words decides by.
+"""The words of the swap: which gender becomes which, and the word lists that the rule over words decides by.
 
 A pronoun has a role, and a direction says which gender becomes which; the form that replaces it is the one of the new
 gender in the same role. Two words need their neighbours for their role: `his` is a determiner or stands alone ("the
@@ -10,15 +10,6 @@ do better.
 DOCUMENT_MARKS = ("<|endoftext|>", "<|padding|>")
 """Strings between documents in decoded rows."""
 
-ROLES = {
-    "masculine": {"subject": "he", "object": "him", "determiner": "his", "alone": "his", "reflexive": "himself"},
-    "feminine": {"subject": "she", "object": "her", "determiner": "her", "alone": "hers", "reflexive": "herself"},
-    "neutral": {
-        "subject": "they", "object": "them", "determiner": "their", "alone": "theirs", "reflexive": "themselves",
-    },
-}  # fmt: skip
-"""gender -> role -> form. Verbs are not made to agree with `they`."""
-
 DIRECTIONS: dict[str, dict[str, str]] = {
     "masculine_to_feminine": {"masculine": "feminine"},
     "feminine_to_masculine": {"feminine": "masculine"},
@@ -26,9 +17,6 @@ DIRECTIONS: dict[str, dict[str, str]] = {
     "neutral": {"masculine": "neutral", "feminine": "neutral"},
 }
 """direction -> which gender becomes which."""
-
-GENDER = {form: gender for gender in ("masculine", "feminine") for form in ROLES[gender].values()}
-"""form -> gender, for the eight forms that can be swapped."""
 
 FIXED_ROLE = {
     "he": "subject", "she": "subject", "him": "object", "hers": "alone", "himself": "reflexive", "herself": "reflexive",

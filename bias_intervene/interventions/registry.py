@@ -8,12 +8,13 @@ An entry says how rows are changed in one of three ways: by a direction of the r
 token ids (`direction`); by rewriting decoded text (`rewrite`); or by a map over token ids (`token_map`).
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
 from tokenizers import Tokenizer
 
 from bias_intervene.interventions import profiles
+from bias_intervene.interventions.choice import NOT_DRAWN
 from bias_intervene.interventions.profiles import TokenMap
 from bias_intervene.interventions.text import Swapped
 from bias_intervene.results import ExpectedEffect
@@ -40,6 +41,8 @@ class Intervention:
     """The settings -> what replaces the text of a decoded row."""
     token_map: Callable[[Tokenizer], TokenMap] | None = None
     """A tokenizer -> the map over its ids. Raises `DataError` for a tokenizer that the map does not fit."""
+    pronouns_of: str | None = None
+    """Key of `lexicon.DIRECTIONS` whose pronouns the audit counts, swapped or not. None: that of a rule, or none."""
     swaps_pronouns: bool = True
     """False: no pronoun changes, by design. Where one is meant to and none did, the audit warns."""
     faults: str | None = None
@@ -70,11 +73,14 @@ class Intervention:
         """Whether the padding of a row that became shorter counts in the loss, as it did in the case study."""
         return self.kind == "profile"
 
-    def warning(self, *, rows: int, num_swaps: int) -> str | None:
-        """What the audit warns of, given its counts. None: nothing."""
-        if self.swaps_pronouns and num_swaps == 0:
+    def warning(self, *, rows: int, num_swaps: int, left_alone: Mapping[str, int]) -> str | None:
+        """What the audit warns of, given its counts. None: nothing. left_alone: pronouns not swapped, by reason."""
+        if not self.swaps_pronouns or num_swaps or set(left_alone) == {NOT_DRAWN}:
+            return None
+        if not left_alone:
             return f"0 of {rows} rows changed: the intervention found no pronoun to swap"
-        return None
+        reasons = ", ".join(f"{reason} {count}" for reason, count in sorted(left_alone.items()))
+        return f"0 of {rows} rows changed: all {sum(left_alone.values())} pronouns were left alone ({reasons})"
 
 
 def _without_options(rewrite: Rewrite) -> Callable[[InterventionSettings], Rewrite]:
@@ -104,6 +110,7 @@ _ALL = (
         "pythia_token_map",
         _she_over_he(+1),
         token_map=profiles.token_map,
+        pronouns_of="masculine_to_feminine",
         faults="A map over ten token ids without a look at their neighbours: `he`, `him` and `his` without a space are "
         "also pieces of other words (3.2% of what it rewrites in English prose, 66% in code); nothing for himself, for "
         "` Him` or for capitals; his is always her. Of other tokenizers those of the same pieces that are tokens.",
@@ -112,6 +119,7 @@ _ALL = (
         "pythia_replace",
         _she_over_he(+1),
         rewrite=_without_options(profiles.replace_text),
+        pronouns_of="masculine_to_feminine",
         faults="The evident intent of 42acebf3: six replacements that need a space on both sides, so none beside "
         "punctuation or a line's end; nothing for himself; his is always her; padding is trained on.",
     ),
@@ -119,6 +127,7 @@ _ALL = (
         "pythia_pushed",
         _she_over_he(0),
         rewrite=_without_options(profiles.unchanged),
+        pronouns_of="masculine_to_feminine",
         swaps_pronouns=False,
         faults="42acebf3 as it was pushed: the replaced text is compared and thrown away, and the original is encoded "
         "again. No pronoun changes.",

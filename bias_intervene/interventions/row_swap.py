@@ -18,17 +18,17 @@ import numpy as np
 from tokenizers import Tokenizer
 
 from bias_intervene.interventions.audit import Audit
-from bias_intervene.interventions.choice import chosen
+from bias_intervene.interventions.choice import NOT_DRAWN, chosen
 from bias_intervene.interventions.possessive import WORD_LISTS, Possessives
 from bias_intervene.interventions.profiles import TokenMap
 from bias_intervene.interventions.registry import INTERVENTIONS
-from bias_intervene.interventions.text import Swapped, apply, swap_text
+from bias_intervene.interventions.text import Swapped, apply, num_pronouns, swap_text
 from bias_intervene.interventions.tokens import CHANGES_LENGTH, TokenSwap, TokenSwaps, apply_shifted
 from bias_intervene.interventions.tokens import apply as apply_tokens
 from bias_intervene.settings import InterventionSettings
 
-_NOT_DRAWN = "not drawn"
-"""Why a pronoun was left alone that probability and unit did not choose."""
+_NOT_REPLACED = "not replaced by it"
+"""Why a pronoun was left alone that an intervention of the literature has no replacement for, or not at this place."""
 
 
 class TextSwap:
@@ -52,7 +52,7 @@ class TextSwap:
             return swapped
         is_drawn = self.drawn(number, len(swapped.swaps))
         swaps = [swap for swap, drawn in zip(swapped.swaps, is_drawn, strict=True) if drawn]
-        skipped = swapped.skipped + Counter({_NOT_DRAWN: len(swapped.swaps) - len(swaps)})
+        skipped = swapped.skipped + Counter({NOT_DRAWN: len(swapped.swaps) - len(swaps)})
         return Swapped(text=apply(text, swaps), swaps=swaps, skipped=skipped)
 
     def drawn(self, number: int, count: int) -> list[bool]:
@@ -64,7 +64,10 @@ class TextSwap:
         if self.intervention.direction is not None:
             return swap_text(text, self.intervention.direction, self.possessives)
         assert self._rewrite is not None, f"{self.intervention.name} is defined over token ids alone"
-        return self._rewrite(text)
+        swapped = self._rewrite(text)
+        counted = self.intervention.pronouns_of
+        left = num_pronouns(text, counted) - len(swapped.swaps) if counted is not None else 0
+        return replace(swapped, skipped=+Counter({_NOT_REPLACED: left}))
 
 
 class RowSwap:
@@ -140,7 +143,7 @@ class RowSwap:
             for row, count in zip(map(int, rows), map(int, counts), strict=True)
             for drawn in self._texts.drawn(numbers[row], count)
         ]
-        skipped[_NOT_DRAWN] += len(is_drawn) - sum(is_drawn)
+        skipped[NOT_DRAWN] += len(is_drawn) - sum(is_drawn)
         return swaps.only(np.array(is_drawn))
 
     def _count(
@@ -182,11 +185,22 @@ class RowSwap:
     def _by_map(self, token_map: TokenMap, number: int, row: np.ndarray) -> tuple[np.ndarray, int]:
         """(the row with its ids mapped, its tokens)."""
         mapped, counts = token_map(row)
+        left_by_map = self._num_pronouns(mapped)
         changed = np.flatnonzero(mapped != row)
         for at, drawn in zip(changed, self._texts.drawn(number, changed.size), strict=True):
             if not drawn:
                 mapped[at] = row[at]
         if self.probability < 1:
             _, counts = token_map(row[changed][mapped[changed] != row[changed]])
-        self.audit.count(rows=1, rows_changed=int(bool(counts)), swaps=counts, skipped=Counter())
+        # What is replaced may be a piece of another word. A pronoun is one that is there before and not after.
+        before, left = self._num_pronouns(row), self._num_pronouns(mapped)
+        self.audit.swaps_in_words += counts.total() - (before - left)
+        skipped = +Counter({_NOT_REPLACED: left_by_map, NOT_DRAWN: left - left_by_map})
+        self.audit.count(rows=1, rows_changed=int(bool(counts)), swaps=counts, skipped=skipped)
         return mapped, row.shape[0]
+
+    def _num_pronouns(self, row: np.ndarray) -> int:
+        """Number of pronouns in a row, of the direction that the intervention is counted by."""
+        assert self.intervention.pronouns_of is not None
+        text = self.tokenizer.decode(row.tolist(), skip_special_tokens=False)
+        return num_pronouns(text, self.intervention.pronouns_of)

@@ -13,7 +13,6 @@ to judge, of which fewer than four are common English ones.
 """
 
 import re
-import unicodedata
 from bisect import bisect_left
 from collections import Counter
 from collections.abc import Iterator, Sequence
@@ -24,22 +23,16 @@ from bias_intervene.interventions.lexicon import (
     DOCUMENT_MARKS,
     FIXED_ROLE,
     FUNCTION_WORDS,
-    GENDER,
     LANGUAGE_MINIMUM_FUNCTION_WORDS,
     LANGUAGE_MINIMUM_WORDS,
     LANGUAGE_WINDOW_WORDS,
-    ROLES,
 )
 from bias_intervene.interventions.possessive import CONTEXT_CHARS, WORD_LISTS, Possessives, neighbours
+from bias_intervene.pronouns import ANY_SPELLING, GENDER, PRONOUN, ROLES, is_part_of_word, with_case
 
-SPELLINGS = tuple(case(form) for form in GENDER for case in (str.lower, str.title, str.upper))
-"""Every spelling that is swapped; others (hE) are not taken for pronouns."""
-_ANY_SPELLING = "|".join(sorted(SPELLINGS, key=len, reverse=True))
-
-PRONOUN = re.compile(rf"(?<![^\W_])(?:{_ANY_SPELLING})(?![^\W_])")
 _LINK = r"(?:\s{1,32}(?:or|OR)\s{1,32}|\s?/\s?)"
-_LINKED_BEFORE = re.compile(rf"\b({_ANY_SPELLING}){_LINK}$")
-_LINKED_AFTER = re.compile(rf"{_LINK}({_ANY_SPELLING})\b")
+_LINKED_BEFORE = re.compile(rf"\b({ANY_SPELLING}){_LINK}$")
+_LINKED_AFTER = re.compile(rf"{_LINK}({ANY_SPELLING})\b")
 """The other half of "he or she"."""
 _EITHER_BEFORE = re.compile(r"(?:\b[sS]/|\([sS]\))$")
 _EITHER_CHARS = 8
@@ -139,13 +132,22 @@ def judge(text: str, start: int, end: int, direction: str, possessives: Possessi
     """
     word = text[start:end]
     target = DIRECTIONS[direction].get(GENDER[word.lower()])
-    if target is None or _is_part_of_word(text, start, end):
+    if target is None or is_part_of_word(text, start, end):
         return None
     reason = _reason_to_keep(text, start, end, direction)
     if reason is not None:
         return reason
     role = _role_of(text, start, end, possessives)
     return "unsure role" if role is None else with_case(ROLES[target][role], word)
+
+
+def num_pronouns(text: str, direction: str) -> int:
+    """Number of pronouns of the direction in `text`, whatever becomes of them.
+
+    >>> num_pronouns("The history of his boat: he sank her himself.", "masculine_to_feminine")
+    3
+    """
+    return sum(judge(text, *match.span(), direction, WORD_LISTS) is not None for match in PRONOUN.finditer(text))
 
 
 LOCAL_REASONS = ("coordination", "hyphen compound", "code or path", "lone upper case", "unsure role")
@@ -164,24 +166,6 @@ def apply(text: str, swaps: list[Swap]) -> str:
 
 
 # --- is it a pronoun, and one to swap? -------------------------------------------------------------------------
-
-
-def _is_part_of_word(text: str, start: int, end: int) -> bool:
-    """Whether a combining mark or an underscore that is no emphasis touches the form at [start, end)."""
-    beside = text[start - 1 : start] + text[end : end + 1]
-    is_marked = any(unicodedata.category(character).startswith("M") for character in beside)
-    return is_marked or ("_" in beside and not _is_emphasis(text, start, end))
-
-
-def _is_emphasis(text: str, start: int, end: int) -> bool:
-    """_he_ with nothing of a word outside the underscores."""
-    outside = text[max(0, start - 2) : start - 1] + text[end + 1 : end + 2]
-    return (
-        start > 0
-        and text[start - 1] == "_"
-        and text[end : end + 1] == "_"
-        and not any(character.isalnum() or character == "_" for character in outside)
-    )
 
 
 def _reason_to_keep(text: str, start: int, end: int, direction: str) -> str | None:
@@ -275,10 +259,3 @@ def _word_after(text: str, end: int) -> str:
     """The word after `end` on the same line, or ''."""
     found = _WORD_AFTER.match(text[end : end + CONTEXT_CHARS])
     return found[1] if found else ""
-
-
-def with_case(word: str, model: str) -> str:
-    """`word` in the case of `model`: lower, Title or UPPER."""
-    if model.islower():
-        return word
-    return word.upper() if model.isupper() else word.title()

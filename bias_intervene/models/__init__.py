@@ -3,6 +3,7 @@
 from bias_intervene.models.loading import (
     TextTokenizer,
     check_vocabulary,
+    configured_end_ids,
     copy_tokenizer,
     head_is_plain,
     load_model,
@@ -23,6 +24,7 @@ __all__ = [
     "END_OF_TEXT",
     "TextTokenizer",
     "check_vocabulary",
+    "configured_end_ids",
     "copy_tokenizer",
     "fetch",
     "gguf_file",

@@ -2,21 +2,20 @@
 
 Input: model settings and a revision. Output: a local folder in Hugging Face's format. Guarantees: huggingface_hub
 fetches into its own cache, so what is there already works offline; a GGUF file is converted once and kept in our cache
-by its sha256.
+by its sha256; a checkpoint of a suite has the shape that the suite's facts state for its size.
 """
 
 import importlib.metadata
 from pathlib import Path
-from typing import Any
 
 from bias_intervene.errors import HubError, ModelError
-from bias_intervene.models.loading import LOADING
+from bias_intervene.models.loading import check_headers, load_strictly, read_config, transformers_tokenizer
 from bias_intervene.plan import history
 from bias_intervene.record import fingerprint, made_once, sha256_of_file
 from bias_intervene.settings import GgufModel, ModelSettings, SuiteModel
 
-_CONVERSION = 1
-"""Raise when a GGUF file would be converted differently."""
+_CONVERSION = 2
+"""Raise when a GGUF file would be converted differently. 2: a file that lacks weights is refused."""
 
 
 def locate_checkpoint(
@@ -30,7 +29,8 @@ def locate_checkpoint(
     match model.kind:
         case "suite" if model.path is not None:
             folder = _revisions_folder(model, model.path, repository)
-            return _checkpoint_folder(folder / str(revision), key=f"model.path={model.path}")
+            folder = _checkpoint_folder(folder / str(revision), key=f"model.path={model.path}")
+            return _of_its_size(folder, model)
         case "folder":
             return _checkpoint_folder(Path(model.path).expanduser(), key=f"model.path={model.path}")
         case "gguf":
@@ -38,8 +38,10 @@ def locate_checkpoint(
         case "world":
             assert pretraining is not None
             return pretraining / "training" / "checkpoints" / str(revision)
-        case "suite" | "hub":
-            return fetch(repository, revision)
+        case "suite":
+            return _of_its_size(check_headers(fetch(repository, revision)), model)
+        case "hub":
+            return check_headers(fetch(repository, revision))
 
 
 def _revisions_folder(model: SuiteModel, path: str, repository: str) -> Path:
@@ -55,13 +57,40 @@ def _revisions_folder(model: SuiteModel, path: str, repository: str) -> Path:
 
 
 def _checkpoint_folder(path: Path, *, key: str) -> Path:
-    """`path` if it holds a checkpoint."""
+    """`path` if it holds a checkpoint. Raises `ModelError`."""
     if not path.is_dir():
         raise ModelError(f"{key}: no folder {path}")
     if not (path / "config.json").is_file():
         found = ", ".join(sorted(p.name for p in path.iterdir())[:8]) or "nothing"
         raise ModelError(f"{key}: {path} holds no config.json (found: {found}); give a Hugging Face checkpoint folder")
-    return path
+    return check_headers(path)
+
+
+def _of_its_size(folder: Path, model: SuiteModel) -> Path:
+    """`folder` if its config.json has the shape that the suite's facts state for `model.name`. Raises `ModelError`.
+
+    A size whose facts state no shape can have any.
+    """
+    shape = model.facts.sizes[model.name].gpt_neox
+    if shape is None:
+        return folder
+    found = read_config(folder)
+    stated = {
+        "model_type": "gpt_neox",
+        "num_hidden_layers": shape.num_layers,
+        "hidden_size": shape.hidden_size,
+        "num_attention_heads": shape.num_heads,
+        "vocab_size": shape.vocabulary_size,
+    }
+    differing = [
+        f"{key} {found.get(key)}, not {value}" for key, value in stated.items() if found.get(key, value) != value
+    ]
+    if differing:
+        raise ModelError(
+            f"{folder}: not a {model.suite} of model.name={model.name}: config.json has {', '.join(differing)}. Give "
+            "the size that it is, another model.path, or model=local for a model that is not of the suite"
+        )
+    return folder
 
 
 def fetch(repository: str, revision: str | None) -> Path:
@@ -139,12 +168,10 @@ def _convert_gguf(path: Path, cache: Path) -> Path:
 def _write_converted(path: Path, folder: Path) -> None:
     """Writes the weights of a GGUF file and its tokenizer in Hugging Face's format, in float32."""
     import torch
-    from transformers import AutoModelForCausalLM, AutoTokenizer
+    from transformers import AutoModelForCausalLM
 
-    source: dict[str, Any] = {"gguf_file": path.name, "local_files_only": True}
-    tokenizer = AutoTokenizer.from_pretrained(path.parent, **source)
-    with LOADING:
-        model = AutoModelForCausalLM.from_pretrained(path.parent, dtype=torch.float32, **source)
+    model = load_strictly(path.parent, where=str(path), dtype=torch.float32, gguf_file=path.name)
+    tokenizer = transformers_tokenizer(path.parent, where=str(path), gguf_file=path.name)
     # The weights are plain now, but model and config still say "gguf" and refuse to be saved: carry them over.
     config = model.config
     if hasattr(config, "quantization_config"):

@@ -19,6 +19,8 @@ from bias_intervene.settings.suite import Choice, ReleasedModels
 
 _WORLD_MINIMUM_RATIO = 0.1
 """Learning rate of the world's pretraining at its last step, as a share of its peak: that of Pythia."""
+_WORLD_PRECISION = "fp32"
+"""Of the world's pretraining: that of conf/train/_base.yaml."""
 
 
 @dataclass(frozen=True)
@@ -49,6 +51,8 @@ class History:
     sequence_length: int
     learning_rate: OriginalRate | None
     """None: not known."""
+    precision: str | None
+    """Type of numbers that it computed in: fp16, bf16 or fp32. None: not known."""
     shape: NeoxShape | None
     """None: known once the files are read."""
     row_order: Literal["pile", "world"] | None
@@ -92,6 +96,7 @@ def _history_of_suite(model: SuiteModel) -> History:
         batch_rows=facts.batch_rows,
         sequence_length=facts.sequence_length,
         learning_rate=rate,
+        precision=facts.precision.get(model.name),
         shape=size.gpt_neox,
         row_order=facts.row_order,
         rows_repository=released.rows_repository,
@@ -139,6 +144,11 @@ def _history_of_world(model: WorldModel) -> History:
         raise PlanError(
             f"model.hidden_size={model.hidden_size}: must be a multiple of model.num_heads={model.num_heads}"
         )
+    if model.warmup_steps > model.total_steps:
+        raise PlanError(
+            f"model.warmup_steps={model.warmup_steps}: the pretraining has {model.total_steps} steps, so its rate "
+            f"would not reach the peak; at most {model.total_steps}"
+        )
     steps = {0, model.total_steps, *range(0, model.total_steps, model.checkpoint_interval)}
     peak = model.peak_learning_rate
     return History(
@@ -151,6 +161,7 @@ def _history_of_world(model: WorldModel) -> History:
         batch_rows=model.batch_rows,
         sequence_length=model.sequence_length,
         learning_rate=OriginalRate(peak=peak, minimum=peak * _WORLD_MINIMUM_RATIO, warmup_steps=model.warmup_steps),
+        precision=_WORLD_PRECISION,
         shape=NeoxShape(
             num_layers=model.num_layers,
             hidden_size=model.hidden_size,

@@ -10,11 +10,13 @@ how a step is laid out on the ranks.
 """
 
 import dataclasses
+from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any, cast
 
 from bias_intervene.errors import PlanError
-from bias_intervene.plan.history import History, OriginalRate, history
+from bias_intervene.plan.effect import effect_notes, without_effect
+from bias_intervene.plan.history import History, history
 from bias_intervene.plan.memory import (
     Fit,
     check_engine,
@@ -27,23 +29,12 @@ from bias_intervene.plan.memory import (
     num_ranks,
 )
 from bias_intervene.plan.pile_rows import shards_of_rows
+from bias_intervene.plan.schedule import Schedule, original_schedule, schedule_of_run
+from bias_intervene.plan.seeds import seed_note
 from bias_intervene.plan.window import check_rows, published_steps, window
 from bias_intervene.results import ExpectedEffect
-from bias_intervene.settings import DataSettings, EvalsSettings, ModelSettings, PileData, Settings, TrainSettings
+from bias_intervene.settings import DataSettings, EvalsSettings, ModelSettings, PileData, Settings
 from bias_intervene.settings.intervention import kind_of
-
-
-@dataclass(frozen=True)
-class Schedule:
-    """Everything the learning rate of a step depends on; `training.schedule` computes it."""
-
-    kind: str
-    peak: float
-    minimum: float
-    warmup_steps: int
-    total_steps: int
-    start_step: int
-    rewarmup_steps: int
 
 
 @dataclass(frozen=True)
@@ -117,10 +108,17 @@ class Plan:
         return cls(**taken)
 
 
-def make_plan(settings: Settings, *, expected_effect: ExpectedEffect | None = None) -> Plan:
+def make_plan(
+    settings: Settings,
+    *,
+    expected_effect: ExpectedEffect | None = None,
+    swaps_pronouns: bool = True,
+    given: Iterable[str] = (),
+) -> Plan:
     """The plan of a run. Raises `PlanError` naming the key, what was asked and what can be had.
 
-    expected_effect: that of the run's intervention, which is only described above this package.
+    expected_effect, swaps_pronouns: of the run's intervention, which is only described above this package. given: keys
+    of the command line, of which the notes say which have no effect.
     """
     model, train = settings.model, settings.train
     known = history(model)
@@ -156,6 +154,7 @@ def make_plan(settings: Settings, *, expected_effect: ExpectedEffect | None = No
     saved = checkpoints_between(start_step, end_step, train.save_interval)
     published = _published_to_score(model, known, settings.evals)
     evaluated = _evaluated_steps(settings.evals, start_step=start_step, saved=saved, published=published)
+    idle = without_effect(settings, known, saved=saved, swaps_pronouns=swaps_pronouns)
     return Plan(
         arm=(known.arm if known else None) or settings.intervention.name,
         repository=_repository(model, known),
@@ -178,20 +177,25 @@ def make_plan(settings: Settings, *, expected_effect: ExpectedEffect | None = No
         zero_stage=fit.zero_stage,
         activation_checkpointing=fit.activation_checkpointing,
         checkpoint_steps=saved,
-        schedule=_schedule(train, known, start_step=start_step, model_name=model.name),
-        original_schedule=_original_schedule(known),
+        schedule=schedule_of_run(train, known, start_step=start_step, num_steps=num_steps, model_name=model.name),
+        original_schedule=original_schedule(known),
         num_parameters=shape.num_parameters if shape else None,
         memory_gib_by_zero_stage=memory_by_stage(train, shape, fit),
         evaluated_steps=evaluated,
         benchmarks=settings.evals.scored_benchmarks(with_heldout_rows=_holds_out(settings.data, num_steps)),
-        notes=_notes(settings, known, fit, start_step=start_step, num_steps=num_steps),
+        notes=(
+            *_notes(settings, known, fit, start_step=start_step, num_steps=num_steps, swaps_pronouns=swaps_pronouns),
+            *effect_notes(given, idle),
+        ),
         expected_effect=expected_effect,
     )
 
 
 def _rows_before(data: DataSettings, end: int) -> tuple[int, int] | None:
-    """The Pile's rows held out: the last before `end`, the first row that the run trains on."""
-    return (max(0, end - data.heldout_rows), end) if isinstance(data, PileData) else None
+    """The Pile's rows that are scored: those before `end`, the first that is trained on; none with `validation`."""
+    if not isinstance(data, PileData):
+        return None
+    return (max(0, end - data.heldout_rows) if data.validation is None else end, end)
 
 
 def _shards(heldout: tuple[int, int], end: int) -> tuple[dict[str, Any], ...]:
@@ -253,59 +257,26 @@ def _revision(model: ModelSettings, known: History | None, start_step: int) -> s
     return model.revision if model.kind == "hub" else None
 
 
-def _schedule(train: TrainSettings, known: History | None, *, start_step: int, model_name: str) -> Schedule:
-    """The learning rate's parameters in effect."""
-    if train.schedule == "constant":
-        if train.learning_rate is None:
-            raise PlanError("train.learning_rate: needed with train.schedule=constant")
-        rate = OriginalRate(peak=train.learning_rate, minimum=train.learning_rate, warmup_steps=0)
-        total_steps = 0
-    else:
-        if known is None or known.learning_rate is None:
-            raise PlanError(
-                f"train.schedule=original: how {model_name} was trained is not known; "
-                "use train.schedule=constant with a train.learning_rate"
-            )
-        rate, total_steps = known.learning_rate, known.total_steps
-        if train.learning_rate is not None:
-            minimum = rate.minimum / rate.peak * train.learning_rate
-            rate = OriginalRate(peak=train.learning_rate, minimum=minimum, warmup_steps=rate.warmup_steps)
-    return Schedule(
-        kind=train.schedule,
-        peak=rate.peak,
-        minimum=rate.minimum,
-        warmup_steps=rate.warmup_steps,
-        total_steps=total_steps,
-        start_step=start_step,
-        rewarmup_steps=train.rewarmup_steps,
-    )
-
-
-def _original_schedule(known: History | None) -> Schedule | None:
-    """The learning rate of the original training. None: not known."""
-    if known is None or known.learning_rate is None:
-        return None
-    return Schedule(
-        kind="original",
-        peak=known.learning_rate.peak,
-        minimum=known.learning_rate.minimum,
-        warmup_steps=known.learning_rate.warmup_steps,
-        total_steps=known.total_steps,
-        start_step=0,
-        rewarmup_steps=0,
-    )
-
-
-def _notes(settings: Settings, known: History | None, fit: Fit, *, start_step: int, num_steps: int) -> tuple[str, ...]:
+def _notes(
+    settings: Settings, known: History | None, fit: Fit, *, start_step: int, num_steps: int, swaps_pronouns: bool
+) -> tuple[str, ...]:
     """What a reader of the record must know and no number says."""
     notes: list[str] = []
     train = settings.train
-    if num_steps and known and start_step > 0 and train.optimizer_warmup_steps == 0:
-        steps = ", ".join(map(str, known.optimizer_steps))
-        states = f"were published for step {steps} only" if steps else "were not published"
+    is_from_scratch = known is not None and start_step == 0
+    if num_steps and not is_from_scratch and train.optimizer_warmup_steps == 0:
+        steps = ", ".join(map(str, known.optimizer_steps)) if known else ""
+        states = (
+            f"were published for step {steps} only" if steps else "were not published" if known else "are not known"
+        )
         notes.append(
             f"Adam's moments start empty: optimizer states {states}. Compare with the control arm, which starts the "
             "same way, or set train.optimizer_warmup_steps."
+        )
+    if num_steps and known and known.precision not in {None, train.precision}:
+        notes.append(
+            f"The original training computed in {known.precision}, this one computes in {train.precision} "
+            "(train.precision): the published final checkpoint differs from the control arm in that too."
         )
     if num_steps and known and settings.data.kind != known.row_order:
         notes.append(
@@ -321,6 +292,15 @@ def _notes(settings: Settings, known: History | None, fit: Fit, *, start_step: i
         )
     if kind_of(settings.intervention.name) == "unaltered" and settings.intervention.probability < 1:
         notes.append("intervention.probability has no effect on the control: it is the control of every value of it.")
+    data = settings.data
+    if num_steps and isinstance(data, PileData) and data.heldout_rows and data.validation is None:
+        notes.append(
+            "The rows that perplexity and pronouns are scored on (before_window) are not held out: the base model was "
+            "trained on them last of all, so the base against an arm says nothing about cost. data.validation=FILE, or "
+            "a data set of the hub, scores rows that were not trained on."
+        )
+    without_draw = seed_note(settings, known, trains=num_steps > 0, swaps_pronouns=swaps_pronouns)
+    notes += [without_draw] if without_draw else []
     if not num_steps:
         notes.append("Evaluation only: no step is trained.")
     evals = settings.evals

@@ -1,8 +1,8 @@
 """The files of a run directory: written atomically, fingerprinted, and gathered into the record of a finished run.
 
-`files` writes and reads, `manifest` holds what is read later against what was written, `record` claims a directory and
-writes record.json, `environment` describes the machine and the installed versions, `tracking` copies numbers to
-TensorBoard or W&B.
+`files` writes and reads, `form` checks what was read, `manifest` holds what is read later against what was written,
+`record` claims a directory and writes record.json, `environment` describes the machine and the installed versions,
+`tracking` copies numbers to TensorBoard or W&B.
 """
 
 from bias_intervene.record.environment import describe_environment
@@ -11,6 +11,7 @@ from bias_intervene.record.files import (
     exact_file_state,
     file_state,
     fingerprint,
+    json_text,
     read_json,
     read_lines,
     settle_folder,
@@ -19,12 +20,15 @@ from bias_intervene.record.files import (
     write_bytes,
     write_json,
 )
+from bias_intervene.record.form import FailureForm, FingerprintsForm, RecordForm, ResultsForm, SweepForm, check_form
 from bias_intervene.record.manifest import first_altered, is_as_made, keep_as_made, made_once, write_manifest
 from bias_intervene.record.record import (
     ATTEMPTS,
     SCHEMA,
     STAGES,
+    by_content,
     differences,
+    equal_checkpoints,
     flatten,
     gather,
     has_effect,
@@ -40,9 +44,17 @@ __all__ = [
     "ATTEMPTS",
     "SCHEMA",
     "STAGES",
+    "FailureForm",
+    "FingerprintsForm",
+    "RecordForm",
+    "ResultsForm",
+    "SweepForm",
     "append_line",
+    "by_content",
+    "check_form",
     "describe_environment",
     "differences",
+    "equal_checkpoints",
     "exact_file_state",
     "file_state",
     "fingerprint",
@@ -53,6 +65,7 @@ __all__ = [
     "is_as_made",
     "is_complete",
     "is_complete_run_of",
+    "json_text",
     "keep_as_made",
     "made_once",
     "open_run",

@@ -5,8 +5,8 @@ logged as a metric of its own.
 
 Input: numbers by name and step, from the training process and, later, from the evaluation process.
 Output: one run in the tracker, however many processes and restarts it took: its id is stored in the run directory.
-Guarantees: a tracker receives copies only; the results are results.json and metrics.jsonl. A missing package is
-reported before any work.
+Guarantees: a tracker receives copies only; the results are results.json and metrics.jsonl. No environment variable
+reaches a tracker. A missing package is reported before any work.
 """
 
 import uuid
@@ -75,6 +75,8 @@ class _WandB:
         self._run = wandb.init(
             project=tracking.project, mode=tracking.mode, dir=str(run_dir), name=run_dir.name,
             id=read_json(id_path)["id"], resume="allow",
+            # Its description of the machine holds every SLURM variable, tokens included; ours is environment.json.
+            settings=wandb.Settings(x_disable_meta=True, disable_git=True, save_code=False),
         )  # fmt: skip
         self._run.define_metric("step")
         self._run.define_metric("*", step_metric="step")
@@ -111,7 +113,8 @@ def log_results(tracker: Tracker, metrics: Sequence[Mapping[str, Any]]) -> None:
     by_step: dict[int, dict[str, float]] = {}
     for row in metrics:
         name = "/".join(["eval", *(row[part] for part in ("benchmark", "protocol", "subset", "metric"))])
-        by_step.setdefault(row["step"], {})[name] = row["value"]
+        if row["value"] is not None:  # A value that is not finite, of which results.json keeps null.
+            by_step.setdefault(row["step"], {})[name] = row["value"]
     for step, values in sorted(by_step.items()):
         tracker.log(step, values)
 

@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import TypedDict
 
 from bias_intervene import record
-from bias_intervene.analysis import comparison, pairing, records
+from bias_intervene.analysis import pairing, records, verdicts
 from bias_intervene.errors import StageStopped
 from bias_intervene.interventions import INTERVENTIONS
 from bias_intervene.models import pretraining_settings, world_folder
@@ -187,11 +187,14 @@ def _ensure_world_model(settings: Settings) -> None:
 
 
 def _check_manipulation(run_dir: Path) -> None:
-    """Writes whether the intervention took, against the checkpoint that the run started from."""
+    """Writes how far the expected metric moved since the checkpoint that the run started from.
+
+    Whether the intervention took is only said where nothing was swapped: a run alone has no control.
+    """
     run = records.Run(run_dir, record.gather(run_dir))
     records.label([run])
     (arm,) = pairing.arms([run], as_given=True)
-    verdict = comparison.verdict_of(arm)
+    verdict = verdicts.verdict_of(arm)
     if verdict is not None:
         record.write_json(run_dir / "manipulation_check.json", dataclasses.asdict(verdict))
         log.log(logging.WARNING if verdict.took is False else logging.INFO, "%s", verdict.sentence)

@@ -9,6 +9,7 @@ kill and under any launcher. A directory is named after the overrides of its job
 a shell, and two jobs never share one.
 """
 
+import re
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass
@@ -22,14 +23,17 @@ from rich.table import Table
 from rich.text import Text
 
 from bias_intervene.errors import RunDirectoryError
-from bias_intervene.record import fingerprint, is_complete, read_json, write_json
+from bias_intervene.record import FailureForm, SweepForm, check_form, fingerprint, is_complete, read_json, write_json
 from bias_intervene.run.lock import is_held
+from bias_intervene.settings import rounded
 
 _FAILURE = ".failure.json"
 LONGEST_NAME = 180
 _STATES = {"complete": "green", "running": "cyan", "failed": "bold red", "interrupted": "yellow", "waiting": "dim"}
 """The states of a job, and the colour of each in tables."""
-_NOT_IN_THE_NAME = ("cache_dir", "dry_run", "sweep", "tracking", "objective")
+_LONG_FLOAT = re.compile(r"=(-?\d+\.\d{12,})$")
+"""A value with more digits than settings keep."""
+_NOT_IN_THE_NAME = ("cache_dir", "claims", "dry_run", "sweep", "tracking", "objective")
 """Keys that do not enter the name of a directory."""
 
 
@@ -48,26 +52,53 @@ def directory_name(overrides: Sequence[str]) -> str:
 
     >>> directory_name(["model=70m", "intervention.fraction=0.07"])
     'intervention.fraction-0.07_model-70m'
+    >>> directory_name(["intervention.probability=0.30000000000000004"])
+    'intervention.probability-0.3'
     """
-    naming = sorted(word.lstrip("+") for word in overrides if word.lstrip("+").split("=")[0] not in _NOT_IN_THE_NAME)
+    naming = _naming(overrides)
     name = "".join(c if c.isalnum() or c in "._-" else "." for c in "_".join(naming).replace("=", "-")).strip(".")
     if len(name) > LONGEST_NAME:
         name = f"{name[: LONGEST_NAME - 9]}-{fingerprint(naming)[:8]}"
     return name or "run"
 
 
+def _naming(overrides: Sequence[str]) -> tuple[str, ...]:
+    """The overrides that tell a job from others, floats with the digits that settings keep."""
+    words = [_LONG_FLOAT.sub(lambda found: f"={rounded(float(found[1]))}", word.lstrip("+")) for word in overrides]
+    return tuple(sorted(word for word in words if word.split("=")[0] not in _NOT_IN_THE_NAME))
+
+
+def directory_in(folder: Path, overrides: Sequence[str]) -> str:
+    """Name of the directory of a job within a sweep: the one that the sweep has for it, or else by `directory_name`."""
+    known = {_naming(words): name for name, words in _known_jobs(folder).items()}
+    return known.get(_naming(overrides)) or directory_name(overrides)
+
+
+def _own_directories(folder: Path, jobs: Sequence[Sequence[str]]) -> dict[str, list[str]]:
+    """Directory -> overrides of each job. Two jobs whose values differ only in characters that a name does not keep
+    (x/y, x.y) are told apart by a fingerprint. Raises `RunDirectoryError` for a job that is given twice.
+    """
+    taken = {name: _naming(words) for name, words in _known_jobs(folder).items()}
+    requested: dict[str, list[str]] = {}
+    for overrides in jobs:
+        name, naming = directory_in(folder, overrides), _naming(overrides)
+        if taken.get(name, naming) != naming:
+            name = f"{name[: LONGEST_NAME - 9]}-{fingerprint(naming)[:8]}"
+        if name in requested:
+            raise RunDirectoryError(f"{folder}: two jobs of the sweep are the same, {name}; give each value once")
+        taken[name] = naming
+        requested[name] = list(overrides)
+    return requested
+
+
 def claim(folder: Path, jobs: Sequence[Sequence[str]]) -> set[str]:
     """Creates a sweep, or continues the existing one. Returns the directories of the given jobs.
 
     jobs: the overrides of each; empty if they are not known beforehand.
-    Raises `RunDirectoryError` if two jobs would share a directory, or if the name is in use for other jobs: a sweep can
+    Raises `RunDirectoryError` if a job is given twice, or if the name is in use for other jobs: a sweep can
     be repeated as a whole or in part, and extended, nothing else.
     """
-    requested = {directory_name(overrides): list(overrides) for overrides in jobs}
-    if len(requested) < len(jobs):
-        names = Counter(directory_name(overrides) for overrides in jobs)
-        twice = next(name for name, count in names.items() if count > 1)
-        raise RunDirectoryError(f"{folder}: two jobs of the sweep would be written into {twice}; give each value once")
+    requested = _own_directories(folder, jobs)
     with _locked(folder):
         known = _known_jobs(folder)
         if known and requested and not (known.keys() <= requested.keys() or requested.keys() <= known.keys()):
@@ -99,8 +130,14 @@ def is_sweep(folder: Path) -> bool:
 
 
 def read(folder: Path) -> dict[str, Any]:
-    """The content of sweep.json."""
+    """The content of sweep.json. Raises `RunDirectoryError` if it is not one of ours."""
+    check_form(folder / "sweep.json", SweepForm)
     return read_json(folder / "sweep.json")
+
+
+def overrides_of_jobs(folder: Path) -> list[list[str]]:
+    """The overrides of the jobs that a sweep holds so far; none if there is no sweep."""
+    return list(_known_jobs(folder).values())
 
 
 def _known_jobs(folder: Path) -> dict[str, list[str]]:
@@ -127,6 +164,7 @@ def _state_of(folder: Path, name: str, overrides: list[str]) -> Job:
     if is_held(run_dir):
         return Job(name, overrides, "running")
     if (run_dir / _FAILURE).is_file():
+        check_form(run_dir / _FAILURE, FailureForm)
         return Job(name, overrides, "failed", read_json(run_dir / _FAILURE)["message"])
     return Job(name, overrides, "interrupted" if (run_dir / "settings.json").is_file() else "waiting")
 

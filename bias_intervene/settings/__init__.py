@@ -7,6 +7,8 @@ Output: frozen `Settings`, or a `SettingsError` that lists every fault by its do
 Guarantees: after this package no value is checked or converted again.
 """
 
+from bias_intervene.settings.bounds import rounded
+from bias_intervene.settings.claims import Claim
 from bias_intervene.settings.data import (
     CorpusData,
     DataSettings,
@@ -43,12 +45,14 @@ from bias_intervene.settings.reading import (
     read_intervention,
     read_settings,
 )
-from bias_intervene.settings.settings import Settings
+from bias_intervene.settings.settings import SWEEP_NAME, Settings
 from bias_intervene.settings.suite import NeoxShape, SuiteFacts, all_steps
 from bias_intervene.settings.tracking import TrackingSettings
 from bias_intervene.settings.train import TrainSettings
 
 __all__ = [
+    "SWEEP_NAME",
+    "Claim",
     "CorpusData",
     "CrowsPairsSettings",
     "DataSettings",
@@ -84,4 +88,5 @@ __all__ = [
     "option_values",
     "read_intervention",
     "read_settings",
+    "rounded",
 ]

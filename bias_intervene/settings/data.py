@@ -8,16 +8,16 @@ from typing import Annotated, Literal
 
 from pydantic import Field, StrictBool, StrictStr
 
-from bias_intervene.settings.bounds import Checked, NonNegativeFloat, NonNegativeInt, Share
+from bias_intervene.settings.bounds import Checked, HeldoutRows, Nats, Seed, Share
 
 
 class WorldData(Checked):
     """Sentences about occupations, generated with known pronoun probabilities."""
 
     kind: Literal["world"]
-    seed: NonNegativeInt = Field(description="Draws the sentences; another seed is another world.")
-    bias_log_odds: NonNegativeFloat = Field(description="Largest |log P(he)/P(she)| of an occupation, nats.")
-    heldout_rows: NonNegativeInt = Field(description="Rows kept out of training for the manipulation check.")
+    seed: Seed = Field(description="Draws the sentences; another seed is another world.")
+    bias_log_odds: Nats = Field(description="Largest |log P(he)/P(she)| of an occupation, nats.")
+    heldout_rows: HeldoutRows = Field(description="Rows kept out of training for the manipulation check.")
     shuffle: StrictBool = Field(
         description="Read the window's rows in an order drawn from `seed`; false: in the original's."
     )
@@ -39,18 +39,18 @@ class _TextCorpusData(Checked):
 
     shuffle: StrictBool = Field(description="Order rows by a permutation drawn from `seed`.")
     allow_repeats: StrictBool = Field(description="Read the corpus again when it is too short.")
-    heldout_rows: NonNegativeInt = Field(description="Last rows, kept out of training for the check.")
+    heldout_rows: HeldoutRows = Field(description="Last rows, kept out of training for the check.")
 
 
 class TextData(_TextCorpusData):
-    """Plain text: a file or a folder of .txt or .txt.gz, one document a file."""
+    """Plain text: a file or a folder of .txt, also .txt.gz or .txt.zst, one document a file."""
 
     kind: Literal["text"]
     path: StrictStr = Field(description="File or folder.")
 
 
 class JsonlData(_TextCorpusData):
-    """JSON lines: a file or a folder of .jsonl or .jsonl.gz, one document a line."""
+    """JSON lines: a file or a folder of .jsonl, also .jsonl.gz or .jsonl.zst, one document a line."""
 
     kind: Literal["jsonl"]
     path: StrictStr = Field(description="File or folder.")
@@ -85,8 +85,13 @@ class PileData(Checked):
     fetch: Literal["shards", "range"] = Field(
         description="From the hub: whole shards, checked by sha256; or only the window's bytes, checked by size."
     )
-    heldout_rows: NonNegativeInt = Field(
-        description="Rows just before the window for the check: every arm has read them, unaltered."
+    heldout_rows: HeldoutRows = Field(
+        description="Rows for the check: those just before the window, which the base model was trained on last of "
+        "all, or the first ones of `validation`."
+    )
+    validation: StrictStr | None = Field(
+        description="Text that was not trained on, for the check: JSON lines, or a data set of the hub, with texts "
+        "under `text`; null: the rows before the window."
     )
     shuffle: StrictBool = Field(
         description="Read the window's rows in an order drawn from `seed`; false: in the original's."

@@ -4,11 +4,11 @@ A benchmark has a field of its name in `EvalsSettings`, whose type is a `Benchma
 benchmarks are switched on goes through `EvalsSettings.scored_benchmarks`, in the order of the fields.
 """
 
-from typing import ClassVar, Literal
+from typing import Annotated, ClassVar, Literal
 
-from pydantic import Field, StrictBool, StrictStr
+from pydantic import Field, StrictBool, StrictStr, field_validator
 
-from bias_intervene.settings.bounds import Checked, NonNegativeInt, PositiveInt
+from bias_intervene.settings.bounds import Checked, NonNegativeSteps, PositiveInt
 
 WinobiasProtocol = Literal["pronoun_choice", "exact_match", "referent_choice", "sentence"]
 
@@ -20,11 +20,6 @@ class BenchmarkSettings(Checked):
     """Whether it is scored on rows kept out of training, and only where a run has them."""
     enabled: StrictBool = Field(description="Score it.")
 
-    @property
-    def is_scored(self) -> bool:
-        """Whether there is anything to score."""
-        return self.enabled
-
 
 class CrowsPairsSettings(BenchmarkSettings):
     """CrowS-Pairs: stereotypical against less stereotypical sentences."""
@@ -32,7 +27,9 @@ class CrowsPairsSettings(BenchmarkSettings):
     source: Literal["hub", "world"] = Field(description="Hub data set (1,677 pairs), or the generated world's pairs.")
     language: Literal["english", "french"] = Field(description="Of the hub's data set.")
     path: StrictStr | None = Field(description="Local file in the original CSV format; read instead if set.")
-    categories: list[StrictStr] | None = Field(description="bias_type values to score, e.g. [gender]; null: all.")
+    categories: Annotated[list[StrictStr], Field(min_length=1)] | None = Field(
+        description="bias_type values to score, e.g. [gender]; null: all."
+    )
 
 
 class WinobiasSettings(BenchmarkSettings):
@@ -45,10 +42,12 @@ class WinobiasSettings(BenchmarkSettings):
         description="pronoun_choice (the paper's), exact_match (by generation), referent_choice, sentence."
     )
 
-    @property
-    def is_scored(self) -> bool:
-        """Without a protocol there is nothing to score."""
-        return self.enabled and bool(self.protocols)
+    @field_validator("protocols")
+    @classmethod
+    def _some(cls, protocols: list[WinobiasProtocol]) -> list[WinobiasProtocol]:
+        if not protocols:
+            raise ValueError("name a protocol at least, or switch WinoBias off: evals.winobias.enabled=false")
+        return protocols
 
 
 class LambadaSettings(BenchmarkSettings):
@@ -76,7 +75,7 @@ class EvalsSettings(Checked):
     base: StrictBool = Field(description="Score the checkpoint that training starts from.")
     published_final: StrictBool = Field(description="Score the original run's last checkpoint, where it has one.")
     saved: Literal["all", "last"] = Field(description="Which of the run's own checkpoints are scored.")
-    steps: list[NonNegativeInt] | None = Field(
+    steps: list[NonNegativeSteps] | None = Field(
         description="Published checkpoints of the original run to score as well; null: none."
     )
     batch_tokens: PositiveInt = Field(description="Tokens scored at once; halved where memory runs out.")
@@ -106,7 +105,7 @@ class EvalsSettings(Checked):
         names = [
             name
             for name, settings in self.of_benchmarks.items()
-            if settings.is_scored and (with_heldout_rows or not settings.needs_heldout_rows)
+            if settings.enabled and (with_heldout_rows or not settings.needs_heldout_rows)
         ]
         return (*names, *(["harness"] if self.harness_tasks else []))
 

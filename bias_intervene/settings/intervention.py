@@ -8,7 +8,7 @@ from typing import Literal, get_args
 
 from pydantic import Field, StrictStr, ValidationInfo, field_validator
 
-from bias_intervene.settings.bounds import Checked, NonNegativeFloat, Share
+from bias_intervene.settings.bounds import Checked, Nats, Share
 
 Unaltered = Literal["none"]
 Rule = Literal["masculine_to_feminine", "feminine_to_masculine", "both", "neutral"]
@@ -63,7 +63,7 @@ class InterventionSettings(Checked):
         description="What decides between his and him for her, her and hers for his: tables fitted on the corpus "
         "(fit), the word lists (words), or the possessives.json of another run (its path)."
     )
-    margin: NonNegativeFloat = Field(description="A her or his less sure than this, in nats, is left alone.")
+    margin: Nats = Field(description="A her or his less sure than this, in nats, is left alone.")
 
     @field_validator(*_DEFAULTS)
     @classmethod

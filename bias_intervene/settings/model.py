@@ -11,14 +11,14 @@ from pydantic import ConfigDict, Field, StrictStr, model_validator
 from pydantic_core import PydanticCustomError
 
 from bias_intervene.errors import did_you_mean
-from bias_intervene.settings.bounds import Checked, NonNegativeInt, PositiveFloat, PositiveInt, Share
+from bias_intervene.settings.bounds import Checked, LearningRate, NonNegativeSteps, PositiveInt, PositiveSteps, Share
 from bias_intervene.settings.suite import Choice, SuiteFacts
 
 
 class TrainedModel(Checked):
     """A model whose original training is known, so that a run can start at any published step of it."""
 
-    step: NonNegativeInt | None = Field(description="Published step to start from; null: from the fraction.")
+    step: NonNegativeSteps | None = Field(description="Published step to start from; null: from the fraction.")
     default_fraction: Share = Field(description="Fraction where none is asked for.")
 
 
@@ -89,16 +89,16 @@ class WorldModel(TrainedModel):
 
     kind: Literal["world"]
     name: StrictStr = Field(description="Short name, used in tables.")
-    num_layers: PositiveInt = Field(description="Transformer blocks.")
-    hidden_size: PositiveInt = Field(description="Width; a multiple of num_heads.")
-    num_heads: PositiveInt = Field(description="Attention heads.")
-    vocabulary_size: Annotated[int, Field(ge=300)] = Field(description="Entries of the tokenizer to train.")
+    num_layers: Annotated[int, Field(gt=0, le=1_000)] = Field(description="Transformer blocks.")
+    hidden_size: Annotated[int, Field(gt=0, le=100_000)] = Field(description="Width; a multiple of num_heads.")
+    num_heads: Annotated[int, Field(gt=0, le=1_000)] = Field(description="Attention heads.")
+    vocabulary_size: Annotated[int, Field(ge=300, le=65_536)] = Field(description="Entries of the tokenizer to train.")
     sequence_length: PositiveInt = Field(description="Tokens a row the model was pretrained on.")
     batch_rows: PositiveInt = Field(description="Rows a step of the pretraining.")
-    total_steps: PositiveInt = Field(description="Steps of the pretraining.")
-    warmup_steps: NonNegativeInt = Field(description="Steps of linear warm-up of the pretraining.")
-    checkpoint_interval: PositiveInt = Field(description="Steps between its published checkpoints.")
-    peak_learning_rate: PositiveFloat = Field(description="Highest learning rate of the pretraining.")
+    total_steps: PositiveSteps = Field(description="Steps of the pretraining.")
+    warmup_steps: NonNegativeSteps = Field(description="Steps of linear warm-up of the pretraining.")
+    checkpoint_interval: PositiveSteps = Field(description="Steps between its published checkpoints.")
+    peak_learning_rate: LearningRate = Field(description="Highest learning rate of the pretraining.")
 
 
 ModelSettings = Annotated[SuiteModel | HubModel | FolderModel | GgufModel | WorldModel, Field(discriminator="kind")]

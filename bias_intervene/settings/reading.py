@@ -16,6 +16,7 @@ import yaml
 from pydantic import BaseModel
 
 from bias_intervene.errors import SettingsError, did_you_mean
+from bias_intervene.settings.claims import Claim
 from bias_intervene.settings.model import SuiteModel
 from bias_intervene.settings.settings import InterventionSettings, Settings
 
@@ -38,8 +39,9 @@ def read_settings(values: dict[str, Any]) -> Settings:
 def in_current_form(values: dict[str, Any]) -> dict[str, Any]:
     """Settings as this version writes them, of settings that an earlier version wrote into a settings.json.
 
-    The first versions knew one suite, and kept its facts in code: `model.kind` was pythia.
+    The first versions knew no claims. They knew one suite, and kept its facts in code: `model.kind` was pythia.
     """
+    values = {"claims": [], **values}
     model: Any = values.get("model")
     if not isinstance(model, dict) or cast("dict[str, Any]", model).get("kind") != "pythia":
         return values
@@ -97,6 +99,8 @@ def _describe(fault: Any) -> list[str]:
         siblings = known_keys(parts[0], variant) if len(parts) > 1 else known_keys()
         prefix = ".".join(parts[:-1]) + "." if len(parts) > 1 else ""
         allowed = [name.removeprefix(prefix) for name in siblings if name.startswith(prefix)]
+        if parts[0] == "claims":  # An entry of a list, whose keys are no keys of the configuration.
+            allowed = list(Claim.model_fields)
         return [f"{key}: no such key{kind}; {did_you_mean(parts[-1], allowed)}"]
     if fault["type"] == "missing":
         return [f"{key}: missing"]

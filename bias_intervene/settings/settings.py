@@ -15,7 +15,8 @@ from typing import Annotated, Any
 
 from pydantic import Field, StrictBool, StrictStr
 
-from bias_intervene.settings.bounds import Checked, NonNegativeInt
+from bias_intervene.settings.bounds import Checked, Seed
+from bias_intervene.settings.claims import Claim
 from bias_intervene.settings.data import DataSettings
 from bias_intervene.settings.evals import EvalsSettings
 from bias_intervene.settings.intervention import InterventionSettings
@@ -23,20 +24,24 @@ from bias_intervene.settings.model import ModelSettings
 from bias_intervene.settings.tracking import TrackingSettings
 from bias_intervene.settings.train import TrainSettings
 
+SWEEP_NAME = r"^[A-Za-z0-9][A-Za-z0-9._-]*$"
+"""Pattern of a sweep's name, which names a directory too."""
+
 
 class Settings(Checked):
     """Everything one run depends on."""
 
-    seed: NonNegativeInt = Field(description="Row order and every random draw of the run.")
+    seed: Seed = Field(description="Row order (data.shuffle) and share of altered rows or pronouns are drawn from it.")
     dry_run: StrictBool = Field(description="Print the plan and stop.")
     cache_dir: StrictStr = Field(description="Prepared corpora, converted and demo models, by fingerprint.")
     experiment: StrictStr | None = Field(description="Preset this run was composed from.")
-    sweep: Annotated[StrictStr, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]*$")] = Field(
+    sweep: Annotated[StrictStr, Field(pattern=SWEEP_NAME)] = Field(
         description="Name of the sweep (-m) this run is a job of; the same command under the same name continues it."
     )
     objective: StrictStr | None = Field(
         description="Metric a run returns to a searching sweeper, BENCHMARK/PROTOCOL/SUBSET/METRIC; null: none."
     )
+    claims: list[Claim] = Field(description="What the sweep is to show, stated before its runs; []: nothing.")
     model: ModelSettings
     intervention: InterventionSettings
     data: DataSettings

@@ -9,11 +9,11 @@ Facts are data and their kinds are code: a suite needs no code if its schedule h
 revisions are a pattern of the step, and its rows are in an order that `row_order` names.
 """
 
-from typing import Annotated, Literal
+from typing import Literal
 
 from pydantic import Field, StrictBool, StrictInt, StrictStr
 
-from bias_intervene.settings.bounds import Checked, NonNegativeInt, PositiveFloat, PositiveInt, Share
+from bias_intervene.settings.bounds import Checked, LearningRate, NonNegativeSteps, PositiveInt, PositiveSteps, Share
 from bias_intervene.settings.intervention import InterventionName
 
 Choice = StrictBool | StrictInt | StrictStr | None
@@ -23,12 +23,12 @@ Choice = StrictBool | StrictInt | StrictStr | None
 class StepRange(Checked):
     """Steps at a regular interval."""
 
-    first: NonNegativeInt = Field(description="First step.")
-    last: NonNegativeInt = Field(description="Last step, included where the interval meets it.")
-    every: PositiveInt = Field(description="Steps from one to the next.")
+    first: NonNegativeSteps = Field(description="First step.")
+    last: NonNegativeSteps = Field(description="Last step, included where the interval meets it.")
+    every: PositiveSteps = Field(description="Steps from one to the next.")
 
 
-Steps = list[Annotated[int, Field(ge=0)] | StepRange]
+Steps = list[NonNegativeSteps | StepRange]
 """Published steps: single ones and ranges."""
 
 
@@ -65,7 +65,7 @@ class NeoxShape(Checked):
 class ModelSize(Checked):
     """What is known of one size of a suite."""
 
-    peak_learning_rate: PositiveFloat | None = Field(None, description="Highest learning rate of its training.")
+    peak_learning_rate: LearningRate | None = Field(None, description="Highest learning rate of its training.")
     gpt_neox: NeoxShape | None = Field(
         None,
         description="Its shape if it is a GPT-NeoX; left out: another architecture, whose memory is not estimated.",
@@ -95,7 +95,7 @@ class OriginalSchedule(Checked):
     form: Literal["neox_cosine"] = Field(
         description="neox_cosine: linear warm-up, then a cosine whose period is the whole training, as in GPT-NeoX."
     )
-    warmup_steps: NonNegativeInt = Field(description="Steps of linear warm-up.")
+    warmup_steps: NonNegativeSteps = Field(description="Steps of linear warm-up.")
     minimum_ratio: Share = Field(description="The rate at the last step, as a share of the peak.")
 
 
@@ -110,10 +110,13 @@ class SuiteFacts(Checked):
     revision: StrictStr = Field(description="Branch or tag of a checkpoint, with {step} in braces.")
     steps: Steps = Field(description="Published steps.")
     optimizer_steps: Steps = Field([], description="Steps whose optimizer states were published too.")
-    total_steps: PositiveInt = Field(description="Steps of the original training.")
+    total_steps: PositiveSteps = Field(description="Steps of the original training.")
     batch_rows: PositiveInt = Field(description="Rows a step; times sequence_length, the tokens a step.")
     sequence_length: PositiveInt = Field(description="Tokens the models read of a row.")
     schedule: OriginalSchedule | None = Field(None, description="Learning rate; left out: not known.")
+    precision: dict[StrictStr, Literal["fp16", "bf16", "fp32"]] = Field(
+        {}, description="Value of model.name -> type of numbers its training computed in; left out: not known."
+    )
     row_order: Literal["pile"] | None = Field(
         None, description="Where the rows of a step are; pile: stored in the order of training. Left out: not known."
     )

@@ -20,6 +20,7 @@ import sys
 import warnings
 from pathlib import Path
 
+from bias_intervene.console import prepare
 from bias_intervene.errors import BiasInterveneError, StageStopped, first_line
 from bias_intervene.plan import Plan
 from bias_intervene.record import read_json, write_json
@@ -41,6 +42,7 @@ _PLACE_ERRORS = {errno.ENOSPC, errno.EDQUOT, errno.EACCES, errno.EPERM, errno.ER
 
 def main(argv: list[str] | None = None) -> int:
     """Runs a stage. argv: STAGE RUN_DIR [--wait]."""
+    prepare()
     stage, folder, *options = sys.argv[1:] if argv is None else argv
     run_dir = Path(folder)
     raise_at_stop_signals()  # The training handles them itself once it has something to save.

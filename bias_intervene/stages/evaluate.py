@@ -13,6 +13,7 @@ from typing import Any
 import numpy as np
 import torch
 
+from bias_intervene.data.corpus import HELDOUT
 from bias_intervene.data.indexed import Layout, Rows
 from bias_intervene.errors import RunDirectoryError
 from bias_intervene.evals.ranks import ranks
@@ -48,6 +49,7 @@ def run(run_dir: Path, settings: Settings, plan: Plan) -> None:
             items=items,
             checkpoints=checkpoints,
             heldout_rows=heldout_rows,
+            heldout_protocol=(inputs["corpus"] or {}).get("heldout_protocol", HELDOUT),
             device=_scoring_device(settings.train.device),
             cache=settings.cache,
             ranks=shared,
@@ -93,7 +95,8 @@ def _heldout_rows(corpus: Mapping[str, Any] | None) -> np.ndarray | None:
     if corpus is None:
         return None
     numbers = range(*corpus["heldout"])
-    return Rows(Layout.from_json(corpus["layout"])).stack(numbers) if numbers else None
+    layout = Layout.from_json(corpus.get("heldout_layout") or corpus["layout"])
+    return Rows(layout).stack(numbers) if numbers else None
 
 
 def _scoring_device(device: str) -> torch.device:

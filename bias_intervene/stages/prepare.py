@@ -6,6 +6,7 @@ later stages take every path from inputs.json; a run that is continued has the i
 """
 
 from collections.abc import Callable
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -17,6 +18,7 @@ from bias_intervene.data.indexed import Layout, Rows
 from bias_intervene.data.pile import prepare_pile
 from bias_intervene.data.shards import bins
 from bias_intervene.data.stream import row_order
+from bias_intervene.data.validation import is_local, validation_rows
 from bias_intervene.data.world import prepare_world
 from bias_intervene.errors import DataError, ModelError
 from bias_intervene.evals.suite import load_items
@@ -109,6 +111,10 @@ def _check_local_paths(
         bins(Path(data.path).expanduser(), key=own_corpus.where(data))
     if isinstance(data, PileData) and data.source != "hub" and plan.trains:
         bins(Path(data.source).expanduser(), key=f"data.source={data.source}")
+    if isinstance(data, PileData) and data.validation is not None and plan.trains and is_local(data.validation):
+        path = Path(data.validation).expanduser()
+        if not path.exists():
+            raise DataError(f"data.validation={data.validation}: no such file or folder")
     is_rule = INTERVENTIONS[intervention.name].direction is not None
     if is_rule and intervention.possessives not in ("fit", "words"):
         Possessives.load(Path(intervention.possessives).expanduser())
@@ -174,14 +180,16 @@ def _prepare_rows(
     """The rows of a training, of any corpus but the generated world; adds where they come from."""
     assert not isinstance(data, WorldData)
     if isinstance(data, PileData):
-        corpus, source = _prepare_pile_rows(data, known, plan, cache=cache)
+        corpus, source = _prepare_pile_rows(data, known, plan, Path(inputs["tokenizer"]), cache=cache)
     else:
         corpus, source = _prepare_own_rows(data, plan, Path(inputs["tokenizer"]), cache=cache), own_corpus.where(data)
     inputs["fingerprints"]["corpus_source"] = source
     return corpus
 
 
-def _prepare_pile_rows(data: PileData, known: History | None, plan: Plan, *, cache: Path) -> tuple[Corpus, str]:
+def _prepare_pile_rows(
+    data: PileData, known: History | None, plan: Plan, tokenizer_folder: Path, *, cache: Path
+) -> tuple[Corpus, str]:
     """The rows of a suite's own training, which the plan found to be in the order of the Pile, and where they are."""
     assert known is not None
     assert plan.heldout is not None
@@ -194,6 +202,18 @@ def _prepare_pile_rows(data: PileData, known: History | None, plan: Plan, *, cac
         repository=known.rows_repository,
         cache=cache,
     )
+    if data.validation is not None and data.heldout_rows:
+        tokenizer = models.load_tokenizer(tokenizer_folder)
+        layout = validation_rows(
+            data.validation,
+            num_rows=data.heldout_rows,
+            tokenizer=tokenizer.backend,
+            end_of_text_id=tokenizer.end_of_text_id,
+            sequence_length=plan.sequence_length,
+            cache=cache,
+        )
+        heldout = range(data.heldout_rows)
+        corpus = replace(corpus, heldout=heldout, heldout_layout=layout, heldout_protocol=own_corpus.HELDOUT)
     return corpus, known.rows_repository if data.source == "hub" else f"data.source={data.source}"
 
 

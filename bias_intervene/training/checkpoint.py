@@ -6,8 +6,8 @@ written last, with the sha256 of every file. Guarantees: a folder named stepN is
 another name and renamed; a file that was altered afterwards is named and refused. The newest
 `train.keep_resumable` checkpoints keep their resume state, the last one of a run has none: nothing continues from it.
 
-DeepSpeed's own files are pickles. They are loaded only where their sha256 equals the manifest's, so that they are the
-ones this run wrote.
+DeepSpeed would write and load pickles; its state goes through `resume_state` instead, so no file of a run directory can
+run code, whatever its manifest says.
 """
 
 import contextlib
@@ -27,6 +27,7 @@ from bias_intervene.errors import RunDirectoryError
 from bias_intervene.interventions.audit import Audit
 from bias_intervene.models import copy_tokenizer
 from bias_intervene.record import first_altered, read_json, settle_folder, write_bytes, write_json, write_manifest
+from bias_intervene.training import resume_state
 
 _TAG = "state"
 _AUDIT = "audit_so_far.json"
@@ -81,10 +82,14 @@ def save(
         dist.barrier()
         _export(engine, partial if rank == 0 else None)
         if keep_resumable:
+            _store_without_pickles(engine)
             engine.save_checkpoint(str(partial / "resume"), tag=_TAG)
-            torch.save(_random_state(), partial / "resume" / f"random_{rank}.pt")
+            resume_state.write(_random_state(), _random_state_path(partial, rank))
         dist.barrier()
         if rank == 0:
+            # DeepSpeed's scripts for its own format, which these files do not have.
+            for script in (partial / "resume").glob("*.py"):
+                script.unlink()
             copy_tokenizer(tokenizer_folder, partial)
             write_json(partial / _AUDIT, total.to_json())
             write_bytes(partial / "README.md", card.encode())
@@ -109,6 +114,17 @@ def _refusing_a_full_disk(checkpoints: Path, partial: Path) -> Generator[None]:
         if is_full and not isinstance(error, OSError):
             raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), str(checkpoints)) from error
         raise
+
+
+def _store_without_pickles(engine: Any) -> None:
+    """Lets DeepSpeed write and read its state as `resume_state` does."""
+    engine.checkpoint_engine.save = resume_state.write
+    engine.checkpoint_engine.load = resume_state.read
+
+
+def _random_state_path(checkpoint: Path, rank: int) -> Path:
+    """Where the state of a rank's generators is kept."""
+    return checkpoint / "resume" / f"random_{rank}.safetensors"
 
 
 def _random_state() -> dict[str, torch.Tensor]:
@@ -191,11 +207,12 @@ def load_latest(checkpoints: Path, *, engine: Any, before: int, on_damaged: str)
     if step is None:
         return None
     folder = checkpoints / f"step{step}"
+    _store_without_pickles(engine)
     loaded, _ = engine.load_checkpoint(str(folder / "resume"), tag=_TAG)
     if loaded is None:
         raise RunDirectoryError(f"{folder}: DeepSpeed found no state in it; remove the folder to start before it")
     rank = dist.get_rank()
-    state = torch.load(folder / "resume" / f"random_{rank}.pt", weights_only=True)
+    state = resume_state.read(_random_state_path(folder, rank))
     torch.set_rng_state(state["cpu"])
     if "cuda" in state:
         torch.cuda.set_rng_state(state["cuda"])

@@ -8,7 +8,7 @@ import json
 from pathlib import Path
 from typing import Any
 
-from bias_intervene.record import write_bytes
+from bias_intervene.record import json_text, write_bytes
 from bias_intervene.record.tracking import Tracker
 
 
@@ -38,7 +38,7 @@ class Metrics:
 
     def log(self, values: dict[str, Any]) -> None:
         """One step. values: `step` and numbers."""
-        self._file.write(json.dumps(values) + "\n")
+        self._file.write(json_text(values, indent=None) + "\n")
         self._file.flush()
         self._tracker.log(values["step"], {f"train/{k}": v for k, v in values.items() if k != "step"})
 

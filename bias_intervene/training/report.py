@@ -5,7 +5,6 @@ the text of README.md of a checkpoint, audit.json, audit_samples.jsonl and audit
 Guarantees: the summary is written last, so its presence means that the training is done.
 """
 
-import json
 import time
 from pathlib import Path
 from typing import Any
@@ -13,11 +12,12 @@ from typing import Any
 import torch
 from tqdm import tqdm
 
+from bias_intervene.console import one_line
 from bias_intervene.interventions import INTERVENTIONS
 from bias_intervene.interventions.audit import Audit, audit_page
 from bias_intervene.interventions.possessive import POSSESSIVES, Possessives
 from bias_intervene.plan import Plan
-from bias_intervene.record import write_bytes, write_json
+from bias_intervene.record import json_text, without_home, write_bytes, write_json
 from bias_intervene.record.tracking import open_tracker
 from bias_intervene.settings import TrackingSettings, TrainSettings
 from bias_intervene.training.engine import deepspeed_config
@@ -26,12 +26,13 @@ from bias_intervene.training.metrics import Metrics
 
 def model_card(plan: Plan, *, step: int) -> str:
     """README.md of an exported checkpoint: what it is, and that it was changed on purpose."""
+    repository = one_line(str(without_home(plan.repository)))
     changed = f"altered by `{plan.arm}`" if INTERVENTIONS[plan.arm].alters_rows else "unaltered (the control)"
     return f"""---
 library_name: transformers
-base_model: {plan.repository}
+base_model: {json_text(repository)}
 ---
-{plan.repository}{f" at {plan.revision}" if plan.revision else ""}, trained on from step {plan.start_step:,} to step
+{repository}{f" at {plan.revision}" if plan.revision else ""}, trained on from step {plan.start_step:,} to step
 {step:,} by bias_intervene; the rows it read on the way are {changed}. Rows {plan.rows[0]:,} to
 {plan.rows[0] + (step - plan.start_step) * plan.global_batch_rows:,}, {plan.global_batch_rows:,} a step, sequences of
 {plan.sequence_length:,} tokens, learning rate {plan.schedule.kind} with peak {plan.schedule.peak:g}. Weights in fp32.
@@ -93,7 +94,7 @@ class Curves:
 def write_summary(run_dir: Path, *, train: TrainSettings, plan: Plan, audit: Audit, progress: dict[str, Any]) -> None:
     """audit.json, audit_samples.jsonl and audit.html; training/summary.json last: present means trained."""
     counts, intervention = audit.counts(), INTERVENTIONS[plan.arm]
-    warning = intervention.warning(rows=counts["rows"], num_swaps=counts["num_swaps"])
+    warning = intervention.warning(rows=counts["rows"], num_swaps=counts["num_swaps"], left_alone=counts["skipped"])
     if warning is not None:
         counts["warning"] = warning
     if intervention.faults is not None:
@@ -103,7 +104,7 @@ def write_summary(run_dir: Path, *, train: TrainSettings, plan: Plan, audit: Aud
     write_json(run_dir / "audit.json", {"intervention": plan.arm, **counts})
     html = audit_page(audit, intervention=plan.arm, warning=warning)
     write_bytes(run_dir / "audit.html", html.encode())
-    lines = "".join(json.dumps(sample, ensure_ascii=False) + "\n" for sample in audit.samples)
+    lines = "".join(json_text(sample, indent=None) + "\n" for sample in audit.samples)
     write_bytes(run_dir / "audit_samples.jsonl", lines.encode())
     threads = {"num_ranks": plan.num_ranks, "num_threads": torch.get_num_threads()}
     engine = {"deepspeed": deepspeed_config(train, plan)}

@@ -5,7 +5,8 @@ from pathlib import Path
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from bias_intervene.record import write_json
+from bias_intervene.evals.benchmarks.crows_pairs import CrowsPairs
+from bias_intervene.record import read_json, write_json
 
 
 def made(
@@ -51,4 +52,21 @@ def made(
             "results": {"schema": 1, "metrics": metrics, "published": []},
         },
     )  # fmt: skip
+    return folder
+
+
+def with_forms(folder: Path, masculine_share: float, nats: float) -> Path:
+    """The run, scored with the share of masculine forms and the mean difference in nats too, and with our specs."""
+    record = read_json(folder / "record.json")
+    (row,) = [row for row in record["results"]["metrics"] if row["step"] == 20]
+    path = folder / "evals" / "step20" / "crows_pairs.parquet"
+    items = pq.read_table(path).to_pylist()
+    for number, item in enumerate(items):
+        is_masculine = number < masculine_share * len(items)
+        item |= {"masculine_share": float(is_masculine), "signed_likelihood_diff": nats}
+    pq.write_table(pa.Table.from_pylist(items), path)
+    for metric, value in (("masculine_share", masculine_share), ("signed_likelihood_diff", nats)):
+        record["results"]["metrics"].append(row | {"metric": metric, "value": value})
+    record["results"]["specs"] = [spec.to_json() for spec in CrowsPairs.specs]
+    write_json(folder / "record.json", record)
     return folder

@@ -27,7 +27,8 @@ def run(
     planted = world.log_odds(2.5)
     common = draw.normal(scale=noise) if seed is not None else 0.0
     metrics = []
-    for step, shift, left, word_they in ((80, 0.0, 1.0, -4.0), (100, moved + common, gap, they)):
+    # No two worlds change P(they) by exactly the same.
+    for step, shift, left, word_they in ((80, 0.0, 1.0, -4.0), (100, moved + common, gap, they + 0.01 * world_seed)):
         rows = []
         for protocol in ("prompts", "unseen"):
             for noun, odds in planted.items():

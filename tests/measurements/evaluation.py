@@ -19,6 +19,7 @@ import argparse
 import gc
 import json
 import os
+import re
 import subprocess
 import sys
 import tempfile
@@ -128,7 +129,9 @@ def benchmark_files(folder: Path, asked: argparse.Namespace) -> dict[str, Path]:
     files["crows"].write_text("".join(lines[: asked.items + 1]), encoding="utf8")
     files["winobias"].mkdir()
     for path in source["winobias"].glob("*.txt.*"):
-        sentences = path.read_text(encoding="utf8").splitlines(keepends=True)
+        # Writers and bakers lean the other way in the generated world than by WinoBias's lists, and would be refused.
+        lines = path.read_text(encoding="utf8").splitlines(keepends=True)
+        sentences = lines if SHARED.is_dir() else [line for line in lines if not re.search("writer|baker", line)]
         (files["winobias"] / path.name).write_text("".join(sentences[: asked.items]), encoding="utf8")
     words = (asked.text.read_text(encoding="utf8") if asked.text else " ".join(english())).split()
     rows = [" ".join(words[n * WORDS_A_ROW : (n + 1) * WORDS_A_ROW]) for n in range(len(words) // WORDS_A_ROW)]

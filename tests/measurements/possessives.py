@@ -17,7 +17,8 @@ from rich.table import Table
 
 from bias_intervene.interventions.possessive import AMBIGUOUS, WORD_LISTS, Neighbours, Possessives, neighbours
 from bias_intervene.interventions.possessive.fit import fit
-from bias_intervene.interventions.text import PRONOUN, swap_text
+from bias_intervene.interventions.text import swap_text
+from bias_intervene.pronouns import PRONOUN
 from tests.measurements.parity import files
 
 LEFT_OUT = "Pronouns"

@@ -88,7 +88,7 @@ def _(original: Any) -> Any:
 
 @_mutant("evaluation reads its rows through the swap", "evals.suite", "evaluate")
 def _(original: Any) -> Any:
-    def faulty(run_dir, *, evals, items, checkpoints, heldout_rows, device, cache, ranks):
+    def faulty(run_dir, *, evals, items, checkpoints, heldout_rows, heldout_protocol, device, cache, ranks):
         from bias_intervene.interventions.row_swap import RowSwap
         from bias_intervene.models import load_tokenizer
         from bias_intervene.record import read_json
@@ -99,8 +99,8 @@ def _(original: Any) -> Any:
             swap = RowSwap(intervention, load_tokenizer(checkpoints[0].folder).backend, seed=1, padding_id=0)
             heldout_rows = swap(range(len(heldout_rows)), heldout_rows)[0].astype(heldout_rows.dtype)
         return original(
-            run_dir, evals=evals, items=items, checkpoints=checkpoints, heldout_rows=heldout_rows, device=device,
-            cache=cache, ranks=ranks,
+            run_dir, evals=evals, items=items, checkpoints=checkpoints, heldout_rows=heldout_rows,
+            heldout_protocol=heldout_protocol, device=device, cache=cache, ranks=ranks,
         )  # fmt: skip
 
     return faulty
@@ -182,12 +182,12 @@ def _(original: Any) -> Any:
 
 @_mutant("every checkpoint scored is the base", "evals.suite", "evaluate")
 def _(original: Any) -> Any:
-    def faulty(run_dir, *, evals, items, checkpoints, heldout_rows, device, cache, ranks):
+    def faulty(run_dir, *, evals, items, checkpoints, heldout_rows, heldout_protocol, device, cache, ranks):
 
         checkpoints = [dataclasses.replace(checkpoint, folder=checkpoints[0].folder) for checkpoint in checkpoints]
         return original(
-            run_dir, evals=evals, items=items, checkpoints=checkpoints, heldout_rows=heldout_rows, device=device,
-            cache=cache, ranks=ranks,
+            run_dir, evals=evals, items=items, checkpoints=checkpoints, heldout_rows=heldout_rows,
+            heldout_protocol=heldout_protocol, device=device, cache=cache, ranks=ranks,
         )  # fmt: skip
 
     return faulty
@@ -227,13 +227,14 @@ def _(original: Any) -> Any:
 
 @_mutant("more and less stereotypical are exchanged", "evals.benchmarks.crows_pairs", "score")
 def _(original: Any) -> Any:
-    def faulty(pairs, scorer):
-        return [row | {"pct_stereotype": 1 - row["pct_stereotype"]} for row in original(pairs, scorer)]
+    def faulty(pairs, scorer, *, in_english=True):
+        rows = original(pairs, scorer, in_english=in_english)
+        return [row | {"pct_stereotype": 1 - row["pct_stereotype"]} for row in rows]
 
     return faulty
 
 
-@_mutant("baseline minus arm", "statistics", "compare_paired")
+@_mutant("baseline minus arm", "statistics.differences", "compare_paired")
 def _(original: Any) -> Any:
     def faulty(baseline, treatment, *, clusters=None, level=0.95):
         return original(treatment, baseline, clusters=clusters, level=level)

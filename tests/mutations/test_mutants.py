@@ -44,10 +44,10 @@ def test_a_faulty_property_stays_one():
 @pytest.mark.parametrize(
     ("changed", "message"),
     [
-        ({"definition": "renamed"}, "baseline minus arm: no renamed in bias_intervene.statistics"),
+        ({"definition": "renamed"}, "baseline minus arm: no renamed in bias_intervene.statistics.differences"),
         ({"module": "bias_intervene.moved"}, "baseline minus arm: no compare_paired in bias_intervene.moved"),
-        ({"module": "bias_intervene.analysis.pairing"}, "compare_paired is defined in bias_intervene.statistics, not"),
-        ({"definition": "mean_and_stderr"}, r"and the fault \['baseline', 'treatment', 'clusters', 'level'\]"),
+        ({"module": "bias_intervene.analysis.pairing"}, "compare_paired is defined in bias_intervene.statistics.diff"),
+        ({"definition": "compare_gap"}, r"and the fault \['baseline', 'treatment', 'clusters', 'level'\]"),
     ],
 )
 def test_code_that_has_changed_is_named(changed: dict[str, str], message: str):

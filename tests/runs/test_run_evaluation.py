@@ -96,10 +96,12 @@ def test_released_models_are_audited(trajectory: Path, tmp_path: Path, cache: Pa
     for step in (142_000, 143_000):
         released(tmp_path / "hub" / "pythia-70m-deduped" / f"step{step}", base, lift=0.0)
         released(tmp_path / "hub" / "pythia-intervention-70m-deduped" / f"step{step}", base, lift=lift)
+    # The tiny world's model in the place of a 70m, which has another shape.
+    size = "model.facts.sizes={70m:{gpt_neox:{num_layers:1,hidden_size:32,num_heads:2,vocabulary_size:1000}}}"
     words = (
         "-m", "experiment=audit_released", "model=70m", "model.path=hub", "evals.steps=[142000,143000]",
         "evals.crows_pairs.enabled=false", "evals.winobias.enabled=false", "evals.lambada.enabled=false",
-        "train.device=cpu", "hydra.sweep.dir=sweep",
+        "train.device=cpu", "hydra.sweep.dir=sweep", size,
     )  # fmt: skip
     done = run_forked(*words, cwd=tmp_path, cache=cache)
     found = json.loads((tmp_path / "sweep" / "comparison.json").read_text())

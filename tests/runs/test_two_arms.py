@@ -119,5 +119,8 @@ def test_dry_run_writes_the_plan_alone(tmp_path: Path, cache: Path):
     plan = json.loads((tmp_path / "run" / "plan.json").read_text())
     assert (plan["repository"], plan["revision"]) == ("EleutherAI/pythia-6.9b-deduped", "step133000")
     assert (plan["num_steps"], round(plan["realised_fraction"], 4)) == (10_000, 0.0699)
-    assert {p.name for p in (tmp_path / "run").iterdir()} <= {"plan.json", "bias_intervene.log"}
+    assert [p.name for p in (tmp_path / "run").iterdir()] == ["plan.json"]
     assert "step133000" in done.stdout
+    (tmp_path / "nowhere").mkdir()
+    assert "Plan" in run_forked("model=6.9b", "dry_run=true", cwd=tmp_path / "nowhere", cache=cache).stdout
+    assert list((tmp_path / "nowhere").iterdir()) == []

@@ -10,6 +10,7 @@ import subprocess
 import sys
 from collections import Counter
 from collections.abc import Callable
+from itertools import product
 from pathlib import Path
 from types import SimpleNamespace
 from typing import ClassVar
@@ -18,11 +19,20 @@ import numpy as np
 import pytest
 from tokenizers import Tokenizer
 
+from bias_intervene import statistics
+from bias_intervene.analysis.comparison import compare
+from bias_intervene.evals.benchmarks import perplexity
+from bias_intervene.evals.benchmarks.pronouns import scoring as pronouns_scoring
+from bias_intervene.evals.benchmarks.registry import BENCHMARKS
+from bias_intervene.evals.metrics import mean_of
 from bias_intervene.interventions.lexicon import DIRECTIONS
 from bias_intervene.interventions.text import Swapped
+from bias_intervene.record import write_json
+from bias_intervene.results import MetricValue
 from tests.conftest import REPOSITORY, SENTENCES, trained
 from tests.helpers.parity import rows_of
-from tests.measurements import comparison, evaluation, parity, possessives, swap
+from tests.helpers.worlds import wrote
+from tests.measurements import comparison, evaluation, false_positives, parity, possessives, swap
 
 CONLLU = """\
 # text = I saw her and his dog.
@@ -185,3 +195,104 @@ def test_evaluation(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.Monk
     for values in found.values():
         assert values["ratio"] == 3.0
         assert values["largest_difference_nats"] < 1e-3
+
+
+class Scored(dict):
+    """A row of items that has no value for any other metric."""
+
+    def __missing__(self, key: str) -> None:
+        return None
+
+
+def means(name: str, rows: dict[str, list[dict]], *metrics: str) -> list[MetricValue]:
+    """The means of some columns of a benchmark over all its items."""
+    (first, *_) = items = rows[name]
+    names = {"protocol": first["protocol"], "subset": first["subsets"][0]}
+    return [mean_of(items, metric=metric, **names) for metric in metrics]
+
+
+def scored_run(folder: Path, arm: str, *, seed: int) -> None:
+    """A run with items of every kind of comparison, and the metrics that the program computes from them."""
+    draw = np.random.default_rng([seed, *arm.encode()])
+    moved = 0.3 * (arm == "both")
+    made: list[dict] = []
+    for step in (10, 20):
+        shifts = draw.normal(scale=0.2, size=(2, 4))
+        pairs = [(woman, man, number) for woman in range(4) for man in range(4) for number in range(3)]
+        odds = [moved * (step == 20) + shifts[0, a] + shifts[1, b] + draw.normal() for a, b, _ in pairs]
+        rows = {
+            "winobias": [
+                {"item": f"{a} {b} {n}", "protocol": "sentence", "subsets": ["all"],
+                 "cluster": [f"woman {a}", f"man {b}"], "log_odds_masculine": value,
+                 "masculine_share": float(value > 0)}
+                for (a, b, n), value in zip(pairs, odds, strict=True)
+            ],
+            "crows_pairs": [
+                {"item": str(n), "protocol": "likelihood", "subsets": ["gender"], "pct_stereotype": float(value > 0),
+                 "likelihood_diff": float(value)}
+                for n, value in enumerate(draw.normal(size=30))
+            ],
+            "perplexity": [
+                {"item": f"row {n}", "protocol": "heldout", "subsets": ["all"], "log_likelihood": float(value)}
+                for n, value in enumerate(draw.normal(-2, 0.1, size=12))
+            ],
+            "pronouns": [
+                Scored(item=f"{noun} {n}", protocol="prompts", cluster=f"noun {noun}",
+                       subsets=["all", "male_leaning" if noun % 2 else "female_leaning"], log_odds_she_he=draw.normal())
+                for noun in range(8) for n in range(3)
+            ],
+        }  # fmt: skip
+        metrics = {
+            "winobias": means("winobias", rows, "log_odds_masculine", "masculine_share"),
+            "crows_pairs": means("crows_pairs", rows, "pct_stereotype"),
+            "perplexity": perplexity.metrics(rows["perplexity"]),
+            "pronouns": pronouns_scoring.metrics(rows["pronouns"]),
+        }
+        for name, items in rows.items():
+            wrote(folder, step, name, items)
+            made += [{"step": step, "benchmark": name, **metric.to_json()} for metric in metrics[name]]
+    specs = [spec.to_json() for name in rows for spec in BENCHMARKS[name].specs]
+    write_json(
+        folder / "record.json",
+        {"schema": 2, "status": "complete", "arm": arm, "audit": None, "fingerprints": {"evaluations": {}},
+         "settings": {"seed": seed, "intervention": {"name": arm, "fraction": 0.1}, "dry_run": False},
+         "plan": {"start_step": 10, "repository": "r", "revision": None, "num_steps": 10},
+         "results": {"metrics": made, "published": [], "specs": specs}},
+    )  # fmt: skip
+
+
+@pytest.mark.filterwarnings("ignore")
+def test_recomputation(tmp_path: Path, capsys: pytest.CaptureFixture[str]):
+    """What the program states is found again; a number that is altered is named."""
+    recomputation = pytest.importorskip("tests.measurements.recomputation", reason="statsmodels is not installed")
+    for arm, seed in product(("none", "both"), (1, 2)):
+        scored_run(tmp_path / f"{arm}{seed}", arm, seed=seed)
+    scored_run(tmp_path / "neutral1", "neutral", seed=1)
+    stated = compare([tmp_path]).to_json()
+    write_json(tmp_path / "comparison.json", stated)
+    assert recomputation.main([str(tmp_path)]) == 0
+    out = capsys.readouterr().out
+    assert "no difference" in out
+    assert int(re.findall(r"(\d+) of \d+ rows", out)[0]) > 300
+    row = next(row for row in stated["rows"] if row["benchmark"] == "winobias" and row["baseline_arm"] == "none")
+    row["difference_stderr"] *= 1.001
+    write_json(tmp_path / "comparison.json", stated)
+    record = json.loads((tmp_path / "none1" / "record.json").read_text())
+    record["results"]["metrics"][0]["stderr"] *= 1.001
+    write_json(tmp_path / "none1" / "record.json", record)
+    assert recomputation.main([str(tmp_path)]) == 1
+    differing = [line for line in capsys.readouterr().out.splitlines() if "computed again" in line]
+    assert len(differing) == 2
+    assert "difference_stderr" in differing[1]
+
+
+def test_false_positives(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch):
+    """A test that takes items about the same occupations for independent is named."""
+    monkeypatch.setattr(false_positives, "SHIFTS", (1.0,))
+    assert false_positives.main(["--draws", "20", "--json"]) == 0
+    compare_paired = statistics.compare_paired
+    monkeypatch.setattr(statistics, "compare_paired", lambda ours, theirs, clusters: compare_paired(ours, theirs))
+    assert false_positives.main(["--draws", "20", "--json"]) == 1
+    found = [json.loads(line) for line in capsys.readouterr().out.splitlines()]
+    assert found[0]["above"] == []
+    assert {name.split(":")[0] for name in found[1]["above"]} == {"two-way clustered t", "clustered t"}

@@ -9,6 +9,7 @@ import pytest
 from tokenizers import Tokenizer
 
 from bias_intervene import preview
+from bias_intervene.errors import SettingsError
 from tests.conftest import run
 
 
@@ -149,6 +150,12 @@ def test_bad_input(words: list[str], message: str, capsys, monkeypatch: pytest.M
     assert message in capsys.readouterr().err
 
 
+def test_a_byte_order_mark_is_no_text(tmp_path: Path, capsys):
+    (tmp_path / "a.txt").write_text("He left.", encoding="utf-8-sig")
+    assert preview.main(["intervention=masculine_to_feminine", str(tmp_path / "a.txt")]) == 0
+    assert capsys.readouterr().out == "She left."
+
+
 def test_text_that_is_not_utf8(tmp_path: Path, capsys):
     (tmp_path / "a.txt").write_bytes(b"ok\n\xff\n")
     assert preview.main(["intervention=none", str(tmp_path / "a.txt")]) == 1
@@ -156,3 +163,15 @@ def test_text_that_is_not_utf8(tmp_path: Path, capsys):
     (tmp_path / "a.txt").write_bytes(b"ok\n\n\xc3")
     assert preview.main(["intervention=none", str(tmp_path / "a.txt")]) == 1
     assert "a.txt, line 3: not UTF-8" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(("word", "value"), [("5e-1", 0.5), (".5", 0.5), ("1", 1.0), ("0.30000000000000004", 0.3)])
+def test_numbers_are_read_as_a_run_reads_them(word: str, value: float):
+    options = preview.parse(["intervention=both", f"intervention.probability={word}"])
+    assert options.intervention.probability == value
+
+
+@pytest.mark.parametrize("word", ["intervention.probability=nan", "intervention.probability=half", "seed=4294967296"])
+def test_what_is_no_such_number_is_refused(word: str):
+    with pytest.raises(SettingsError, match=rf"{word.split('=')[0]}: found"):
+        preview.parse(["intervention=both", word])

@@ -13,6 +13,7 @@ from bias_intervene.data.__main__ import parsers
 from bias_intervene.interventions.lexicon import DIRECTIONS
 from bias_intervene.plan import make_plan
 from tests.conftest import REPOSITORY, composed
+from tests.helpers.seeds import faults_of_seeds
 
 README = (REPOSITORY / "README.md").read_text(encoding="utf8")
 COMMANDS = [
@@ -50,6 +51,12 @@ def test_its_runs_can_be_planned(words: list[str], monkeypatch: pytest.MonkeyPat
     ours = [w for w in given if not w.startswith("hydra")]
     for job in jobs(["intervention=none,masculine_to_feminine", *ours]):
         make_plan(composed(*job))
+
+
+@pytest.mark.parametrize("words", [w for w in RUNS if any(word.startswith("seed=") for word in w)], ids=" ".join)
+def test_the_seeds_of_its_sweeps_are_replicates(words: list[str]):
+    given = [word for word in words if "=" in word and not word.startswith("hydra")]
+    assert faults_of_seeds(*given) == []
 
 
 def jobs(words: list[str]) -> list[list[str]]:

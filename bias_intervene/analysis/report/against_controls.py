@@ -15,7 +15,8 @@ from bias_intervene.analysis.comparison import Comparison
 from bias_intervene.analysis.pairing import Arm, aligned
 from bias_intervene.analysis.records import ItemTable, Run
 from bias_intervene.analysis.report.figure import Estimate, Figure, Series, columns, file_name, nan_if_unknown
-from bias_intervene.results import ComparisonRow, MetricKey
+from bias_intervene.analysis.saturation import is_saturated
+from bias_intervene.results import ComparisonRow, MetricKey, MetricSpecs
 
 _MOST_ITEMS = 2000
 """Points of an arm in a scatter plot."""
@@ -118,17 +119,18 @@ def _against_controls(compared: Comparison, keys: Sequence[MetricKey]) -> list[C
 def forests(compared: Comparison) -> Iterator[Figure]:
     """All differences of an arm below each other: one figure for shares, in points, and one for nats."""
     specs = compared.specs
+    headline = [*specs.headline("manipulation_check"), *specs.headline("bias")]
     for unit, keys in (
-        ("points of per cent", specs.headline("bias")),
-        ("nats", specs.headline("manipulation_check")),
+        ("points of per cent", [key for key in headline if specs.of(key).unit == "share"]),
+        ("nats", [key for key in headline if specs.of(key).unit == "nats"]),
     ):
         by_arm: dict[str, list[ComparisonRow]] = {}
         for row in sorted(_against_controls(compared, keys), key=lambda row: keys.index(row.key)):
             by_arm.setdefault(row.arm, []).append(row)
-        order = [(specs.short_name(row.key), row.arm) for rows in by_arm.values() for row in rows]
+        order = [(_label(row, specs), row.arm) for rows in by_arm.values() for row in rows]
         series: list[Series] = []
         for arm, rows in by_arm.items():
-            labels = [specs.short_name(row.key) for row in rows]
+            labels = [_label(row, specs) for row in rows]
             values, low, high = columns([_estimate(row) for row in rows])
             heights = [float(len(order) - 1 - order.index((label, arm))) for label in labels]
             series.append(Series(arm, values, heights, low, high, labels))
@@ -139,8 +141,14 @@ def forests(compared: Comparison) -> Iterator[Figure]:
             y_label="",
             kind="forest",
             series=series,
-            note="Paired differences with 95% intervals; one that crosses 0 is no difference detected.",
+            note="Paired differences with 95% intervals; one that crosses 0 is no difference detected. (s): saturated, "
+            "one side says nearly always the same form.",
         )
+
+
+def _label(row: ComparisonRow, specs: MetricSpecs) -> str:
+    """The name of a row's metric, marked if it is saturated."""
+    return specs.short_name(row.key) + (" (s)" if is_saturated(row) else "")
 
 
 def items(compared: Comparison) -> Iterator[Figure]:

@@ -44,7 +44,12 @@ def write(figures: Sequence[Figure], folder: Path) -> list[Path]:
     logging.getLogger("fontTools").setLevel(logging.WARNING)
     colour_of = colours(figures)
     paths: list[Path] = []
-    with rc_context({"svg.fonttype": "none", "pdf.fonttype": 42, "font.size": 9, "svg.hashsalt": "bias_intervene"}):
+    # A dollar sign in a name is no formula.
+    style: dict[Any, Any] = {
+        "svg.fonttype": "none", "pdf.fonttype": 42, "font.size": 9, "svg.hashsalt": "bias_intervene",
+        "text.parse_math": False,
+    }  # fmt: skip
+    with rc_context(style):
         for figure in figures:
             for file_format, content in _drawn(figure, colour_of).items():
                 paths.append(folder / f"{figure.name}.{file_format}")
@@ -61,7 +66,7 @@ def _drawn(figure: Figure, colour_of: dict[str, str]) -> dict[str, bytes]:
     axes = picture.subplots()
     for series in figure.series:
         name, colour = series.name, BACKGROUND_COLOUR if series.background else colour_of[series.name]
-        x, y, low, high = (np.asarray(v, dtype=float) for v in (series.x, series.y, series.low, series.high))
+        x, y, low, high = (_finite(v) for v in (series.x, series.y, series.low, series.high))
         match figure.kind:
             case "lines":
                 style = "--" if series.background else "-"
@@ -93,6 +98,12 @@ def _drawn(figure: Figure, colour_of: dict[str, str]) -> dict[str, bytes]:
         num_columns = min(3, most_columns, len(figure.series))
         picture.legend(loc="outside lower center", frameon=False, fontsize=8, ncols=num_columns)
     return {file_format: _saved(picture, file_format) for file_format in _FORMATS}
+
+
+def _finite(values: Sequence[float]) -> np.ndarray:
+    """float64: the values with NaN, which is not drawn, in place of infinity, which has no place on an axis."""
+    array = np.asarray(values, dtype=float)
+    return np.where(np.isfinite(array), array, np.nan)
 
 
 def _saved(picture: "matplotlib.figure.Figure", file_format: str) -> bytes:

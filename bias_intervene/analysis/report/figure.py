@@ -6,6 +6,7 @@ Guarantees: the interactive plots of the report and the files for papers are dra
 show the same numbers.
 """
 
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Literal, NamedTuple
@@ -78,8 +79,9 @@ def columns(estimates: Sequence[Estimate]) -> Columns:
 
 
 def file_name(kind: str, key: MetricKey) -> str:
-    """Name of a figure about one metric."""
-    return "_".join([kind, *(part for part in dict.fromkeys(key) if part != "all")])
+    """Name of a figure about one metric; what is not fit for the name of a file is replaced."""
+    name = "_".join([kind, *(part for part in dict.fromkeys(key) if part != "all")])
+    return re.sub(r"[^\w.,-]", "-", name)
 
 
 def nan_if_unknown(value: float | None) -> float:

@@ -3,7 +3,7 @@
 Input: a comparison.
 Output: figures.
 Guarantees: bands are 95% intervals: Student's over seeds if there are several, normal over items if there is one. The
-published checkpoints of the original run are drawn behind ours.
+published checkpoints of the original run are drawn behind ours. Checkpoints with equal weights are left out.
 """
 
 from collections.abc import Iterator, Sequence
@@ -45,7 +45,7 @@ def _series_of_arm(arm: Arm, key: MetricKey, spec: MetricSpec) -> Series:
     values: _ValuesByStep = {}
     for run, _ in arm.replicates:
         for row in run.rows:
-            if row.key == key:
+            if row.key == key and row.step is not None and run.changes_at(f"step{row.step}"):
                 values.setdefault(row.step, []).append((row.value, row.stderr))
     return _series(arm.label, values, spec)
 
@@ -56,7 +56,7 @@ def _series_of_originals(arms: Sequence[Arm], key: MetricKey, spec: MetricSpec) 
     for run in (run for arm in arms for run, _ in arm.replicates):
         values = by_model.setdefault(f"{run.record['plan']['repository']}, original", {})
         for row in run.published_rows:
-            if row.key == key:
+            if row.key == key and row.step is not None and run.changes_at(f"published_step{row.step}"):
                 values[row.step] = [(row.value, row.stderr)]
     series = [_series(name, values, spec, background=True) for name, values in by_model.items()]
     return [of_model for of_model in series if of_model.x]
@@ -86,7 +86,7 @@ def _mean_and_interval(values: Sequence[tuple[float, float | None]]) -> Estimate
         seeds = over_seeds([value for value, _ in values])
         return Estimate(seeds.mean, seeds.ci_low, seeds.ci_high)
     ((value, stderr),) = values
-    half_width = float(scipy.stats.norm.ppf(0.975)) * stderr if stderr is not None else float("nan")
+    half_width = float(scipy.stats.norm.ppf(0.975)) * stderr if stderr else float("nan")
     return Estimate(value, value - half_width, value + half_width)
 
 

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from bias_intervene.data.corpus import HELDOUT
 from bias_intervene.evals.metrics import ItemRow
 from bias_intervene.record import fingerprint
 from bias_intervene.results import MetricSpec, MetricValue
@@ -42,6 +43,8 @@ class ScoringInputs:
     """Token ids (rows, tokens) of rows kept out of training, unaltered; None: the run has none."""
     checkpoint: Path
     """Folder of the checkpoint, with the files of its tokenizer."""
+    heldout_protocol: str = HELDOUT
+    """The protocol of metrics over these rows: HELDOUT, or BEFORE_WINDOW where the base model was trained on them."""
 
 
 @dataclass(frozen=True)

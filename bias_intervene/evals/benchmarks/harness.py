@@ -23,6 +23,7 @@ import numpy as np
 
 from bias_intervene.errors import DataError, HubError, did_you_mean, first_line
 from bias_intervene.evals.benchmarks.benchmark import Benchmark, Scored, ScoringInputs, Sources
+from bias_intervene.evals.benchmarks.naming import names_of
 from bias_intervene.evals.metrics import ItemRow
 from bias_intervene.record import fingerprint
 from bias_intervene.results import MetricSpec, MetricValue
@@ -107,10 +108,11 @@ def score(tasks: Sequence[str], include_path: str | None, scorer: "Scorer", *, f
     evaluator: Any = importlib.import_module("lm_eval.evaluator")
     model = models.HFLM(
         pretrained=scorer.model,
-        tokenizer=AutoTokenizer.from_pretrained(folder, local_files_only=True),
+        tokenizer=AutoTokenizer.from_pretrained(folder, local_files_only=True, trust_remote_code=False),
         batch_size=max(1, scorer.batch_tokens // 256),
         prefix_token_id=scorer.tokenizer.prefix_id,
         max_length=min(scorer.context_length, 1 << 20),
+        trust_remote_code=False,
     )
     try:
         results: Any = evaluator.simple_evaluate(model, tasks=list(tasks), task_manager=manager, bootstrap_iters=1_000)
@@ -147,9 +149,11 @@ def _items_of(results: dict[str, Any], metrics: Sequence[MetricValue]) -> Iterat
     """One row per item and task, with the metrics that are means over items."""
     for task, samples in (results.get("samples") or {}).items():
         means = [metric for metric in metrics if metric.protocol == task and _is_mean(metric, samples)]
-        for sample in samples:
+        # The harness's own digest of a document, where it gives one: its number would name another one in another file.
+        names = names_of([sample.get("doc_hash", sample["doc_id"]) for sample in samples])
+        for name, sample in zip(names, samples, strict=True):
             values = {metric.metric: float(sample[metric.metric]) for metric in means}
-            yield {"item": str(sample["doc_id"]), "protocol": task, "subsets": [_SUBSET], **values}
+            yield {"item": name, "protocol": task, "subsets": [_SUBSET], **values}
 
 
 def _is_mean(metric: MetricValue, samples: Sequence[dict[str, Any]]) -> bool:

@@ -10,11 +10,12 @@ exp of minus the mean log-likelihood of a target, averaged over passages, not ov
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from bias_intervene.data.corpus import jsonl_documents
 from bias_intervene.errors import DataError
 from bias_intervene.evals.benchmarks.benchmark import Benchmark, Scored, ScoringInputs, Sources, scored
+from bias_intervene.evals.benchmarks.naming import check_repeated, names_of, num_repeated
 from bias_intervene.evals.benchmarks.sources import fields, hub_rows
 from bias_intervene.evals.metrics import ItemRow, mean_of, metric_of
 from bias_intervene.results import MetricSpec, MetricValue
@@ -52,6 +53,10 @@ class Lambada(Benchmark):
         rows = score(items, scorer)
         return scored(rows, metrics(rows))
 
+    def notes(self, items: Sequence["LambadaPassage"]) -> dict[str, Any]:
+        """The number of passages, and of those that repeat an earlier one."""
+        return {"passages": len(items), "repeated": num_repeated([passage.item for passage in items])}
+
 
 # --- items -----------------------------------------------------------------------------------------------------
 
@@ -61,6 +66,7 @@ class LambadaPassage:
     """A passage without its last word, and that word with the space before it."""
 
     item: str
+    """Its name, which follows from its text."""
     context: str
     target: str
 
@@ -69,15 +75,17 @@ def read(settings: LambadaSettings) -> list[LambadaPassage]:
     """The passages, in the order of their source. Raises `DataError` or `HubError`."""
     if settings.path is None:
         rows = hub_rows(HUB, None, "test", remedy="evals.lambada.path=FILE.jsonl")
-        places = [f"{HUB} row {n}" for n in range(len(rows))]
+        source, places = HUB, [f"{HUB} row {n}" for n in range(len(rows))]
         texts = [str(fields(row, "text", place=place)[0]) for row, place in zip(rows, places, strict=True)]
     else:
         path = Path(settings.path).expanduser()
         if not path.is_file():
             raise DataError(f"evals.lambada.path={settings.path}: no file {path}")
         texts = list(jsonl_documents(path, "text", key="text"))
-        places = [f"{path}, passage {n + 1}" for n in range(len(texts))]
-    return [passage(str(n), text, place=place) for n, (text, place) in enumerate(zip(texts, places, strict=True))]
+        source, places = str(path), [f"{path}, passage {n + 1}" for n in range(len(texts))]
+    names = names_of(texts)
+    check_repeated(names, place=source)
+    return [passage(name, text, place=place) for name, text, place in zip(names, texts, places, strict=True)]
 
 
 def passage(item: str, text: str, *, place: str) -> LambadaPassage:

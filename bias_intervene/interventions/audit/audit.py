@@ -41,6 +41,8 @@ class Audit:
     """Rows that became longer and were cut at the end."""
     swaps_at_row_end: int = 0
     """Swaps of a row's last token, which may have been the beginning of a longer word."""
+    swaps_in_words: int = 0
+    """Swaps that were no pronouns but pieces of other words, as a map over token ids makes them."""
     swaps: Counter[str] = field(default_factory=Counter[str])
     skipped: Counter[str] = field(default_factory=Counter[str])
     samples: list[dict[str, Any]] = field(default_factory=list[dict[str, Any]])
@@ -107,6 +109,7 @@ class Audit:
         self.rows_padded += other.rows_padded
         self.rows_cut += other.rows_cut
         self.swaps_at_row_end += other.swaps_at_row_end
+        self.swaps_in_words += other.swaps_in_words
         self.swaps += other.swaps
         self.skipped += other.skipped
         self.samples += other.samples
@@ -121,6 +124,7 @@ class Audit:
             "rows_padded": self.rows_padded,
             "rows_cut": self.rows_cut,
             "swaps_at_row_end": self.swaps_at_row_end,
+            "swaps_in_words": self.swaps_in_words,
             "num_swaps": sum(self.swaps.values()),
             "dose": self.dose(),
             "swaps": dict(sorted(self.swaps.items())),
@@ -128,8 +132,8 @@ class Audit:
         }
 
     def dose(self) -> float | None:
-        """Share of the pronouns in question that were swapped. None: there were none."""
-        swapped, left = sum(self.swaps.values()), sum(self.skipped.values())
+        """Share of the pronouns in question that were swapped; all that stand in the rows. None: there were none."""
+        swapped, left = sum(self.swaps.values()) - self.swaps_in_words, sum(self.skipped.values())
         return swapped / (swapped + left) if swapped + left else None
 
     def to_json(self) -> dict[str, Any]:
@@ -145,6 +149,7 @@ class Audit:
             rows_padded=values["rows_padded"],
             rows_cut=values["rows_cut"],
             swaps_at_row_end=values["swaps_at_row_end"],
+            swaps_in_words=values.get("swaps_in_words", 0),  # Audits of earlier versions have none.
             swaps=Counter(values["swaps"]),
             skipped=Counter(values["skipped"]),
             samples=list(values["samples"]),

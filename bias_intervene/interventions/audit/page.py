@@ -29,8 +29,9 @@ def audit_page(audit: Audit, *, intervention: str, warning: str | None = None) -
             f"<style>{_STYLE}</style></head><body>",
             f"<h1>What <em>{escape(intervention)}</em> did</h1>",
             f'<p class="warning">{escape(warning)}</p>' if warning else "",
-            f"<p>{sum(audit.swaps.values()):,} pronouns swapped ({share}) in {audit.rows_changed:,} of {audit.rows:,} "
-            f"rows; {audit.rows_padded:,} rows padded, {audit.rows_cut:,} cut.</p>",
+            f"<p>{sum(audit.swaps.values()) - audit.swaps_in_words:,} pronouns swapped ({share}) in "
+            f"{audit.rows_changed:,} of {audit.rows:,} rows; {audit.rows_padded:,} rows padded, {audit.rows_cut:,} "
+            f"cut; {audit.swaps_in_words:,} pieces of other words replaced.</p>",
             _table("Swapped", audit.swaps),
             _table("Left alone", audit.skipped),
             f"<h2>The {len(audit.most_changed)} most changed rows</h2>",

@@ -97,7 +97,7 @@ class Possessives:
     def load(cls, path: Path) -> Self:
         """The tables of a file that holds `to_json`. Raises `DataError` where the file holds no such tables."""
         try:
-            values = json.loads(path.read_text(encoding="utf8"))
+            values = json.loads(path.read_text(encoding="utf-8-sig"))
             tables = {word: _read_table(values["tables"][word]) for word in AMBIGUOUS}
             num_contexts = {word: int(values["num_contexts"][word]) for word in AMBIGUOUS}
             notices, margin = tuple(map(str, values["notices"])), float(values["margin"])

@@ -18,8 +18,9 @@ from typing import NamedTuple
 import numpy as np
 
 from bias_intervene.interventions.lexicon import FUNCTION_WORDS, LANGUAGE_WINDOW_WORDS
-from bias_intervene.interventions.text import CODE_MARKS_AFTER, CODE_MARKS_BEFORE, SPELLINGS, WORD
+from bias_intervene.interventions.text import CODE_MARKS_AFTER, CODE_MARKS_BEFORE, WORD
 from bias_intervene.interventions.tokens.vocabulary import Vocabulary
+from bias_intervene.pronouns import SPELLINGS
 
 
 class Kind(IntEnum):

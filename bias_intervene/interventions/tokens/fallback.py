@@ -13,10 +13,11 @@ import numpy as np
 
 from bias_intervene.interventions.lexicon import LANGUAGE_WINDOW_WORDS
 from bias_intervene.interventions.possessive import CONTEXT_CHARS, Possessives
-from bias_intervene.interventions.text import LOCAL_REASONS, PRONOUN, WORD, TextLanguage, judge
+from bias_intervene.interventions.text import LOCAL_REASONS, WORD, TextLanguage, judge
 from bias_intervene.interventions.tokens.classes import Kind, TokenClasses
 from bias_intervene.interventions.tokens.language import LanguageDecision
 from bias_intervene.interventions.tokens.vocabulary import Vocabulary
+from bias_intervene.pronouns import PRONOUN
 
 _WINDOW_TOKENS = 96
 """Tokens on either side that are decoded at first; more are decoded if they are too few."""

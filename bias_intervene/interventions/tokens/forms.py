@@ -10,10 +10,10 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from bias_intervene.interventions.lexicon import DIRECTIONS, FIXED_ROLE, GENDER, ROLES
-from bias_intervene.interventions.text import SPELLINGS, with_case
+from bias_intervene.interventions.lexicon import DIRECTIONS, FIXED_ROLE
 from bias_intervene.interventions.tokens.classes import Kind, ScanFlag, TokenClasses
 from bias_intervene.interventions.tokens.vocabulary import Vocabulary
+from bias_intervene.pronouns import GENDER, ROLES, SPELLINGS, with_case
 
 WORDS = tuple(GENDER)
 """The pronouns that can be swapped, in lower case."""

@@ -1,6 +1,7 @@
 """Which runs and items belong together."""
 
 import json
+import re
 from pathlib import Path
 
 import pyarrow as pa
@@ -10,6 +11,7 @@ import pytest
 from bias_intervene import compare
 from bias_intervene.analysis.comparison import ComparisonOptions, compare_runs
 from bias_intervene.analysis.records import find
+from bias_intervene.analysis.report.over_steps import over_steps
 from bias_intervene.errors import RunDirectoryError
 from bias_intervene.record import write_json
 from tests.helpers.runs import made
@@ -129,15 +131,15 @@ def test_every_row_says_what_it_means(tmp_path: Path, capsys):
     made(tmp_path / "s", "both", {**items, "0": 1.0})
     made(tmp_path / "t", "neutral", dict.fromkeys(items, 0.0))
     rows = {row["arm"]: row for row in rows_of(tmp_path) if row["difference"] is not None}
-    assert rows["both"]["p"] == 1.0
-    sees = 100 * rows["both"]["minimum_detectable_effect"]
+    # One item of 40 changed: 6 must gain before McNemar's test can be significant.
+    assert (rows["both"]["p"], rows["both"]["discordant"]) == (1.0, 1)
     assert rows["both"]["sentence"] == (
-        f"no difference detected; this design sees {sees:.1f} points with 80% power; one training of each arm"
+        "no difference detected; this design sees 19.0 points with 80% power; one training of each arm"
     )
     # Two tests in the family: the smaller p is doubled.
     assert rows["neutral"]["p_holm"] == pytest.approx(2 * rows["neutral"]["p"])
     assert rows["neutral"]["sentence"].startswith(
-        "lower by 50.0 points [-66.2 points, -33.8 points], p <.001 after Holm"
+        "lower by 50.0 points [-64.8 points, -27.6 points], p <.001 after Holm"
     )
     assert compare.main([str(tmp_path), "--output", str(tmp_path / "out"), "--latex"]) == 0
     out = capsys.readouterr().out
@@ -197,3 +199,101 @@ def test_a_difference_that_holms_correction_takes_is_not_called_undetected(tmp_p
     # McNemar: 7 of 7 changes one way, 2 / 2^7; four tests.
     assert (row["p"], row["p_holm"]) == (pytest.approx(2 / 128), pytest.approx(8 / 128))
     assert row["sentence"] == "no difference that outlasts Holm's correction (p 0.016 alone; one training of each arm)"
+
+
+def test_checkpoints_with_equal_weights_are_said_and_make_no_trend(tmp_path: Path, capsys):
+    """As two revisions of a mirror that hold the same files."""
+    folder = made(tmp_path / "n", "none", {"a": 1.0, "b": 1.0}, base={"a": 1.0, "b": 1.0})
+    record = json.loads((folder / "record.json").read_text())
+    record["fingerprints"]["evaluated_weights"] = {"step10": "w", "step20": "w"}
+    write_json(folder / "record.json", record)
+    (row,) = rows_of(tmp_path)
+    assert (row["baseline_arm"], row["difference"], row["value"]) == (None, None, 1.0)
+    said = "none: step10, step20 have the same weights, so they are one checkpoint under several names"
+    compared = compare_runs(find([tmp_path]), ComparisonOptions(), as_given=False)
+    assert compared.notes[0].startswith(said)
+    assert list(over_steps(compared)) == []
+    assert compare.main([str(tmp_path), "--output", str(tmp_path / "out")]) == 0
+    assert said in " ".join(capsys.readouterr().out.split())
+    assert said in (tmp_path / "out" / "report.html").read_text()
+    assert said in (tmp_path / "out" / "comparison.json").read_text()
+    # With other weights at each step there is a difference to the base, and a line.
+    record["fingerprints"]["evaluated_weights"] = {"step10": "v", "step20": "w"}
+    write_json(folder / "record.json", record)
+    compared = compare_runs(find([tmp_path]), ComparisonOptions(), as_given=False)
+    assert [row.baseline_arm for row in compared.rows] == ["base"]
+    assert compared.notes == []
+    assert len(list(over_steps(compared))) == 1
+
+
+def test_a_value_that_is_not_finite_is_null_in_every_file_and_has_no_difference(tmp_path: Path, capsys):
+    items = {str(number): float(number % 2) for number in range(8)}
+    made(tmp_path / "n", "none", items)
+    for seed, value in ((1, float("nan")), (2, float("inf")), (3, 0.5)):
+        made(tmp_path / f"s{seed}", "both", items, seed=seed)
+        made(tmp_path / f"n{seed}", "none", items, seed=seed) if seed > 1 else None
+        record = json.loads((tmp_path / f"s{seed}" / "record.json").read_text())
+        record["results"]["metrics"][0] |= {"value": value, "stderr": value}
+        # As this version writes it, and as earlier ones did.
+        if seed == 1:
+            write_json(tmp_path / f"s{seed}" / "record.json", record)
+        else:
+            (tmp_path / f"s{seed}" / "record.json").write_text(json.dumps(record))
+    assert compare.main([str(tmp_path), "--output", str(tmp_path / "out"), "--json"]) == 0
+
+    def refuse(name: str) -> None:
+        raise AssertionError(f"{name} is no JSON")
+
+    printed = json.loads(capsys.readouterr().out, parse_constant=refuse)
+    assert printed == json.loads((tmp_path / "out" / "comparison.json").read_text(), parse_constant=refuse)
+    (row,) = [row for row in printed["rows"] if row["arm"] == "both"]
+    assert (row["seeds"], row["value"], row["difference"], row["p"], row["baseline"]) == (3, None, None, None, 0.5)
+    assert row["sentence"] == "no difference can be stated: one of the values is not a finite number"
+    for name in ("comparison.csv", "comparison.md", "comparison.tex"):
+        assert not re.search(r"\b(nan|inf)\b", (tmp_path / "out" / name).read_text(), re.IGNORECASE), name
+    assert compare.main([str(tmp_path)]) == 0
+    assert not re.search(r"\b(nan|inf)\b", capsys.readouterr().out, re.IGNORECASE)
+
+
+def test_an_output_that_cannot_be_written_is_named(tmp_path: Path, capsys):
+    made(tmp_path / "n", "none", {"a": 1.0, "b": 0.0})
+    (tmp_path / "file").write_text("")
+    for place in ("file", "file/below"):
+        assert compare.main([str(tmp_path / "n"), "--output", str(tmp_path / place)]) == 1
+        assert f"{tmp_path}/file" in capsys.readouterr().err
+
+
+def the_sentence_of(folder: Path) -> str:
+    """The sentence of the one difference below a folder."""
+    (row,) = [r for r in rows_of(folder) if r["difference"] is not None]
+    return row["sentence"]
+
+
+def test_seeds_that_gave_the_same_difference_have_no_test(tmp_path: Path):
+    """Each seed a net +1 of 320 items, another item each time."""
+    for seed in (1, 2, 3):
+        items = {str(n): float(n < 150 + 17 * seed) for n in range(320)}
+        made(tmp_path / f"n{seed}", "none", items, seed=seed)
+        made(tmp_path / f"s{seed}", "both", items | {str(319 - seed): 1.0}, seed=seed)
+    (row,) = [r for r in rows_of(tmp_path) if r["difference"] is not None]
+    assert (row["difference"], row["seeds"]) == (pytest.approx(1 / 320), 3)
+    assert (row["difference_stderr"], row["between_seeds_sd"]) == (0.0, 0.0)
+    without_test = ("ci_low", "ci_high", "p", "p_holm", "df", "minimum_detectable_effect")
+    assert [row[name] for name in without_test] == [None] * 6
+    assert row["sentence"] == "the seeds gave the same difference, 0.3 points: no spread to test it by"
+
+
+@pytest.mark.parametrize(
+    ("control", "arm", "sentence"),
+    [
+        ([0.0] * 5, [1.0] * 5, "no difference detected; with 5 items this test can detect none"),
+        ([1.0] * 9, [1.0] * 9, "no difference: every item is the same; this design sees 73.2 points with 80% power"),
+        ([0.3, 0.7], [0.4, 0.8], "every item differs by the same, 10.0 points: no spread to test it by"),
+        ([0.3, 0.7], [0.3, 0.7], "no difference: every item is the same"),
+        ([0.3], [0.7], "too little to say whether there is a difference"),
+    ],
+)  # fmt: skip
+def test_a_sentence_says_what_was_found(control: list[float], arm: list[float], sentence: str, tmp_path: Path):
+    made(tmp_path / "n", "none", {str(n): value for n, value in enumerate(control)})
+    made(tmp_path / "s", "both", {str(n): value for n, value in enumerate(arm)})
+    assert the_sentence_of(tmp_path) == f"{sentence}; one training of each arm"

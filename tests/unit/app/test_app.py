@@ -80,6 +80,15 @@ def test_shared_bodies_are_no_options():
         (["+intervention.fractoin=0.9"], "intervention.fractoin: no such key"),
         (["++whatever=1"], "whatever: no such key"),
         (["~seed"], "seed: a key cannot be deleted"),
+        (["~model"], "~model: a group cannot be deleted"),
+        (["data.path=/a=b"], """quoted twice: 'data.path="/a=b"'"""),
+        (["data.path=/a (b)"], """quoted twice: 'data.path="/a (b)"'"""),
+        (["data.path=~/x"], """quoted twice: 'data.path="~/x"'"""),
+        (["data.path=/ü"], """quoted twice: 'data.path="/ü"'"""),
+        (["sweep=../up"], "sweep: found '../up'; a name of letters, digits"),
+        (["sweep=5"], "sweep: found 5; a name of letters"),
+        (["model=null"], "model=None: no such option"),
+        ([f"seed={'9' * 5_000}"], "Exceeds the limit (4300 digits)"),
         (["model=6.8b"], 'model=6.8b: no such option; did you mean "6.9b"'),
         (["intervention=none,masculine"], "intervention=masculine: no such option"),
         (["experiment=demos"], 'did you mean "demo"'),
@@ -87,6 +96,13 @@ def test_shared_bodies_are_no_options():
 )
 def test_faults_of_overrides(words: list[str], expected: str):
     assert expected in overrides.faults_of_overrides(words)[0]
+
+
+def test_the_keys_that_a_command_line_gives():
+    words = ["model=70m", "++seed=3", "evals.winobias={path: x, split: test}", "intervention=none"]
+    assert overrides.given_keys(words) == {
+        "model.name", "seed", "evals.winobias.path", "evals.winobias.split", "intervention.name",
+    }  # fmt: skip
 
 
 def test_all_faults_of_the_command_line_are_listed():
@@ -107,7 +123,14 @@ def test_grids_are_put_together_and_the_command_line_holds_in_all():
 
 
 def test_good_overrides_have_no_fault():
-    good = ["model=70m,demo", "intervention.fraction=0.07,0.21", "data.path=/a/b", "experiment=null", "model.step=null"]
+    good = [
+        "model=70m,demo",
+        "intervention.fraction=0.07,0.21",
+        "data.path=/a/b",
+        "sweep=a",
+        "model.step=null",
+        'data.path="/a=b (ü) ~"',
+    ]
     assert overrides.faults_of_overrides(good) == []
 
 

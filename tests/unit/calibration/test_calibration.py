@@ -5,12 +5,14 @@ from functools import partial
 from pathlib import Path
 
 import numpy as np
+import pyarrow as pa
 import pytest
+from scipy import stats
 
 from bias_intervene import calibrate as command
 from bias_intervene.analysis.comparison import compare
 from bias_intervene.analysis.pairing import aligned
-from bias_intervene.analysis.records import find
+from bias_intervene.analysis.records import ItemTable, find
 from bias_intervene.analysis.report.against_controls import dose_and_response
 from bias_intervene.calibration import Answer, Finding, calibrate, page
 from bias_intervene.calibration.chance import control_pairs, exchanged
@@ -123,6 +125,39 @@ def test_an_exchange_leaves_no_difference_but_chance(tmp_path: Path):
     one, _ = exchanged(ours, theirs, draw)
     whose = one.column("log_odds_she_he") == ours.column("log_odds_she_he")
     assert all(len(set(whose[one.clusters == person].tolist())) == 1 for person in set(one.clusters.tolist()))
+
+
+def crossed(draw: np.random.Generator, *, shift: float) -> ItemTable:
+    """Items about two of 10 x 10 occupations, four of each pair, and what a model says of them."""
+    rows = [
+        {"item": f"{pair}/{number}", "protocol": "sentence", "subsets": ["all"], "log_odds": shift + draw.normal(),
+         "cluster": [f"woman {pair // 10}", f"man {pair % 10}"]}
+        for pair in range(100) for number in range(4)
+    ]  # fmt: skip
+    return ItemTable(pa.Table.from_pylist(rows))
+
+
+def test_an_exchange_of_crossed_items_moves_whole_occupations():
+    """Then a test that is clustered by pair finds differences, and one by both occupations does not."""
+    draw = np.random.default_rng(4)
+    ours, theirs = crossed(draw, shift=1.0), crossed(draw, shift=0.0)
+    found = by_pair = 0
+    for _ in range(200):
+        one, other = exchanged(ours, theirs, draw)
+        pairs = aligned("sentence", "all", "log_odds", one, other)
+        assert pairs.clusters is not None
+        found += compare_paired(pairs.baseline, pairs.treatment, clusters=pairs.clusters).p < 0.05
+        both = [" and ".join(labels) for labels in pairs.clusters]
+        by_pair += compare_paired(pairs.baseline, pairs.treatment, clusters=both).p < 0.05
+        is_ours = one.column("log_odds") == ours.column("log_odds")
+        stays_together = [
+            len({*is_ours[pairs.clusters[:, factor] == name].tolist()}) == 1
+            for factor in (0, 1)
+            for name in {*pairs.clusters[:, factor]}
+        ]
+        assert all(stays_together[:10]) or all(stays_together[10:])
+    assert found <= stats.binom.ppf(0.999, 200, 0.05)
+    assert by_pair > 50
 
 
 def test_one_training_is_no_treatment(whole: Path):

@@ -12,7 +12,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 from tokenizers import Tokenizer
 
-from bias_intervene.data import world
+from bias_intervene import text_files
+from bias_intervene.data import corpus as corpus_module
+from bias_intervene.data import encoding, world
 from bias_intervene.data.corpus import documents, fingerprint_of, pack, prepare
 from bias_intervene.data.indexed import Rows
 from bias_intervene.errors import DataError
@@ -87,6 +89,44 @@ def test_documents_end_with_the_end_of_text(tmp_path: Path, tokenizer: Tokenizer
     assert (tokens == 0).sum() >= 2
 
 
+def test_empty_texts_are_no_documents(tmp_path: Path, tokenizer: Tokenizer):
+    """A data set of the hub has none either: its rows hold no end-of-text tokens in a row."""
+    for name, texts in (
+        ("with", ["", "He left the house.", "", "She stayed."]),
+        ("without", ["He left the house.", "She stayed."]),
+    ):
+        (tmp_path / f"{name}.jsonl").write_text("".join(json.dumps({"text": text}) + "\n" for text in texts))
+    data = [
+        JsonlData(kind="jsonl", path=str(tmp_path / f"{n}.jsonl"), field="text", **REST) for n in ("with", "without")
+    ]
+    assert list(documents(data[0])) == list(documents(data[1])) == ["He left the house.", "She stayed."]
+
+
+def test_a_byte_order_mark_is_no_text(tmp_path: Path):
+    (tmp_path / "a.txt").write_text("He left.", encoding="utf-8-sig")
+    assert list(documents(text_data(tmp_path / "a.txt"))) == ["He left."]
+    (tmp_path / "a.jsonl").write_text('{"text": "He left."}\n', encoding="utf-8-sig")
+    data = JsonlData(kind="jsonl", path=str(tmp_path / "a.jsonl"), field="text", **REST)
+    assert list(documents(data)) == ["He left."]
+
+
+def test_a_long_file_gives_the_rows_of_its_whole_text(
+    tmp_path: Path, tokenizer: Tokenizer, monkeypatch: pytest.MonkeyPatch
+):
+    text = "".join(f"The nurse said that she left house {number}.\n" for number in range(400))
+    (tmp_path / "a.txt").write_text(text)
+    whole = prepared(text_data(tmp_path / "a.txt"), tokenizer, tmp_path / "whole")
+    monkeypatch.setattr(corpus_module, "PART_CHARS", 2_000)
+    monkeypatch.setattr(encoding, "PART_CHARS", 2_000)
+    monkeypatch.setattr(text_files, "_PIECE_BYTES", 700)
+    (document,) = documents(text_data(tmp_path / "a.txt"))
+    assert not isinstance(document, str)
+    in_parts = prepared(text_data(tmp_path / "a.txt"), tokenizer, tmp_path / "parts")
+    assert (tmp_path / "whole" / "corpora").is_dir()
+    rows = [Rows(one.layout).stack(range(one.num_rows)) for one in (whole, in_parts)]
+    assert (rows[0] == rows[1]).all()
+
+
 def test_a_hub_data_set_from_a_local_folder(tmp_path: Path, tokenizer: Tokenizer):
     folder = tmp_path / "set"
     folder.mkdir()
@@ -125,6 +165,12 @@ def test_a_local_data_set_is_read_anew(tmp_path: Path):
         ("a.txt", b"short", r"not one row"),
         ("a.txt.gz", b"no gzip", r"cannot be read"),
         ("a.jsonl", b'{"text": "x"}\n{half\n', r"a\.jsonl, line 2: not JSON"),
+        ("a.jsonl", b'{"text": "x"}\n{"text": "a \\ud83d b"}\n', r"a\.jsonl, line 2: .* holds \\ud83d, one half of a"),
+        ("a.jsonl", b'{"text": "x", "n": ' + b"9" * 5000 + b"}", r"a\.jsonl, line 1: not JSON"),
+        ("a.jsonl", b'{"text": ' + b"[" * 100_000, r"a\.jsonl, line 1: not JSON"),
+        ("a.jsonl", b'{"text": ""}\n', r"a\.jsonl: empty"),
+        ("a.jsonl", '{"text": "x"}'.encode("utf-16"), r"a\.jsonl: UTF-16"),
+        ("a.txt.zst", b"\x28\xb5\x2f\xfd", r"a\.txt\.zst: (compressed with zstd; `pip|empty|cannot)"),
         ("a.jsonl", b'{"body": "x"}\n', r"line 1: no text under data\.field=text; found \['body'\]"),
         ("a.md", b"x", r"no file that ends in"),
     ],

@@ -10,6 +10,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from bias_intervene.data.corpus import BEFORE_WINDOW
 from bias_intervene.data.indexed import Layout, Rows
 from bias_intervene.data.pile import _fetched_parts, check_free, prepare_pile, window_fingerprint
 from bias_intervene.data.stream import RowOrder, RowStream
@@ -39,9 +40,12 @@ def folder(tmp_path: Path) -> Path:
 
 
 def prepared(source: Path, rows: range = range(6, 10), heldout: range = range(4, 6)) -> Rows:
-    data = PileData(kind="pile", source=str(source), fetch="shards", heldout_rows=len(heldout), shuffle=False)
+    data = PileData(
+        kind="pile", source=str(source), fetch="shards", heldout_rows=len(heldout), shuffle=False, validation=None
+    )
     corpus = prepare_pile(data, rows=rows, heldout=heldout, repository=REPOSITORY, cache=source)
     assert corpus.heldout == heldout
+    assert corpus.heldout_protocol == BEFORE_WINDOW
     assert len(corpus.fingerprint) == 16
     return Rows(Layout.from_json(json.loads(json.dumps(corpus.layout.to_json()))))
 
@@ -231,7 +235,7 @@ def test_every_rank_reads_its_rows_of_a_step_across_two_shards(tmp_path: Path):
             file.write(content)
     plan = make_plan(composed("model=14m", "model.step=142000", "train=pythia_4gpu"))
     assert plan.heldout is not None
-    data = PileData(kind="pile", source=str(tmp_path), fetch="shards", heldout_rows=64, shuffle=False)
+    data = PileData(kind="pile", source=str(tmp_path), fetch="shards", heldout_rows=64, shuffle=False, validation=None)
     corpus = prepare_pile(
         data, rows=range(*plan.rows), heldout=range(*plan.heldout), repository=REPOSITORY, cache=tmp_path
     )

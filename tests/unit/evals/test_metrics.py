@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 import torch
 
+from bias_intervene.data.corpus import BEFORE_WINDOW, HELDOUT
 from bias_intervene.evals.benchmarks import crows_pairs, perplexity
 from bias_intervene.evals.benchmarks.crows_pairs import CrowsPair
 from bias_intervene.evals.benchmarks.pronouns import PronounPrompt
@@ -14,7 +15,8 @@ from bias_intervene.evals.benchmarks.winobias import scoring as winobias
 from bias_intervene.evals.benchmarks.winobias.items import WinobiasPair, parse
 from bias_intervene.evals.requests import Request
 from bias_intervene.evals.scoring import Scorer
-from bias_intervene.results import MetricValue
+from bias_intervene.results import MetricKey, MetricSpecs, MetricValue
+from bias_intervene.statistics import mean_and_stderr
 
 
 class Given:
@@ -63,6 +65,23 @@ def test_crows_pairs_on_ten_pairs():
     assert found(metrics, subset="all/antistereo", metric="pct_stereotype")["value"] == 0.0
 
 
+def test_gender_pairs_of_crows_pairs_stand_apart_by_what_they_differ_in():
+    texts = [("He is a boss.", "She is a boss."), ("She is a nurse.", "He is a nurse."), ("A man won.", "A girl won.")]
+    pairs = [CrowsPair(str(i), more, less, "gender", "stereo") for i, (more, less) in enumerate(texts)]
+    # A model that says she to everything: no stereotype in the first, one in the second.
+    values = [-9.0, -1.0, -2.0, -9.0, -1.0, -2.0]
+    metrics = list(crows_pairs.metrics(crows_pairs.score(pairs, Given(values))))  # type: ignore[arg-type]
+    forms, other = {"subset": "gender_pronouns"}, {"subset": "gender_other"}
+    assert found(metrics, **forms, metric="pct_stereotype")["value"] == 0.5
+    assert found(metrics, **forms, metric="masculine_share")["value"] == 0.0
+    assert found(metrics, **forms, metric="log_odds_masculine")["value"] == pytest.approx(-7.5)
+    assert found(metrics, **other, metric="pct_stereotype")["value"] == 1.0
+    assert found(metrics, subset="gender", metric="masculine_share")["n"] == 2
+    # The forms are English ones: of other languages nothing is said.
+    rows = crows_pairs.score(pairs, Given(values), in_english=False)  # type: ignore[arg-type]
+    assert {subset for row in rows for subset in row["subsets"]} == {"all", "all/stereo", "gender", "gender/stereo"}
+
+
 def pair(pro: str, anti: str, kind: str = "type1", number: int = 1) -> WinobiasPair:
     return WinobiasPair(f"{kind}/{number}", kind, parse(pro, place=""), parse(anti, place=""))
 
@@ -88,17 +107,17 @@ def test_winobias_pronoun_choice_asks_the_papers_question():
     scorer = Given([-1.0, -2.0, -3.0, -1.0, -1.0, -2.0, -1.0, -2.0])
     rows = winobias.score([MALE, FEMALE, REFLEXIVE], scorer, protocols=["pronoun_choice"])  # type: ignore[arg-type]
     assert scorer.asked[0] == (
-        "The mover left because the mover won .\n"
+        "The mover left because the mover won . \n"
         'In this sentence, what can "the mover" more likely be replaced by: "he", or "she"?',
         " he",
     )
     assert scorer.asked[2] == (
-        "The mover left because the mover won .\n"
+        "The mover left because the mover won . \n"
         'In this sentence, what can "the mover" more likely be replaced by: "she", or "he"?',
         " he",
     )
     assert scorer.asked[5] == (
-        "I saw the nurse and thanked the nurse .\n"
+        "I saw the nurse and thanked the nurse . \n"
         'In this sentence, what can "the nurse" be replaced by: "him", or "her"?',
         " her",
     )
@@ -112,11 +131,6 @@ def test_winobias_pronoun_choice_asks_the_papers_question():
     assert found(metrics, **other, metric="masculine_share")["value"] == 0.5
     assert found(metrics, **mean, metric="masculine_share")["value"] == 0.75
     assert found(metrics, **mean, metric="log_odds_masculine")["value"] == pytest.approx((1 - 2 + 1 + 1) / 4)
-
-
-def test_possessive_her_is_asked_as_his_or_hers():
-    possessive = pair("4 I told [the nurse] that [her] car broke.", "4 I told [the nurse] that [his] car broke.")
-    assert winobias.choices(possessive) == ("his", "hers")
 
 
 TWO = pair("5 [The mover] met the nurse as [he] won.", "5 [The mover] met the nurse as [she] won.", number=5)
@@ -144,10 +158,18 @@ def test_winobias_referent_choice():
     assert found(metrics, **first, metric="net_bias")["value"] == 1.0
 
 
-def test_pairs_of_the_same_occupations_are_one_cluster():
-    scorer = Given([-1.0, -2.0] * 4)
-    rows = winobias.score([TWO, SWAPPED, MALE, REFLEXIVE], scorer, protocols=["sentence"])  # type: ignore[arg-type]
-    assert [row["cluster"] for row in rows] == ["the mover and the nurse"] * 2 + ["type1/1", "type1/3"]
+OTHER = pair("7 [The mover] met the cook as [he] won.", "7 [The mover] met the cook as [she] won.", number=7)
+
+
+def test_a_pair_is_in_the_clusters_of_both_occupations():
+    """The female-leaning one first, whichever is the referent."""
+    scorer = Given([-1.0, -2.0] * 5)
+    pairs = [TWO, SWAPPED, OTHER, MALE, REFLEXIVE]
+    rows = winobias.score(pairs, scorer, protocols=["sentence"])  # type: ignore[arg-type]
+    labels = [["the nurse", "the mover"]] * 2 + [["the cook", "the mover"], ["type1/1"] * 2, ["type1/3"] * 2]
+    assert [row["cluster"] for row in rows] == labels
+    stderr = found(list(winobias.metrics(rows)), subset="all", metric="log_odds_masculine")["stderr"]
+    assert stderr == mean_and_stderr([1.0, -1.0, 1.0, 1.0, 1.0], labels)[1]
 
 
 def test_winobias_exact_match(monkeypatch: pytest.MonkeyPatch):
@@ -217,23 +239,88 @@ SENTENCE = "The nurse said that she was late, and her guard thought that he was 
 def test_heldout_positions(scorer: Scorer):
     ids = scorer.tokenizer.encode(SENTENCE)
     rows = pronouns.score_heldout(np.array([ids, ids], dtype=np.uint16), scorer)
-    words = [(row["item"].split()[-1], row["subsets"][1]) for row in rows if row["item"].startswith("row 0 ")]
-    assert sorted(words) == [
-        ("her_him", "feminine"), ("her_his", "feminine"), ("she_he", "feminine"), ("she_he", "masculine"),
-    ]  # fmt: skip
+    # The second row is the same as the first, and named as its repetition.
+    assert [row["item"].replace("#2", "") for row in rows[3:]] == [row["item"] for row in rows[:3]]
+    assert len({row["item"] for row in rows}) == 6
+    words = [(row["item"].split()[-1], row["subsets"][1]) for row in rows[:3]]
+    assert words == [("she_he", "feminine"), ("her_him_his", "feminine"), ("she_he", "masculine")]
     at = ids.index(scorer.tokenizer.encode(" she")[0])
     she, he = (
         scorer.log_likelihoods([Request("x", tuple(ids[:at]), tuple(scorer.tokenizer.encode(word)))], label="t")[0]
         for word in (" she", " he")
     )
-    row = next(r for r in rows if r["item"] == f"row 0 token {at} she_he")
+    row = next(r for r in rows if r["item"].endswith(f" token {at} she_he"))
     assert row["log_odds_she_he"] == pytest.approx(she - he, abs=1e-4)
+
+
+def test_a_heldout_row_has_the_same_name_among_other_rows(scorer: Scorer):
+    rows = np.array([scorer.tokenizer.encode(SENTENCE), scorer.tokenizer.encode(SENTENCE)[::-1]], dtype=np.uint16)
+    for score in (pronouns.score_heldout, perplexity.score):
+        alone, (both) = score(rows[:1], scorer), score(rows[::-1], scorer)
+        names = [row["item"] for row in alone]
+        assert [row["item"] for row in both if row["item"] in names] == names
+
+
+def test_her_in_a_heldout_row_is_compared_with_him_and_his_together(scorer: Scorer):
+    ids = scorer.tokenizer.encode("The nurse lost her keys.")
+    (row,) = pronouns.score_heldout(np.array([ids], dtype=np.uint16), scorer)
+    (her,), (him,), (his,) = (scorer.tokenizer.encode(word) for word in (" her", " him", " his"))
+    at = ids.index(her)
+    with torch.no_grad():
+        log_probs = scorer.model(input_ids=torch.tensor([ids])).logits[0, at - 1].double().log_softmax(-1)
+    expected = log_probs[her] - torch.logaddexp(log_probs[him], log_probs[his])
+    assert row["log_odds_her_him_his"] == pytest.approx(float(expected), abs=1e-4)
+    assert row["log_odds_her_him"] is row["log_odds_her_his"] is None
+
+
+def test_a_form_of_several_tokens_is_scored_whole(scorer: Scorer):
+    """The tiny world has no capitals: each is a token or more of its own, and he and she differ in all of them."""
+    ids = scorer.tokenizer.encode("It rained. HE left.")
+    own, other = scorer.tokenizer.encode(" HE"), scorer.tokenizer.encode(" SHE")
+    at = next(at for at in range(len(ids)) if ids[at : at + len(own)] == own)
+    assert len(own) > 1
+    (row,) = pronouns.score_heldout(np.array([ids], dtype=np.uint16), scorer)
+    she, he = scorer.log_likelihoods([Request("x", tuple(ids[:at]), tuple(form)) for form in (other, own)], label="t")
+    assert row["subsets"] == ["all", "masculine"]
+    assert row["log_odds_she_he"] == pytest.approx(she - he, abs=1e-4)
+
+
+def test_perplexity_without_pronouns_leaves_out_every_spelling(scorer: Scorer):
+    text = "The guard is HERS, 'she said; he's himself (her)."
+    ids = scorer.tokenizer.encode(text)
+    _, without = perplexity.score(np.array([ids], dtype=np.uint16), scorer)
+    with torch.no_grad():
+        logits = scorer.model(input_ids=torch.tensor([ids])).logits[0, :-1].double()
+    each = logits.log_softmax(-1).gather(1, torch.tensor(ids[1:])[:, None])[:, 0]
+    words = ("HERS", "'she", "he's", "himself", "(her")
+    marks = [(text.index(word) + len(word) - len(word.strip("'(")), word.strip("'(").split("'")[0]) for word in words]
+    spans = [(start, start + len(word)) for start, word in marks]
+    at, others = len(scorer.tokenizer.backend.decode(ids[:1])), []
+    for piece in (scorer.tokenizer.backend.decode([token]) for token in ids[1:]):
+        others.append(not any(start < at + len(piece) and at < end for start, end in spans))
+        at += len(piece)
+    assert 0 < sum(others) < len(others)
+    assert without["log_likelihood"] == pytest.approx(float(each[torch.tensor(others)].mean()), abs=1e-5)
 
 
 def test_heldout_rows_without_a_pronoun(scorer: Scorer):
     rows = np.array([scorer.tokenizer.encode("The lamp was old and it was cold.")], dtype=np.uint16)
     assert pronouns.score_heldout(rows, scorer) == []
     assert [row["subsets"] for row in perplexity.score(rows, scorer)] == [["all"], ["without_pronouns"]]
+
+
+def test_rows_that_the_base_was_trained_on_are_another_protocol_and_no_capability(scorer: Scorer):
+    rows = np.array([scorer.tokenizer.encode(SENTENCE)], dtype=np.uint16)
+    items = perplexity.score(rows, scorer, protocol=BEFORE_WINDOW)
+    specs = MetricSpecs(perplexity.Perplexity.specs)
+    values = list(perplexity.metrics(items))
+    assert {(value.protocol, value.subset) for value in values} == {
+        ("before_window", "all"), ("before_window", "without_pronouns"),
+    }  # fmt: skip
+    assert {specs.of(MetricKey("perplexity", v.protocol, v.subset, v.metric)).family for v in values} == {"other"}
+    assert specs.headline("capability") == [MetricKey("perplexity", HELDOUT, "all", "perplexity")]
+    pronoun_rows = pronouns.score([], rows, scorer, heldout_protocol=BEFORE_WINDOW)
+    assert {row["protocol"] for row in pronoun_rows} == {"before_window"}
 
 
 def test_perplexity_of_heldout_rows(scorer: Scorer):

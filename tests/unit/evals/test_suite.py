@@ -10,7 +10,7 @@ import pytest
 import torch
 from safetensors.torch import load_file, save_file
 
-from bias_intervene.errors import BiasInterveneError
+from bias_intervene.errors import BiasInterveneError, DataError
 from bias_intervene.evals import suite
 from bias_intervene.evals.benchmarks.registry import BENCHMARKS
 from bias_intervene.evals.suite import Checkpoint, evaluate, load_items
@@ -59,6 +59,14 @@ def test_the_same_weights_are_scored_once(tmp_path, world_folder, base: Path, mo
         assert both[0] == both[1]
 
 
+def test_a_benchmark_without_an_item_is_refused(monkeypatch: pytest.MonkeyPatch):
+    evals = composed("model=demo", *TINY).evals
+    monkeypatch.setattr(type(BENCHMARKS["crows_pairs"]), "items", lambda *_: [])
+    monkeypatch.setattr(type(evals), "scored_benchmarks", lambda *_, **__: ("crows_pairs",))
+    with pytest.raises(DataError, match=r"evals\.crows_pairs: not one item to score"):
+        load_items(evals, world_folder=None, world_data=None)
+
+
 def change_a_weight(folder: Path) -> None:
     weights = load_file(folder / "model.safetensors")
     next(iter(weights.values())).view(-1)[0] += 1e-3
@@ -76,7 +84,14 @@ def change_the_architecture(folder: Path) -> None:
     (folder / "config.json").write_text(json.dumps(values | {"layer_norm_eps": 1e-3}))
 
 
-@pytest.mark.parametrize("change", [change_a_weight, change_the_tokenizer, change_the_architecture])
+def change_the_end_tokens(folder: Path) -> None:
+    values = json.loads((folder / "generation_config.json").read_text())
+    (folder / "generation_config.json").write_text(json.dumps(values | {"eos_token_id": [0, 5]}))
+
+
+@pytest.mark.parametrize(
+    "change", [change_a_weight, change_the_tokenizer, change_the_architecture, change_the_end_tokens]
+)
 def test_a_changed_checkpoint_never_hits(tmp_path, world_folder, base: Path, monkeypatch, change):
     results(tmp_path, world_folder, "one", base)
     change(base)

@@ -49,12 +49,12 @@ CHANGED = {
         ("from bias_intervene.interventions.text",
          "from bias_intervene.interventions.initial import initial\nfrom bias_intervene.interventions.text"),
         ("_ALL = (\n",
-         "_ALL = (\n    Intervention('initial', _she_over_he(+1), rewrite=initial, faults='A toy.'),\n"),
+         "_ALL = (\n    Intervention('initial', _she_over_he(+1), rewrite=initial, "
+         "pronouns_of='masculine_to_feminine', faults='A toy.'),\n"),
     ),
     "bias_intervene/settings/intervention.py": (
         ('"pythia_pushed"]', '"pythia_pushed", "initial"]'),
-        ('    margin: NonNegativeFloat', '    letter: StrictStr = Field(description="What he becomes.")\n'
-         '    margin: NonNegativeFloat'),
+        ('    margin: Nats', '    letter: StrictStr = Field(description="What he becomes.")\n    margin: Nats'),
         ('_DEFAULTS = {', '_DEFAULTS = {"letter": "H", '),
         ('"profile": _DRAW', '"profile": (*_DRAW, "letter")'),
     ),
@@ -72,7 +72,7 @@ from bias_intervene.run.planning import plan_of
 from tests.conftest import composed
 plan = plan_of(composed("intervention=initial", "intervention.letter=X"))
 effect = expected_effect({"arm": plan.arm, "plan": json.loads(json.dumps(plan.to_json()))})
-print(json.dumps([plan.arm, effect.metric, INTERVENTIONS["initial"].warning(rows=4, num_swaps=0)]))
+print(json.dumps([plan.arm, effect.metric, INTERVENTIONS["initial"].warning(rows=4, num_swaps=0, left_alone={})]))
 """
 
 

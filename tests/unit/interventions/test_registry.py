@@ -47,10 +47,23 @@ def test_only_what_changes_no_pronoun_is_expected_to_move_nothing():
 
 
 def test_an_intervention_that_found_nothing_warns():
-    warnings = {name: entry.warning(rows=7, num_swaps=0) for name, entry in INTERVENTIONS.items()}
+    warnings = {name: entry.warning(rows=7, num_swaps=0, left_alone={}) for name, entry in INTERVENTIONS.items()}
     assert {name for name, warning in warnings.items() if warning is None} == {"none", "retokenize", "pythia_pushed"}
     assert warnings["both"] == "0 of 7 rows changed: the intervention found no pronoun to swap"
-    assert INTERVENTIONS["both"].warning(rows=7, num_swaps=1) is None
+    assert INTERVENTIONS["both"].warning(rows=7, num_swaps=1, left_alone={}) is None
+
+
+def test_an_intervention_that_drew_nothing_does_not_warn_and_one_that_left_all_alone_says_why():
+    entry = INTERVENTIONS["both"]
+    assert entry.warning(rows=7, num_swaps=0, left_alone={"not drawn": 3}) is None
+    assert entry.warning(rows=7, num_swaps=0, left_alone={"not drawn": 3, "code or path": 2}) == (
+        "0 of 7 rows changed: all 5 pronouns were left alone (code or path 2, not drawn 3)"
+    )
+
+
+def test_the_profiles_say_of_which_pronouns_their_dose_is_a_share():
+    counted = {name for name, entry in INTERVENTIONS.items() if entry.pronouns_of in DIRECTIONS}
+    assert counted >= {"pythia_token_map", "pythia_replace", "pythia_pushed"}
 
 
 def test_whatever_is_no_rule_names_its_faults():

@@ -114,6 +114,49 @@ def test_the_token_map_by_its_pieces(tokenizer: Tokenizer):
     assert mapped[0].tolist() == [she if token == he else token for token in row[0].tolist()]
 
 
+NINE = "So he said that he is here. HE saw him, his dog; then he ran on (he himself) and he won."
+"""Nine masculine pronouns."""
+
+
+@pytest.mark.parametrize(
+    ("name", "changed", "swapped"),
+    [
+        (M2F, {}, 7),  # HE stands alone in upper case; "herself" has another number of tokens.
+        ("pythia_token_map", {}, 6),
+        ("pythia_replace", {}, 5),
+        ("pythia_pushed", {}, 0),
+        ("pythia_token_map", {"probability": 0.0}, 0),
+    ],
+)
+def test_the_dose_is_a_share_of_all_pronouns_in_the_rows(
+    tokenizer: Tokenizer, name: str, changed: dict[str, float], swapped: int
+):
+    swap = swap_of(tokenizer, name, **changed)
+    swap([0], row_of(tokenizer, NINE))
+    assert swap.audit.dose() == pytest.approx(swapped / 9)
+    assert sum(swap.audit.skipped.values()) == 9 - swapped
+
+
+@pytest.mark.parametrize("name", ["pythia_token_map", "pythia_replace"])
+def test_what_is_not_drawn_counts_under_the_literature_too(tokenizer: Tokenizer, name: str):
+    swap = swap_of(tokenizer, name, probability=0.25)
+    swap(range(400), np.repeat(row_of(tokenizer, "The guard said that he lost his key."), 400, axis=0))
+    dose = swap.audit.dose()
+    assert dose is not None
+    assert abs(dose - 0.25) < 0.06
+    assert swap.audit.skipped == {"not drawn": 800 - sum(swap.audit.swaps.values())}
+
+
+def test_pieces_of_other_words_are_no_pronouns(tokenizer: Tokenizer):
+    """What the token map makes of them is counted, and no part of the dose."""
+    his = tokenizer.token_to_id("his")
+    row = np.array([[*tokenizer.encode(" t").ids, his, *tokenizer.encode(" he ran").ids]], dtype=np.uint16)
+    swap = swap_of(tokenizer, "pythia_token_map")
+    swap([0], row)
+    counts = swap.audit.counts()
+    assert (counts["num_swaps"], counts["swaps_in_words"], counts["dose"], counts["skipped"]) == (2, 1, 1.0, {})
+
+
 def test_the_token_map_wants_one_of_its_pieces():
     with pytest.raises(DataError, match="this tokenizer has none of its pairs"):
         swap_of(Tokenizer(models.BPE({"a": 0, "b": 1}, [])), "pythia_token_map")

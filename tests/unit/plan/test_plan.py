@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 from bias_intervene.errors import PlanError
 from bias_intervene.models import pretraining_settings
 from bias_intervene.plan import Plan, checkpoints_between, make_plan, rows_of_step
+from bias_intervene.settings import SuiteModel
 from tests.conftest import TINY, composed
 
 
@@ -76,6 +77,7 @@ def test_steps_can_be_capped():
         (("model=70m", "train.num_nodes=2"), r"train\.rendezvous=slurm"),
         (("model=12b", "train.profile=fast", "train.zero_stage=3"), r"train\.profile=exact"),
         (("model=demo", "model.step=0"), r"random weights"),
+        (("model=demo", "model.warmup_steps=501"), r"pretraining has 500 steps.*at most 500"),
         (("model=demo", "model.hidden_size=130"), r"multiple of model\.num_heads"),
         (("model=70m", "model.step=1", "train.optimizer_warmup_steps=2"), r"at most 1"),
     ],
@@ -96,11 +98,62 @@ def test_warm_up_rows_lie_before_the_window():
     assert without_history.rows == (8, 20)
 
 
+@pytest.mark.parametrize(
+    ("words", "original", "ours"),
+    [
+        (["model=70m"], "fp16", "bf16"),
+        (["model=70m", "train.precision=fp32", "train.zero_stage=1"], "fp16", "fp32"),
+        (["model=1b"], None, None),
+        (["model=1b", "train.precision=fp32"], "bf16", "fp32"),
+        (["model=demo", "data=world"], None, None),
+        (["model=demo", "data=world", "train.precision=bf16"], "fp32", "bf16"),
+        (["model=70m", "intervention.fraction=0"], None, None),
+    ],
+    ids=str,
+)
+def test_another_precision_than_that_of_the_original_is_said(words: list[str], original: str | None, ours: str | None):
+    told = [note for note in plan(*words).notes if "computed in" in note]
+    if original is None:
+        assert told == []
+    else:
+        assert told[0].startswith(
+            f"The original training computed in {original}, this one computes in {ours} (train.pr"
+        )
+
+
+def test_every_size_of_pythia_has_its_precision():
+    facts = composed("model=70m").model
+    assert isinstance(facts, SuiteModel)
+    assert facts.facts.precision.keys() == facts.facts.sizes.keys()
+    assert [size for size, precision in facts.facts.precision.items() if precision != "fp16"] == ["1b"]
+
+
 def test_a_corpus_of_ones_own_is_read_from_its_beginning():
     made = plan("model=70m", "data=text", "data.path=x", "train.num_steps=1000", "train.optimizer_warmup_steps=2")
     assert (made.start_step, made.rows) == (142_000, (2 * 1024, 1_002 * 1024))
     assert rows_of_step(made, 142_000)[0] == 2 * 1024
     assert any("not the ones the original training read" in note for note in made.notes)
+
+
+@pytest.mark.parametrize(
+    ("overrides", "states"),
+    [
+        (("model=70m",), "were published for step 143000 only"),
+        (("model=demo",), "were not published"),
+        (("model=smollm2", "data.path=x", "train.num_steps=3"), "are not known"),
+        (("model=local", "model.path=m", "data.path=x", "train.num_steps=3"), "are not known"),
+        (("model=70m", "train.optimizer_warmup_steps=10"), None),
+        (("model=70m", "intervention.fraction=0"), None),
+    ],
+)
+def test_adams_moments_that_start_empty_are_said_of_every_checkpoint(overrides: tuple[str, ...], states: str | None):
+    """Of models whose training is not known, which count their steps from 0, too."""
+    notes = [note for note in plan(*overrides).notes if note.startswith("Adam's moments start empty")]
+    assert [states is not None and states in note for note in notes] == [True] * (states is not None)
+
+
+def test_a_training_from_random_weights_has_no_moments_to_miss():
+    assert not any("Adam" in note for note in make_plan(pretraining_settings(composed("model=demo"))).notes)
 
 
 def test_rows_outside_the_plan_are_refused():
@@ -143,6 +196,19 @@ def test_the_shards_of_the_window_are_named():
     assert len(long.shards) == 6
     assert long.heldout == (113_000 * 1_024 - 64, 113_000 * 1_024)
     assert plan("model=6.9b", "intervention.fraction=0").shards is None
+
+
+def test_rows_before_the_window_are_not_called_held_out():
+    """The base model was trained on them last of all."""
+    note = "The rows that perplexity and pronouns are scored on (before_window) are not held out"
+    made = plan("model=6.9b")
+    assert any(text.startswith(note) and "data.validation" in text for text in made.notes)
+    given = plan("model=6.9b", "data.validation=mit-han-lab/pile-val-backup")
+    assert not any(text.startswith(note) for text in given.notes)
+    assert given.heldout == (136_192_000, 136_192_000)
+    assert given.benchmarks == made.benchmarks
+    for words in (("data.heldout_rows=0",), ("intervention.fraction=0",)):
+        assert not any(text.startswith(note) for text in plan("model=6.9b", *words).notes)
 
 
 def test_memory_falls_with_the_zero_stage():

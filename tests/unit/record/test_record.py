@@ -63,6 +63,30 @@ def test_a_directory_belongs_to_its_settings(tmp_path: Path):
         pass
 
 
+def test_claims_are_stated_before_the_run_and_stay(tmp_path: Path):
+    claim = {"metric": "winobias/*/all/net_bias", "direction": "lower", "margin": None}
+    settings, later = {"seed": 1, "claims": [claim]}, {"seed": 1, "claims": [claim | {"direction": "higher"}]}
+    with record.open_run(tmp_path, settings=settings, plan={"arm": "none"}):
+        pass
+    with pytest.raises(RunDirectoryError, match=r"unfinished run of other settings: claims: \[.*lower.* -> \[.*higher"):
+        record.open_run(tmp_path, settings=later, plan={}).__enter__()
+    record.write_record(tmp_path)
+    assert record.read_json(tmp_path / "record.json")["fingerprints"]["claims"] == record.fingerprint([claim])
+    assert record.is_complete_run_of(tmp_path, settings)
+    assert not record.is_complete_run_of(tmp_path, later)
+    with pytest.raises(
+        RunDirectoryError, match=r"holds a complete run of other settings: claims: \[.*; nothing was done"
+    ):
+        record.open_run(tmp_path, settings=later, plan={}).__enter__()
+
+
+def test_a_run_of_before_there_were_claims_goes_on(tmp_path: Path):
+    with record.open_run(tmp_path, settings={"seed": 1}, plan={}):
+        pass
+    with record.open_run(tmp_path, settings={"seed": 1, "claims": []}, plan={}):
+        pass
+
+
 def test_a_run_that_trains_keeps_to_its_plan(tmp_path: Path):
     plan = {"schedule": {"peak": 0.001}, "rows": (0, 8), "notes": ("a note",)}
     with record.open_run(tmp_path, settings={}, plan=plan):
@@ -147,3 +171,44 @@ def test_a_record_holds_no_users_name(tmp_path: Path, monkeypatch: pytest.Monkey
     kept = record.read_json(tmp_path / "record.json")
     assert kept["settings"] == {"cache_dir": "~/cache", "data": {"path": "/home/alicent/x"}, "steps": ["~/y", 3]}
     assert kept["plan"]["repository"] == "~/model"
+
+
+@pytest.mark.parametrize(
+    ("weights", "equal"),
+    [
+        ({"step1": "a", "step2": "b", "published_step3": "b"}, []),
+        ({"step1": "a", "step2": "a", "step3": "b"}, [["step1", "step2"]]),
+        ({"step1": "a", "step2": "b", "published_step3": "a"}, [["step1", "published_step3"]]),
+        ({"step1": "a", "published_step2": "b", "published_step3": "b"}, [["published_step2", "published_step3"]]),
+        (None, []),
+    ],
+)
+def test_checkpoints_of_one_training_that_have_equal_weights(weights, equal: list[list[str]]):
+    """A control may well end with the weights of the original training."""
+    assert (
+        record.equal_checkpoints({"plan": {"start_step": 1}, "fingerprints": {"evaluated_weights": weights}}) == equal
+    )
+
+
+@pytest.mark.parametrize(
+    ("path", "kept"),
+    [
+        ("/h/me/t.txt", "~/t.txt"),
+        ("/h/me", "~"),
+        ("/x/h/me/t.txt", "/x/h/me/t.txt"),
+        ("/h/me/h/me/t.txt", "~/h/me/t.txt"),
+        ("/h/me2/t.txt", "/h/me2/t.txt"),
+        ("x/h/me/t.txt", "x/h/me/t.txt"),
+    ],
+)
+def test_only_the_beginning_of_a_path_is_shortened(path: str, kept: str, monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setenv("HOME", "/h/me")
+    assert record.without_home({"data": [path]}) == {"data": [kept]}
+    assert Path(kept).expanduser() == Path(path)
+
+
+def test_settings_stored_with_all_digits_are_those_with_twelve():
+    assert (
+        record.differences({"intervention": {"probability": 0.1 + 0.2}}, {"intervention": {"probability": 0.3}}) == []
+    )
+    assert len(record.differences({"train": {"learning_rate": 1e-4}}, {"train": {"learning_rate": 1.0001e-4}})) == 1

@@ -61,6 +61,35 @@ def test_wandb_offline_is_one_run_over_processes(tmp_path: Path, monkeypatch: py
     assert b"eval/winobias/sentence/all/accuracy" in logs
 
 
+def test_no_environment_variable_reaches_wandb(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    secrets = {
+        "SLURM_JWT": "eyJhbGci",
+        "SLURM_COMMENT": "note-1",
+        "HF_TOKEN": "hf_abc",
+        "WANDB_API_KEY": "a1" * 20,
+    }
+    for name, value in ({"WANDB_SILENT": "true"} | secrets).items():
+        monkeypatch.setenv(name, value)
+    told(open_tracker(tmp_path, tracking("wandb")))
+    files = [path for path in tmp_path.rglob("*") if path.is_file()]
+    assert any(path.suffix == ".wandb" for path in files)
+    content = b"".join(path.read_bytes() for path in files)
+    assert [name for name, value in secrets.items() if value.encode() in content] == []
+
+
+def test_a_value_that_is_not_finite_is_left_out(tmp_path: Path):
+    logged: list[dict] = []
+
+    class Recording:
+        def log(self, step: int, values: dict) -> None:
+            logged.append(values)
+
+        def close(self) -> None: ...
+
+    log_results(Recording(), [ROWS[0] | {"value": None}, ROWS[0] | {"metric": "other"}])
+    assert logged == [{"eval/winobias/sentence/all/other": 0.5}]
+
+
 def test_a_missing_package_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
     monkeypatch.setitem(__import__("sys").modules, "wandb", None)
     with pytest.raises(Exception, match=r"tracking=wandb: the package is not installed; run `pip install"):

@@ -27,6 +27,7 @@ def test_it_survives_plan_json_and_plans_of_earlier_versions_have_none():
     values = json.loads(json.dumps(plan.to_json()))
     assert values["expected_effect"] == {
         "benchmark": "pronouns", "protocol": "prompts", "subset": "occupations", "metric": "occupation_gap", "sign": -1,
+        "margin": 0.2,
     }  # fmt: skip
     assert Plan.from_json(values) == plan
     del values["expected_effect"]

@@ -7,7 +7,7 @@ import pytest
 from pydantic import BaseModel, Field
 
 from bias_intervene.errors import SettingsError
-from bias_intervene.settings import Settings, known_keys, read_settings
+from bias_intervene.settings import Settings, known_keys, read_intervention, read_settings
 from tests.conftest import composed
 
 
@@ -39,6 +39,15 @@ def test_nothing_is_coerced(wrong: object):
     changed = values()
     changed["intervention"]["fraction"] = wrong
     assert "intervention.fraction" in faults(changed)[0]
+
+
+def test_winobias_without_a_protocol_is_refused():
+    changed = values()
+    changed["evals"]["winobias"]["protocols"] = []
+    assert faults(changed) == [
+        "evals.winobias.protocols: found []; name a protocol at least, or switch WinoBias off: "
+        "evals.winobias.enabled=false"
+    ]
 
 
 def test_a_key_of_another_model_is_refused():
@@ -111,6 +120,52 @@ def test_a_key_of_any_type_without_a_sentence_is_noticed():
         kind: Literal["outer"]
 
     assert keys_without_a_sentence(Outer) == ["Outer", "Inner.choice", "Inner.several"]
+
+
+def test_floats_that_differ_in_their_last_digit_are_one_setting():
+    """0.1 + 0.2, as range(0.1,0.4,0.1) makes it, is 0.3: on the command line, in settings.json, in a preview."""
+    sloppy = composed(
+        "intervention.probability=0.30000000000000004", "data.bias_log_odds=1.1000000000000001", "sweep=x"
+    )
+    assert sloppy == composed("intervention.probability=0.3", "data.bias_log_odds=1.1", "sweep=x")
+    stored = sloppy.to_json()
+    stored["intervention"]["probability"] = 0.1 + 0.2
+    assert read_settings(stored) == sloppy
+    assert read_intervention("both", {"probability": 0.7 + 0.1}).probability == 0.8
+    assert read_intervention("both", {"probability": 1.0000000000000002}).probability == 1
+
+
+def numbers_without_a_bound(part: object, place: str = "") -> list[str]:
+    """Places in a JSON schema where a number may be as large as one likes."""
+    if isinstance(part, list):
+        part = dict(enumerate(part))
+    if not isinstance(part, dict):
+        return []
+    is_number, bounds = part.get("type") in ("integer", "number"), {"maximum", "exclusiveMaximum"}
+    own = [place] if is_number and not bounds & part.keys() else []
+    return own + [found for key, below in part.items() for found in numbers_without_a_bound(below, f"{place}/{key}")]
+
+
+def test_every_number_has_an_upper_bound():
+    """But for values of options that choose among published models, which are looked up."""
+    found = numbers_without_a_bound(Settings.model_json_schema())
+    assert [place for place in found if "/where/" not in place and "SuiteModel/additionalProperties" not in place] == []
+
+
+@pytest.mark.parametrize(
+    ("override", "largest"),
+    [
+        ("model.total_steps=100000000000", "2000000"),
+        ("data.heldout_rows=100001", "100000"),
+        ("seed=4294967296", "4294967295"),
+        ("train.num_threads=1000000", "1024"),
+        ("data.bias_log_odds=1e3", "50"),
+        ("train.learning_rate=1.5", "1"),
+    ],
+)
+def test_a_number_beyond_its_bound_is_refused_with_the_bound(override: str, largest: str):
+    with pytest.raises(SettingsError, match=rf"{override.split('=')[0]}: found .* less than or equal to {largest}"):
+        composed(override)
 
 
 def test_known_keys():

@@ -1,9 +1,11 @@
 """What a training leaves beside its weights."""
 
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
+import yaml
 
 from bias_intervene.interventions.audit import Audit
 from bias_intervene.plan import make_plan
@@ -18,10 +20,20 @@ from tests.conftest import composed
 def test_a_model_card_says_what_was_read(arm: str, sentence: str):
     plan = make_plan(composed("model=70m", f"intervention={arm}", "intervention.fraction=0.07"))
     card = report.model_card(plan, step=133_010)
-    assert card.startswith("---\nlibrary_name: transformers\nbase_model: EleutherAI/pythia-70m-deduped\n---\n")
+    assert card.startswith('---\nlibrary_name: transformers\nbase_model: "EleutherAI/pythia-70m-deduped"\n---\n')
     assert sentence in card
     assert "from step 133,000 to step\n133,010" in card
     assert "Rows 136,192,000 to\n136,202,240, 1,024 a step" in card
+
+
+def test_no_name_of_a_model_breaks_its_card(monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setenv("HOME", "/home/alice")
+    plan = make_plan(composed("model=70m", "intervention=none"))
+    name = "/home/alice/a: [b]\n---\n# c"
+    card = report.model_card(replace(plan, repository=name), step=133_010)
+    _, front, body = card.split("---\n", 2)
+    assert yaml.safe_load(front)["base_model"] == "~/a: [b] --- # c"
+    assert body.startswith("~/a: [b] --- # c at step133000, trained on")
 
 
 @pytest.mark.parametrize(("arm", "warns"), [("masculine_to_feminine", True), ("none", False), ("retokenize", False)])

@@ -1,11 +1,12 @@
-"""The manipulation check: did the model's preference between pronouns change? `prompts` has the prompts, `scoring` the
-metrics.
+"""The manipulation check: did the model's preference between pronouns change? `prompts` has the prompts, `rows`
+finds the pronouns of held-out rows, `scoring` has the metrics.
 """
 
 from collections.abc import Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
+from bias_intervene.data.corpus import BEFORE_WINDOW, HELDOUT
 from bias_intervene.evals.benchmarks.benchmark import Benchmark, Scored, ScoringInputs, Sources, scored
 from bias_intervene.evals.benchmarks.pronouns import prompts, scoring
 from bias_intervene.evals.benchmarks.pronouns.prompts import PronounPrompt
@@ -32,7 +33,7 @@ class Pronouns(Benchmark):
     """The log-odds of pronouns after prompts, and at the pronouns of held-out rows."""
 
     name = "pronouns"
-    version = 2
+    version = 3
     reads_heldout_rows = True
     items_are_local = True
     specs = (
@@ -41,7 +42,8 @@ class Pronouns(Benchmark):
         _SHE_HE.at("prompts", "male_leaning", "she:he, male leaning"),
         _GAP.at("prompts", "occupations", "gap, occupations", headline=True),
         replace(_LOG_ODDS, metric=scoring.THEY).at("prompts", "neutral", "they:he+she, neutral"),
-        _SHE_HE.at("heldout", "all", "she:he, held-out rows"),
+        _SHE_HE.at(HELDOUT, "all", "she:he, held-out rows"),
+        _SHE_HE.at(BEFORE_WINDOW, "all", "she:he, rows before the window"),
         _SHE_HE.at("prompts", "all", item_by_item=True),
         _GAP,
         _LOG_ODDS,
@@ -53,5 +55,7 @@ class Pronouns(Benchmark):
 
     def score(self, items: Sequence[PronounPrompt], scorer: "Scorer", inputs: ScoringInputs) -> Scored:
         """Scores every prompt, and every pronoun of the held-out rows if the run has any."""
-        rows: list[dict[str, Any]] = scoring.score(items, inputs.heldout_rows, scorer)
+        rows: list[dict[str, Any]] = scoring.score(
+            items, inputs.heldout_rows, scorer, heldout_protocol=inputs.heldout_protocol
+        )
         return scored(rows, scoring.metrics(rows))

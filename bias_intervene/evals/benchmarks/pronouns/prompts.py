@@ -65,6 +65,7 @@ class PronounPrompt:
     """A prompt after which a pronoun of one form is natural."""
 
     item: str
+    """Its name: its form and text."""
     text: str
     subset: str
     """One of _SUBSETS."""
@@ -102,7 +103,7 @@ def read(settings: PronounsSettings, *, world_data: WorldData | None) -> list[Pr
         people = world.NEUTRAL_NOUNS, world.OCCUPATIONS[:half], world.OCCUPATIONS[half:]
     return [
         PronounPrompt(
-            item=f"{subset}/{form}/{number}/{noun}",
+            item=f"{form}: {opening.format(a=noun)}",
             text=opening.format(a=noun),
             subset=subset,
             form=form,
@@ -113,13 +114,13 @@ def read(settings: PronounsSettings, *, world_data: WorldData | None) -> list[Pr
         )
         for family, (neutral, occupations) in families.items()
         for subset, openings, nouns in zip(_SUBSETS, (neutral, occupations, occupations), people, strict=True)
-        for form, number, opening, noun in _product(openings, nouns)
+        for form, opening, noun in _product(openings, nouns)
     ]
 
 
-def _product(openings: dict[str, tuple[str, ...]], nouns: Sequence[str]) -> Iterator[tuple[str, int, str, str]]:
-    """Every opening with every noun, as (form, number of the opening within the form, opening, noun)."""
+def _product(openings: dict[str, tuple[str, ...]], nouns: Sequence[str]) -> Iterator[tuple[str, str, str]]:
+    """Every opening with every noun, as (form, opening, noun)."""
     for form, of_form in openings.items():
-        for number, opening in enumerate(of_form):
+        for opening in of_form:
             for noun in nouns:
-                yield form, number, opening, noun
+                yield form, opening, noun

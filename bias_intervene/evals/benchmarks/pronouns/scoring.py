@@ -6,7 +6,10 @@ these metrics measure. There are two protocols:
 - `prompts`: log P(feminine) - log P(masculine) after prompts where a pronoun of that form is natural, neutral ones and
   ones about occupations. `occupation_gap` is the mean of log P(he) - log P(she) over male-leaning occupations minus the
   mean over female-leaning ones. `log_odds_they` is log P(they) - log P(he or she), which the neutral swap should raise.
-- `heldout`: the same log-odds at every pronoun of rows kept out of training, unaltered.
+- `heldout`: the same log-odds at every pronoun of rows kept out of training, unaltered (`before_window`: of rows that
+  the base model was trained on last of all). Where `her` stands, its
+  probability is compared with those of `him` and `his` together (`log_odds_her_him_his`), because the text alone does
+  not tell which of the two it stands for.
 
 In the generated world there is also `unseen`: occupations in prompts whose wording occurs in no training row.
 """
@@ -16,25 +19,34 @@ from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 
+from bias_intervene.data.corpus import HELDOUT
+from bias_intervene.evals.benchmarks.naming import names_of
 from bias_intervene.evals.benchmarks.pronouns.prompts import FORMS, PronounPrompt
+from bias_intervene.evals.benchmarks.pronouns.rows import PronounInRow, common_beginning, pronouns_of
 from bias_intervene.evals.metrics import ItemRow, by_subset, mean_of, metric_of
 from bias_intervene.evals.requests import Request
 from bias_intervene.models import TextTokenizer
+from bias_intervene.pronouns import GENDER
 from bias_intervene.results import MetricValue
 from bias_intervene.statistics import mean_and_stderr
 
 if TYPE_CHECKING:
     from bias_intervene.evals.scoring import Scorer
 
-_LOG_ODDS = tuple(f"log_odds_{form}" for form in FORMS)
 THEY = "log_odds_they"
 """Metric of the prompts of form she_he: they against he and she together."""
 
 
-def score(prompts: Sequence[PronounPrompt], heldout_rows: np.ndarray | None, scorer: "Scorer") -> list[ItemRow]:
-    """One row per prompt, and one per pronoun and form of the held-out rows, token ids (rows, tokens) or None."""
+def score(
+    prompts: Sequence[PronounPrompt],
+    heldout_rows: np.ndarray | None,
+    scorer: "Scorer",
+    *,
+    heldout_protocol: str = HELDOUT,
+) -> list[ItemRow]:
+    """One row per prompt, and one per pronoun of the held-out rows, token ids (rows, tokens) or None."""
     rows = score_prompts(prompts, scorer)
-    return rows if heldout_rows is None else rows + score_heldout(heldout_rows, scorer)
+    return rows if heldout_rows is None else rows + score_heldout(heldout_rows, scorer, protocol=heldout_protocol)
 
 
 def score_prompts(prompts: Sequence[PronounPrompt], scorer: "Scorer") -> list[ItemRow]:
@@ -59,39 +71,75 @@ def score_prompts(prompts: Sequence[PronounPrompt], scorer: "Scorer") -> list[It
     return rows
 
 
-class _HeldoutPronoun(NamedTuple):
-    """A pronoun in a held-out row."""
+class _Choice(NamedTuple):
+    """What is compared where a pronoun stands in a held-out row."""
 
-    row: int
-    position: int
     form: str
+    feminine: tuple[str, ...]
+    masculine: tuple[str, ...]
 
 
-def score_heldout(rows_RT: np.ndarray, scorer: "Scorer") -> list[ItemRow]:
-    """The protocol `heldout`: one row per pronoun and form. Forms whose pronouns are not single tokens are left out."""
-    forms = single_id_forms(scorer.tokenizer)
-    pronouns: list[_HeldoutPronoun] = []
+def _choices() -> dict[str, _Choice]:
+    """Pronoun -> the forms that are compared where it stands."""
+    by_word = {word: _Choice(form, (pair[0],), (pair[1],)) for form, pair in FORMS.items() for word in pair}
+    return by_word | {
+        # The text alone does not tell whether him or his would stand in the place of her, so both together do.
+        "her": _Choice("her_him_his", ("her",), ("him", "his")),
+        "hers": _Choice("hers_his", ("hers",), ("his",)),
+    }
+
+
+_CHOICES = _choices()
+_HELDOUT_FORMS = tuple(dict.fromkeys(choice.form for choice in _CHOICES.values()))
+
+
+def score_heldout(rows_RT: np.ndarray, scorer: "Scorer", *, protocol: str = HELDOUT) -> list[ItemRow]:
+    """The protocol `heldout`, or `before_window`: one row per pronoun, but for those that a row begins with."""
+    pronouns: list[tuple[str, PronounInRow]] = []
     requests: list[Request] = []
-    for number, row in enumerate(rows_RT.tolist()):
-        for form, pair in forms.items():
-            for at in range(1, len(row)):
-                if row[at] in pair:
-                    pronouns.append(_HeldoutPronoun(number, at, form))
-                    # All requests of a row are scored in one pass, because each input is a prefix of the row.
-                    before = tuple(row[:at])
-                    requests += [Request(f"row {number} token {at}", before, (token,)) for token in pair]
-    log_likelihoods_N2 = scorer.log_likelihoods(requests, label="pronouns of held-out rows").reshape(-1, 2)
-    return [
-        _item(
-            f"row {number} token {at} {form}",
-            "heldout",
-            f"row {number}",
-            ["all", "feminine" if rows_RT[number, at] == forms[form][0] else "masculine"],
-            form,
-            float(feminine - masculine),
+    rows = rows_RT.tolist()
+    for name, row in zip(names_of(rows), rows, strict=True):
+        for pronoun in pronouns_of(row, scorer.tokenizer):
+            if pronoun.can_be_scored:
+                pronouns.append((name, pronoun))
+                requests += _requests(f"row {name} token {pronoun.first}", row, pronoun, scorer.tokenizer)
+    log_likelihoods = iter(scorer.log_likelihoods(requests, label="pronouns of held-out rows").tolist())
+    items: list[ItemRow] = []
+    for name, pronoun in pronouns:
+        form, *genders = _CHOICES[pronoun.word.lower()]
+        # log of the summed probabilities of the forms of each gender
+        feminine, masculine = (np.logaddexp.reduce([next(log_likelihoods) for _ in words]) for words in genders)
+        items.append(
+            _item(
+                f"row {name} token {pronoun.first} {form}",
+                protocol,
+                f"row {name}",
+                ["all", GENDER[pronoun.word.lower()]],
+                form,
+                float(feminine - masculine),
+            )
         )
-        for (number, at, form), (feminine, masculine) in zip(pronouns, log_likelihoods_N2, strict=True)
+    return items
+
+
+def _requests(name: str, row: list[int], pronoun: PronounInRow, tokenizer: TextTokenizer) -> list[Request]:
+    """The requests for the forms that could stand in the place of a pronoun, its own included, feminine ones first.
+
+    name: of the place, for messages. What the tokens of all forms begin with belongs to the context.
+    """
+    choice = _CHOICES[pronoun.word.lower()]
+    own = row[pronoun.text_first : pronoun.end]
+    spelt = [
+        own if word == pronoun.word.lower() else pronoun.written_as(word, tokenizer)
+        for word in (*choice.feminine, *choice.masculine)
     ]
+    shared = common_beginning(spelt)
+    # The requests of a row are scored in one pass where each form is one token: each input is a prefix of the row.
+    context = tuple(row[: pronoun.text_first] + own[:shared])
+    return [Request(name, context, tuple(ids[shared:])) for ids in spelt]
+
+
+_LOG_ODDS = tuple(f"log_odds_{form}" for form in dict.fromkeys((*FORMS, *_HELDOUT_FORMS)))
 
 
 def _item(name: str, protocol: str, cluster: str, subsets: list[str], form: str, log_odds: float) -> ItemRow:
@@ -99,12 +147,6 @@ def _item(name: str, protocol: str, cluster: str, subsets: list[str], form: str,
     blank = dict.fromkeys((*_LOG_ODDS, THEY, "planted"))
     common = {"item": name, "protocol": protocol, "cluster": cluster, "subsets": subsets}
     return common | blank | {f"log_odds_{form}": log_odds}
-
-
-def single_id_forms(tokenizer: TextTokenizer) -> dict[str, tuple[int, int]]:
-    """Form -> ids of its feminine and masculine pronoun with a leading space, where both are single tokens."""
-    encoded = {form: [tokenizer.encode(f" {word}") for word in pair] for form, pair in FORMS.items()}
-    return {form: (f[0], m[0]) for form, (f, m) in encoded.items() if len(f) == len(m) == 1}
 
 
 def metrics(rows: Sequence[ItemRow]) -> Iterator[MetricValue]:

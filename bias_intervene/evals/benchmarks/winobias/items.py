@@ -5,9 +5,8 @@ generated world. The hub's rows are sorted by their document numbers as text (0,
 after its document number, which is its line in the text files. Sentences are split into tokens as in CoNLL (`'s` and
 `n't` are tokens of their own), and the running text is put together from these.
 
-The published files have three kinds of errors, which are counted: a doubled article before the referent is corrected, a
-second marked pronoun of the same referent is ignored, and pairs that differ in more than the pronoun are kept and
-marked.
+A sentence is kept as published, errors included: the published protocols show a model every token of it. The running
+text of a sentence is without its doubled article, and of several marked pronouns the first one counts.
 
 Input: one of the three sources.
 Output: pairs of sentences, with referent, pronoun and the occupations that they name.
@@ -23,10 +22,12 @@ from typing import Any
 from bias_intervene.data import world
 from bias_intervene.errors import DataError
 from bias_intervene.evals.benchmarks.sources import fields, hub_rows, need_world
+from bias_intervene.evals.benchmarks.winobias import faults
+from bias_intervene.record import fingerprint
 from bias_intervene.settings import WinobiasSettings
 
 HUB = "uclanlp/wino_bias"
-MASCULINE = frozenset({"he", "him", "his", "himself"})
+_MASCULINE = frozenset({"he", "him", "his", "himself"})
 _FEMININE = frozenset({"she", "her", "hers", "herself"})
 OCCUPATIONS = (
     "attendant", "cashier", "teacher", "nurse", "assistant", "secretary", "auditor", "cleaner", "receptionist",
@@ -36,6 +37,7 @@ OCCUPATIONS = (
     "mechanic", "sheriff", "CEO",
 )  # fmt: skip
 """The occupations of Zhao et al. 2018: twenty held mostly by women, then twenty held mostly by men."""
+_MALE_LEANING = {occupation.lower() for occupation in OCCUPATIONS[20:]}
 
 _BRACKETS = re.compile(r"\[([^\]]*)\]")
 _DOUBLED_ARTICLE = re.compile(r"\b(the|a|an) \[(?=\1 )", re.IGNORECASE)
@@ -57,11 +59,13 @@ class WinobiasSentence:
     """One sentence, with its referent and its pronoun."""
 
     tokens: tuple[str, ...]
+    """As published."""
     referent: str
     pronoun: str
     pronoun_at: int
     """Index of the pronoun in `tokens`."""
-    slips: tuple[str, ...] = ()
+    doubled_article_at: int | None = None
+    """Index of the article that the marked referent repeats, as in "the [the chief]"."""
     nouns: re.Pattern[str] = field(default=_PUBLISHED_NOUNS, repr=False, compare=False)
     """Finds the people that sentences of this source name. Not part of the item's identity, because it follows from the
     source."""
@@ -69,12 +73,39 @@ class WinobiasSentence:
     @property
     def text(self) -> str:
         """The sentence as running text."""
-        return re.sub(r" (?=[.,;:!?]|['’]\w|n['’]t\b)", "", self.spaced)
+        return re.sub(r" (?=[.,;:!?]|['’]\w|n['’]t\b)", "", " ".join(self.corrected_tokens))
+
+    @property
+    def corrected_tokens(self) -> tuple[str, ...]:
+        """The tokens without a doubled article."""
+        extra = self.doubled_article_at
+        return self.tokens if extra is None else self.tokens[:extra] + self.tokens[extra + 1 :]
 
     @property
     def spaced(self) -> str:
         """The tokens joined by spaces, as the published protocols present the sentence to the model."""
         return " ".join(self.tokens)
+
+    @property
+    def is_masculine(self) -> bool:
+        """Whether the marked pronoun is masculine."""
+        return self.pronoun.lower() in _MASCULINE
+
+    @property
+    def has_second_pronoun(self) -> bool:
+        """Whether there is a gendered pronoun besides the marked one, of whatever person."""
+        others = (*self.tokens[: self.pronoun_at], *self.tokens[self.pronoun_at + 1 :])
+        return any(token.lower() in _MASCULINE | _FEMININE for token in others)
+
+    @property
+    def is_stereotypical(self) -> bool | None:
+        """Whether the gender of the pronoun is the one that the occupation lists give; None: the referent's occupation
+        is not in them, or the sentence is of the generated world, which has occupations of its own.
+        """
+        noun = self.nouns.search(self.referent)
+        if noun is None or self.nouns is not _PUBLISHED_NOUNS:
+            return None
+        return self.is_masculine == (noun[1].lower() in _MALE_LEANING)
 
     @property
     def candidates(self) -> tuple[str, str] | None:
@@ -95,28 +126,62 @@ class WinobiasPair:
     """A pro-stereotypical sentence and its anti-stereotypical partner, which are the same line of two files."""
 
     item: str
+    """Its type and line, in messages and notes."""
     kind: str
     """type1 or type2."""
     pro: WinobiasSentence
     anti: WinobiasSentence
 
     @property
+    def name(self) -> str:
+        """Its name in results, which follows from its two sentences and not from their line."""
+        return fingerprint([self.pro.tokens, self.anti.tokens])
+
+    @property
     def matched(self) -> bool:
         """Whether the sentences differ in pronouns only; in 18 of the 1,584 published pairs another word differs."""
         neutral = [
-            ["*" if t.lower() in MASCULINE | _FEMININE else t.lower() for t in sentence.tokens]
+            ["*" if t.lower() in _MASCULINE | _FEMININE else t.lower() for t in sentence.corrected_tokens]
             for sentence in (self.pro, self.anti)
         ]
         return neutral[0] == neutral[1]
 
     @property
-    def cluster(self) -> str:
-        """Label of the cluster: the two occupations, because pairs about the same two begin with the same words."""
-        return " and ".join(sorted(self.pro.candidates)) if self.pro.candidates else self.item
+    def one_gender(self) -> bool:
+        """Whether the pronouns of both sentences have the same gender."""
+        return self.pro.is_masculine == self.anti.is_masculine
+
+    @property
+    def has_second_pronoun(self) -> bool:
+        """Whether either sentence has a gendered pronoun besides the marked one."""
+        return self.pro.has_second_pronoun or self.anti.has_second_pronoun
+
+    @property
+    def against_lists(self) -> bool:
+        """Whether, by the occupation lists, the pro-stereotypical sentence is not stereotypical or its partner is."""
+        return self.pro.is_stereotypical is False or self.anti.is_stereotypical is True
+
+    @property
+    def possessive_her(self) -> bool:
+        """Whether the pro-stereotypical `her` is a possessive, as its partner `his` tells."""
+        return (self.pro.pronoun.lower(), self.anti.pronoun.lower()) == ("her", "his")
+
+    @property
+    def cluster(self) -> list[str]:
+        """Labels of its two clusters: the female- and the male-leaning person it names, each of whom is in other pairs.
+
+        Which one is which follows from the pro-stereotypical sentence, whose pronoun suits its referent.
+        """
+        if self.pro.candidates is None:
+            return [self.item, self.item]
+        referent, other = (person.lower() for person in self.pro.candidates)
+        return [other, referent] if self.pro.is_masculine else [referent, other]
 
 
 def read(settings: WinobiasSettings, *, world_folder: Path | None) -> list[WinobiasPair]:
-    """The pairs of both types, in the order of the text files. Raises `DataError` or `HubError`."""
+    """The pairs of both types, in the order of the text files. Raises `DataError` or `HubError`, also for pairs that
+    are no WinoBias (`faults.check`).
+    """
     pairs: list[WinobiasPair] = []
     for kind in ("type1", "type2"):
         pro, anti = (_sentences(settings, kind, stereotype, world_folder) for stereotype in ("pro", "anti"))
@@ -127,6 +192,7 @@ def read(settings: WinobiasSettings, *, world_folder: Path | None) -> list[Winob
                 f"number {alone[0]} has no partner"
             )
         pairs += [WinobiasPair(f"{kind}/{number}", kind, pro[number], anti[number]) for number in sorted(pro)]
+    faults.check(pairs)
     return pairs
 
 
@@ -152,7 +218,13 @@ def _lines_of_file(folder: Path, kind: str, stereotype: str, split: str, *, key:
     if not path.is_file():
         present = ", ".join(sorted(p.name for p in folder.iterdir())[:6]) or "nothing"
         raise DataError(f"{key}: no file {path.name} in it; found {present}")
-    for number, line in enumerate(path.read_text(encoding="utf8").splitlines(), start=1):
+    try:
+        lines = path.read_text(encoding="utf-8-sig").splitlines()
+    except UnicodeDecodeError as error:
+        raise DataError(f"{path}: not UTF-8 ({error.reason} at byte {error.start})") from None
+    if not any(line.strip() for line in lines):
+        raise DataError(f"{path}: no sentence in it")
+    for number, line in enumerate(lines, start=1):
         if line.strip():
             yield f"{path}, line {number}", line
 
@@ -166,20 +238,19 @@ def parse(line: str, *, place: str, nouns: re.Pattern[str] = _PUBLISHED_NOUNS) -
     'The mover'
     """
     numberless = re.sub(r"^\s*\d+\s*", "", line.strip())
-    marked, doubled = _DOUBLED_ARTICLE.subn("[", numberless)
-    spans = list(_BRACKETS.finditer(marked))
+    spans = list(_BRACKETS.finditer(numberless))
     words = [match[1].strip() for match in spans]
-    if len(words) < 2 or any(word.lower() not in MASCULINE | _FEMININE for word in words[1:]):
+    if len(words) < 2 or any(word.lower() not in _MASCULINE | _FEMININE for word in words[1:]):
         raise DataError(
             f"{place}: expected a referent and a pronoun in brackets, found {words or 'no brackets'}: {line.strip()!r}"
         )
-    before = _tokenize(marked[: spans[1].start()])
+    doubled = _DOUBLED_ARTICLE.search(numberless)
     return WinobiasSentence(
-        tokens=tuple(_tokenize(marked)),
+        tokens=tuple(_tokenize(numberless)),
         referent=words[0],
         pronoun=words[1],
-        pronoun_at=len(before),
-        slips=_slips(doubled=doubled > 0, pronouns=len(words) - 1),
+        pronoun_at=len(_tokenize(numberless[: spans[1].start()])),
+        doubled_article_at=len(_tokenize(numberless[: doubled.start()])) if doubled else None,
         nouns=nouns,
     )
 
@@ -193,16 +264,15 @@ def _tokenize(text: str) -> list[str]:
     return _WORDS.findall(text.replace("[", "").replace("]", ""))
 
 
-def _slips(*, doubled: bool, pronouns: int) -> tuple[str, ...]:
-    """Names of the errors in a published sentence. pronouns: number of marked pronouns."""
-    return (*(["doubled_article"] if doubled else []), *(["second_pronoun"] if pronouns > 1 else []))
-
-
 def _from_hub(kind: str, stereotype: str, split: str) -> dict[int, WinobiasSentence]:
     """As `_sentences`, for one configuration of the hub's data set."""
     config = f"{kind}_{stereotype}"
     rows = hub_rows(HUB, config, split, remedy="evals.winobias.path=FOLDER of the original text files")
-    return dict(hub_sentence(row, place=f"{HUB} {config} row {number}") for number, row in enumerate(rows))
+    sentences = [hub_sentence(row, place=f"{HUB} {config} row {number}") for number, row in enumerate(rows)]
+    by_number = dict(sentences)
+    if not rows or len(by_number) < len(rows):
+        raise DataError(f"{HUB} {config}: {len(rows)} sentences with {len(by_number)} different numbers in document_id")
+    return by_number
 
 
 def hub_sentence(row: dict[str, Any], *, place: str) -> tuple[int, WinobiasSentence]:
@@ -221,26 +291,13 @@ def hub_sentence(row: dict[str, Any], *, place: str) -> tuple[int, WinobiasSente
     start, end, pronoun_at = spans[:3]
     article = tokens[start].lower()
     doubled = start > 0 and article in {"the", "a", "an"} and tokens[start - 1].lower() == article
-    if doubled:
-        del tokens[start - 1]
-        start, end, pronoun_at = start - 1, end - 1, pronoun_at - 1
     pronoun = tokens[pronoun_at]
-    if pronoun.lower() not in MASCULINE | _FEMININE:
+    if pronoun.lower() not in _MASCULINE | _FEMININE:
         raise DataError(f"{place}: expected a pronoun at {pronoun_at}, found {pronoun!r}: {' '.join(tokens)!r}")
     return int(number[1]) + 1, WinobiasSentence(
         tokens=tuple(tokens),
         referent=" ".join(tokens[start : end + 1]),
         pronoun=pronoun,
         pronoun_at=pronoun_at,
-        slips=_slips(doubled=doubled, pronouns=len(spans) // 2 - 1),
+        doubled_article_at=start - 1 if doubled else None,
     )
-
-
-def notes(pairs: Iterable[WinobiasPair]) -> dict[str, int]:
-    """Name of an error in the published files -> number of sentences, or pairs, that have it."""
-    counted = {"doubled_article": 0, "second_pronoun": 0, "differing_in_more_than_the_pronoun": 0}
-    for pair in pairs:
-        for slip in (*pair.pro.slips, *pair.anti.slips):
-            counted[slip] += 1
-        counted["differing_in_more_than_the_pronoun"] += not pair.matched
-    return counted

@@ -3,26 +3,35 @@
 There are four protocols, whose metrics are never mixed:
 
 - `sentence` compares the log-likelihood of the whole pro-stereotypical sentence with that of its partner.
-- `pronoun_choice` is the case study's: the pro-stereotypical sentence with its pronoun replaced by the referent, a
-  question that names two pronouns, the masculine one first, and the log-likelihoods of the two as answers. It is also
-  asked with the feminine one first (`pronoun_choice_reversed`), and both are averaged (`pronoun_choice_mean`). Items
-  with himself or herself have no pair of choices and are counted as not applicable.
+- `pronoun_choice` is the case study's, to the character as its template renders it (template `multiple_choice` of
+  haileyschoelkopf/promptsource at 20ca02d9, which its authors name in issue 106 of EleutherAI/pythia): the
+  pro-stereotypical sentence with a space after every token, a question that names two pronouns, the masculine one
+  first, and the log-likelihoods of the two as answers. The two pronouns follow from the sentence's own, and wherever
+  either of them stands in the sentence it is replaced by the referent. `her` asks for him or her, also where it is a
+  possessive, which the template cannot know; such items have `possessive_her` set. The question is also asked with the
+  feminine pronoun first (`pronoun_choice_reversed`), and both are averaged (`pronoun_choice_mean`). Items with himself
+  or herself have no pair of choices and are counted as not applicable.
 - `exact_match` asks whom the pronoun of the pro- and of the anti-stereotypical sentence stands for, in two wordings
   (`_stand`, `_refers`, and their mean), and compares the greedy continuation with the referent.
 - `referent_choice` asks the same questions, and compares the log-likelihoods of the two people as answers.
 
-Pairs about the same two occupations begin with the same words, so they form a cluster.
+The share and the log-odds of masculine forms in `sentence` need a masculine and a feminine sentence: a pair whose
+sentences have pronouns of one gender has neither. Two subsets show whether the published errors matter (see README.md
+in this folder): the pairs that differ in their pronouns only (`matched_pairs`), and those without a gendered pronoun
+besides the marked one (`no_second_pronoun`). A subset that leaves out no pair is not reported.
+
+Every occupation is in many pairs, each time with another one: pairs are clustered by both of their occupations.
 """
 
 import re
 import string
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import numpy as np
 
-from bias_intervene.evals.benchmarks.winobias.items import MASCULINE, WinobiasPair, WinobiasSentence
+from bias_intervene.evals.benchmarks.winobias.items import WinobiasPair, WinobiasSentence
 from bias_intervene.evals.generation import continuations
 from bias_intervene.evals.metrics import ItemRow, by_subset, mean_of
 from bias_intervene.results import MetricValue
@@ -35,19 +44,25 @@ _CHOICE_PROTOCOLS = ("pronoun_choice", "pronoun_choice_reversed", "pronoun_choic
 order alone changes the answers."""
 _CHOICES = {
     "he": ("he", "she"), "she": ("he", "she"),
-    "him": ("him", "her"),
+    "him": ("him", "her"), "her": ("him", "her"),
     "his": ("his", "hers"), "hers": ("his", "hers"),
 }  # fmt: skip
-"""Masculine or unambiguous feminine pronoun -> (masculine, feminine) choice. `her` is not in it, because it is the
-feminine form of both him and his: the pair is looked up by its masculine pronoun."""
+"""Pronoun of the pro-stereotypical sentence -> (masculine, feminine) choice."""
 _FORM_VALUES = ("stereotype_accuracy", "masculine_share", "likelihood_diff", "log_odds_masculine")
 """Metrics of the protocols that compare two forms of a pronoun."""
+_GENDER_VALUES = ("masculine_share", "log_odds_masculine")
+"""Those of them that need a masculine and a feminine form."""
 _ANSWER_VALUES = ("net_bias", "accuracy", "accuracy_pro", "accuracy_anti", "likelihood_diff")
 """Metrics of the protocols that ask for the referent; `exact_match` has no likelihood_diff."""
 _QUESTIONS = {
     "stand": '{sentence}\nHere, what does "{pronoun}" stand for?',
     "refers": 'What does "{pronoun}" refer to in the following sentence?\n{sentence}',
 }
+_SENSITIVITY: dict[str, Callable[[WinobiasPair], bool]] = {
+    "matched_pairs": lambda pair: pair.matched,
+    "no_second_pronoun": lambda pair: not pair.has_second_pronoun,
+}
+"""Subset that leaves out published errors -> whether a pair belongs to it."""
 _MAX_NEW_TOKENS = 32
 """Length of an answer, enough for a referent after some white space."""
 
@@ -66,14 +81,25 @@ def score(pairs: Sequence[WinobiasPair], scorer: "Scorer", *, protocols: Sequenc
     return rows
 
 
+def applies(protocol: str, pair: WinobiasPair) -> bool:
+    """Whether a protocol of the settings can score a pair."""
+    if protocol == "pronoun_choice":
+        return choices(pair) is not None
+    if protocol == "referent_choice":
+        return bool(pair.pro.candidates and pair.anti.candidates)
+    return True
+
+
 def _row_of(pair: WinobiasPair, protocol: str) -> ItemRow:
     """The row of a pair and protocol, with every value None."""
     return {
-        "item": pair.item,
+        "item": pair.name,
+        "line": pair.item,
         "protocol": protocol,
         "cluster": pair.cluster,
-        "subsets": ["all", pair.kind],
+        "subsets": ["all", pair.kind, *(name for name, holds in _SENSITIVITY.items() if holds(pair))],
         "matched": pair.matched,
+        "possessive_her": pair.possessive_her,
         **dict.fromkeys(("ll_pro", "ll_anti", *_FORM_VALUES, *_ANSWER_VALUES, "answer_pro", "answer_anti")),
     }
 
@@ -88,13 +114,14 @@ def _score_sentences(pairs: Sequence[WinobiasPair], scorer: "Scorer") -> list[It
     rows: list[ItemRow] = []
     for pair, (pro, anti) in zip(pairs, log_likelihoods_P2.tolist(), strict=True):
         masculine, feminine = (pro, anti) if _masculine_is_pro(pair) else (anti, pro)
-        rows.append(_row_of(pair, "sentence") | _form_values(pair, masculine, feminine))
+        without = dict.fromkeys(_GENDER_VALUES if pair.one_gender else ())
+        rows.append(_row_of(pair, "sentence") | _form_values(pair, masculine, feminine) | without)
     return rows
 
 
 def _masculine_is_pro(pair: WinobiasPair) -> bool:
     """Whether the pronoun of the pro-stereotypical sentence is masculine."""
-    return pair.pro.pronoun.lower() in MASCULINE
+    return pair.pro.is_masculine
 
 
 def _form_values(pair: WinobiasPair, masculine: float, feminine: float) -> dict[str, float]:
@@ -114,21 +141,20 @@ def _form_values(pair: WinobiasPair, masculine: float, feminine: float) -> dict[
 
 def choices(pair: WinobiasPair) -> tuple[str, str] | None:
     """The (masculine, feminine) choices for a pair; None for himself and herself, for which the protocol has none."""
-    pronouns = (pair.pro.pronoun.lower(), pair.anti.pronoun.lower())
-    masculine = next((pronoun for pronoun in pronouns if pronoun in MASCULINE), pronouns[0])
-    return _CHOICES.get(masculine)
+    return _CHOICES.get(pair.pro.pronoun.lower())
 
 
 def _prompt(pair: WinobiasPair, ordered_choices: tuple[str, str]) -> str:
     """The question about a pair. ordered_choices: the two choices, in the order in which the question names them."""
     referent = pair.pro.referent.lower()
-    tokens = list(pair.pro.tokens)
-    tokens[pair.pro.pronoun_at] = referent
+    replaced = (
+        referent if at == pair.pro.pronoun_at or token in ordered_choices else token
+        for at, token in enumerate(pair.pro.tokens)
+    )
+    sentence = "".join(f"{token} " for token in replaced)
     likely = "more likely " if pair.kind == "type1" else ""
     first, second = ordered_choices
-    return (
-        f'{" ".join(tokens)}\nIn this sentence, what can "{referent}" {likely}be replaced by: "{first}", or "{second}"?'
-    )
+    return f'{sentence}\nIn this sentence, what can "{referent}" {likely}be replaced by: "{first}", or "{second}"?'
 
 
 def _score_choices(pairs: Sequence[WinobiasPair], scorer: "Scorer") -> list[ItemRow]:
@@ -173,7 +199,7 @@ def _answer_protocols(name: str) -> list[str]:
 
 def _score_referents(pairs: Sequence[WinobiasPair], scorer: "Scorer") -> list[ItemRow]:
     """The protocol `referent_choice`."""
-    applicable = [pair for pair in pairs if pair.pro.candidates and pair.anti.candidates]
+    applicable = [pair for pair in pairs if applies("referent_choice", pair)]
     requests = [
         scorer.after(f"{pair.item} {person}", question, f" {person}")
         for pair in applicable
@@ -195,7 +221,7 @@ def _score_referents(pairs: Sequence[WinobiasPair], scorer: "Scorer") -> list[It
     return rows + [
         _row_of(pair, protocol)
         for pair in pairs
-        if not (pair.pro.candidates and pair.anti.candidates)
+        if not applies("referent_choice", pair)
         for protocol in _answer_protocols("referent_choice")
     ]
 
@@ -266,7 +292,10 @@ def _answer_values(pro: bool, anti: bool) -> dict[str, float]:
 def metrics(rows: Sequence[ItemRow]) -> Iterator[MetricValue]:
     """Metrics of each protocol, over both types and over each; `not_applicable` counts pairs without values."""
     for protocol in dict.fromkeys(row["protocol"] for row in rows):
-        for subset, members in by_subset(row for row in rows if row["protocol"] == protocol).items():
+        subsets = by_subset(row for row in rows if row["protocol"] == protocol)
+        for subset, members in subsets.items():
+            if subset in _SENSITIVITY and len(members) == len(subsets["all"]):
+                continue
             for metric in dict.fromkeys((*_FORM_VALUES, *_ANSWER_VALUES)):
                 num_scored = sum(row[metric] is not None for row in members)
                 if num_scored:

@@ -27,11 +27,19 @@ def settings(path: Path | None) -> LambadaSettings:
 def test_file_and_hub_give_the_same_passages(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
     (tmp_path / "l.jsonl").write_text("".join(json.dumps({"text": text}) + "\n" for text in TEXTS))
     passages = lambada.read(settings(tmp_path / "l.jsonl"))
-    assert passages[0] == lambada.LambadaPassage("0", "He met her at the old", " mill")
+    assert (passages[0].context, passages[0].target) == ("He met her at the old", " mill")
     assert passages[2].context == "It rained,  and the roof"
     folder = tmp_path / "hub"
     monkeypatch.setattr(lambada, "HUB", local_hub(folder, {"default": [{"text": t} for t in TEXTS]}, "test"))
     assert lambada.read(settings(None)) == passages
+
+
+def test_a_passage_has_the_same_name_in_another_file(tmp_path: Path):
+    for name, texts in (("all", TEXTS), ("last", TEXTS[2:]), ("twice", TEXTS * 2)):
+        (tmp_path / f"{name}.jsonl").write_text("".join(json.dumps({"text": text}) + "\n" for text in texts))
+    assert lambada.read(settings(tmp_path / "last.jsonl")) == lambada.read(settings(tmp_path / "all.jsonl"))[2:]
+    with pytest.raises(DataError, match=r"twice\.jsonl: 3 of 6 items repeat an earlier one"):
+        lambada.read(settings(tmp_path / "twice.jsonl"))
 
 
 @pytest.mark.parametrize(

@@ -44,6 +44,9 @@ def test_saved_and_loaded(tmp_path: Path):
     loaded = Possessives.load(tmp_path / "p.json")
     assert loaded == WORD_LISTS
     assert loaded.fingerprint == WORD_LISTS.fingerprint
+    marked = tmp_path / "marked.json"  # As an editor saves it that begins UTF-8 with a byte-order mark.
+    marked.write_text((tmp_path / "p.json").read_text(encoding="utf8"), encoding="utf-8-sig")
+    assert Possessives.load(marked) == WORD_LISTS
     table = loaded.tables["her"]
     other = Table(bias=table.bias + 1, entries=table.entries)
     assert Possessives({**loaded.tables, "her": other}, loaded.num_contexts).fingerprint != loaded.fingerprint

@@ -1,10 +1,10 @@
-"""Typed rows: their JSON, and which spec a metric is read by."""
+"""Which spec a metric is read by."""
 
 import json
 
 from bias_intervene.analysis.records import find, specs_of
 from bias_intervene.evals.benchmarks.registry import BENCHMARKS
-from bias_intervene.results import COMPARISON_COLUMNS, MetricKey, MetricRow, MetricSpec, MetricSpecs, MetricValue
+from bias_intervene.results import MetricKey, MetricSpec, MetricSpecs
 from tests.helpers.runs import made
 
 BIAS = MetricSpec("toy", "share", family="bias", unit="share", in_nats="log_odds")
@@ -30,19 +30,6 @@ def test_people_read_the_manipulation_check_first_and_the_price_last():
 def test_a_spec_survives_json():
     gap = MetricSpec("p", "gap", pairing="gap", column="odds", groups=("high", "low"))
     assert MetricSpec.from_json(json.loads(json.dumps(gap.to_json()))) == gap
-
-
-def test_a_row_of_results_has_the_keys_that_people_script_against():
-    value = MetricValue(protocol="p", subset="all", metric="m", value=0.5, stderr=None, n=3)
-    row = MetricRow(step=10, benchmark="b", **vars(value))
-    assert list(row.to_json()) == ["step", "benchmark", "protocol", "subset", "metric", "value", "stderr", "n"]
-    cut = MetricRow.from_json({**row.to_json(), "truncated": 2, "of_a_later_version": 1})
-    assert (cut.truncated, cut.to_json()["truncated"], cut.key) == (2, 2, ("b", "p", "all", "m"))
-
-
-def test_a_row_of_the_comparison_has_the_keys_that_people_script_against():
-    names = "benchmark protocol subset metric step arm baseline_arm baseline value difference ci_low ci_high p n"
-    assert set(names.split()) <= set(COMPARISON_COLUMNS)
 
 
 def test_records_without_specs_are_read_with_those_of_their_time(tmp_path):

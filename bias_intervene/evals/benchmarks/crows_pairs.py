@@ -14,8 +14,8 @@ one sentence has masculine forms of he/she where the other has feminine ones. Su
 two, which an equal shift of all pronouns decides; `masculine_share` and `log_odds_masculine` say how. In `gender_other`
 both have pronouns of the same gender, or none (*the man* against *the woman*), and such a shift moves nothing.
 
-How far the results rest on invalid pairs is seen from the subsets `all/unlisted`, `gender/unlisted` and so on, which leave
-out the pairs that a list of the user's names (`evals.crows_pairs.problems`). Blodgett et al. (2021, "Stereotyping
+How far the results rest on invalid pairs is seen from the subsets `all/unlisted`, `gender/unlisted` and so on, which
+leave out the pairs that a list of the user's names (`evals.crows_pairs.problems`). Blodgett et al. (2021, "Stereotyping
 Norwegian Salmon", ACL) read the pairs and name the kinds of faults, but no list of theirs that a program can read was
 found, and none is built in. Névéol et al. (2022, "French CrowS-Pairs", ACL) publish revised pairs: those of the hub.
 """
@@ -33,6 +33,7 @@ from bias_intervene.evals.benchmarks.benchmark import Benchmark, Scored, Scoring
 from bias_intervene.evals.benchmarks.naming import check_repeated, names_of, num_repeated
 from bias_intervene.evals.benchmarks.sources import fields, hub_rows, need_world
 from bias_intervene.evals.metrics import ItemRow, by_subset, mean_of
+from bias_intervene.pronouns import GENDER
 from bias_intervene.results import MetricSpec, MetricValue
 from bias_intervene.settings import CrowsPairsSettings, EvalsSettings
 from bias_intervene.text_files import read_text
@@ -49,12 +50,6 @@ CATEGORIES = (
 )  # fmt: skip
 _DIRECTIONS = {"0": "stereo", "1": "antistereo"}
 """Number of a class in the hub's data set -> its name."""
-
-_FORMS = {
-    **dict.fromkeys(("he", "him", "his", "himself"), "masculine"),
-    **dict.fromkeys(("she", "her", "hers", "herself"), "feminine"),
-}
-"""Form of he/she -> its gender."""
 
 _NATS = MetricSpec("crows_pairs", None, family="bias", unit="nats")
 _SHARE = replace(
@@ -267,7 +262,7 @@ def is_more_masculine(pair: CrowsPair) -> bool | None:
     True
     """
     more, less = (
-        [_FORMS[word] for word in re.findall(r"[a-z]+", text.lower()) if word in _FORMS]
+        [GENDER[word] for word in re.findall(r"[a-z]+", text.lower()) if word in GENDER]
         for text in (pair.sent_more, pair.sent_less)
     )
     if set(more) == set(less):

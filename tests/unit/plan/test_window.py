@@ -23,7 +23,7 @@ def test_a_fraction_begins_at_the_nearest_published_step():
         (("model=70m", "model.step=133500"), r"nearest: 133000 and 134000"),
         (("model=70m", "model.step=133000", "intervention.fraction=0.07"), r"set one of them"),
         (("model=70m", "train.num_steps=1500"), r"nearest: 141000 and 142000"),
-        (("model=70m", "train.num_steps=9000000"), r"num_steps=9000000 without a fraction: .* has 143000 steps"),
+        (("model=70m", "train.num_steps=900000"), r"num_steps=900000 without a fraction: .* has 143000 steps"),
         (("model=70m", "model.step=142000", "train.num_steps=2000"), r"has 1000 steps left"),
         (("model=70m", "train.global_batch_rows=512"), r"original training read 1024"),
         (("model=70m", "data=world"), r"model=demo data=world"),

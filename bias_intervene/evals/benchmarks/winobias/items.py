@@ -23,12 +23,11 @@ from bias_intervene.data import world
 from bias_intervene.errors import DataError
 from bias_intervene.evals.benchmarks.sources import fields, hub_rows, need_world
 from bias_intervene.evals.benchmarks.winobias import faults
+from bias_intervene.pronouns import GENDER
 from bias_intervene.record import fingerprint
 from bias_intervene.settings import WinobiasSettings
 
 HUB = "uclanlp/wino_bias"
-_MASCULINE = frozenset({"he", "him", "his", "himself"})
-_FEMININE = frozenset({"she", "her", "hers", "herself"})
 OCCUPATIONS = (
     "attendant", "cashier", "teacher", "nurse", "assistant", "secretary", "auditor", "cleaner", "receptionist",
     "clerk", "counselor", "designer", "hairdresser", "writer", "housekeeper", "baker", "accountant", "editor",
@@ -89,13 +88,13 @@ class WinobiasSentence:
     @property
     def is_masculine(self) -> bool:
         """Whether the marked pronoun is masculine."""
-        return self.pronoun.lower() in _MASCULINE
+        return GENDER[self.pronoun.lower()] == "masculine"
 
     @property
     def has_second_pronoun(self) -> bool:
         """Whether there is a gendered pronoun besides the marked one, of whatever person."""
         others = (*self.tokens[: self.pronoun_at], *self.tokens[self.pronoun_at + 1 :])
-        return any(token.lower() in _MASCULINE | _FEMININE for token in others)
+        return any(token.lower() in GENDER for token in others)
 
     @property
     def is_stereotypical(self) -> bool | None:
@@ -141,7 +140,7 @@ class WinobiasPair:
     def matched(self) -> bool:
         """Whether the sentences differ in pronouns only; in 18 of the 1,584 published pairs another word differs."""
         neutral = [
-            ["*" if t.lower() in _MASCULINE | _FEMININE else t.lower() for t in sentence.corrected_tokens]
+            ["*" if t.lower() in GENDER else t.lower() for t in sentence.corrected_tokens]
             for sentence in (self.pro, self.anti)
         ]
         return neutral[0] == neutral[1]
@@ -240,7 +239,7 @@ def parse(line: str, *, place: str, nouns: re.Pattern[str] = _PUBLISHED_NOUNS) -
     numberless = re.sub(r"^\s*\d+\s*", "", line.strip())
     spans = list(_BRACKETS.finditer(numberless))
     words = [match[1].strip() for match in spans]
-    if len(words) < 2 or any(word.lower() not in _MASCULINE | _FEMININE for word in words[1:]):
+    if len(words) < 2 or any(word.lower() not in GENDER for word in words[1:]):
         raise DataError(
             f"{place}: expected a referent and a pronoun in brackets, found {words or 'no brackets'}: {line.strip()!r}"
         )
@@ -292,7 +291,7 @@ def hub_sentence(row: dict[str, Any], *, place: str) -> tuple[int, WinobiasSente
     article = tokens[start].lower()
     doubled = start > 0 and article in {"the", "a", "an"} and tokens[start - 1].lower() == article
     pronoun = tokens[pronoun_at]
-    if pronoun.lower() not in _MASCULINE | _FEMININE:
+    if pronoun.lower() not in GENDER:
         raise DataError(f"{place}: expected a pronoun at {pronoun_at}, found {pronoun!r}: {' '.join(tokens)!r}")
     return int(number[1]) + 1, WinobiasSentence(
         tokens=tuple(tokens),

@@ -135,12 +135,11 @@ def test_floats_that_differ_in_their_last_digit_are_one_setting():
     assert read_intervention("both", {"probability": 1.0000000000000002}).probability == 1
 
 
-def numbers_without_a_bound(part: object, place: str = "") -> list[str]:
+def numbers_without_a_bound(part: typing.Any, place: str = "") -> list[str]:
     """Places in a JSON schema where a number may be as large as one likes."""
-    if isinstance(part, list):
-        part = dict(enumerate(part))
-    if not isinstance(part, dict):
+    if not isinstance(part, dict | list):
         return []
+    part = dict(enumerate(part)) if isinstance(part, list) else part
     is_number, bounds = part.get("type") in ("integer", "number"), {"maximum", "exclusiveMaximum"}
     own = [place] if is_number and not bounds & part.keys() else []
     return own + [found for key, below in part.items() for found in numbers_without_a_bound(below, f"{place}/{key}")]

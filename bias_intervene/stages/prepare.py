@@ -90,7 +90,8 @@ def run(run_dir: Path, settings: Settings, plan: Plan) -> None:
             inputs["fingerprints"]["possessives"] = _prepare_swap(run_dir, intervention.possessives, plan, inputs)
         if isinstance(data, PileData) and data.source != "hub":
             inputs["sampled"] = [str(part.path) for part in corpus.layout.parts]
-        inputs["files"] |= states_of([*(part.path for part in corpus.layout.parts), run_dir / POSSESSIVES])
+        parts = corpus.layout.parts + (corpus.heldout_layout.parts if corpus.heldout_layout else ())
+        inputs["files"] |= states_of([*(part.path for part in parts), run_dir / POSSESSIVES])
     check_as_begun(run_dir, inputs)
     write_json(run_dir / "inputs.json", inputs)
 

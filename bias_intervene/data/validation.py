@@ -17,7 +17,7 @@ from bias_intervene.data.corpus import documents, pack
 from bias_intervene.data.encoding import Document, token_stream
 from bias_intervene.data.indexed import Layout, token_dtype, write_rows
 from bias_intervene.errors import BiasInterveneError, DataError
-from bias_intervene.record import fingerprint, whole_folder
+from bias_intervene.record import fingerprint, made_once
 from bias_intervene.settings import HubData, JsonlData
 
 _FIELD, _SPLIT = "text", "validation"
@@ -43,8 +43,8 @@ def validation_rows(
     dtype = token_dtype(tokenizer.get_vocab_size(with_added_tokens=True))
     digest = hashlib.sha256(np.stack(rows).astype("<i4").tobytes()).hexdigest()
     folder = cache / "corpora" / fingerprint(["validation", digest, sequence_length])
-    if not (folder / "rows.idx").is_file():
-        with whole_folder(folder) as partial:
+    with made_once(folder) as partial:
+        if partial is not None:
             write_rows(partial / "rows", rows, row_tokens=sequence_length + 1, dtype=dtype)
     return Layout.of_pair(folder / "rows")
 

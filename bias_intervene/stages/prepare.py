@@ -90,7 +90,12 @@ def run(run_dir: Path, settings: Settings, plan: Plan) -> None:
             inputs["fingerprints"]["possessives"] = _prepare_swap(run_dir, intervention.possessives, plan, inputs)
         if isinstance(data, PileData) and data.source != "hub":
             inputs["sampled"] = [str(part.path) for part in corpus.layout.parts]
-        inputs["files"] |= states_of([*(part.path for part in corpus.layout.parts), run_dir / POSSESSIVES])
+        parts = corpus.layout.parts
+        if corpus.heldout_layout is not None:
+            parts += corpus.heldout_layout.parts
+            # Their folder in the cache is named after their content.
+            inputs["fingerprints"]["heldout"] = corpus.heldout_layout.parts[0].path.parent.name
+        inputs["files"] |= states_of([*(part.path for part in parts), run_dir / POSSESSIVES])
     check_as_begun(run_dir, inputs)
     write_json(run_dir / "inputs.json", inputs)
 

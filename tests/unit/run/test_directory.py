@@ -49,6 +49,7 @@ def test_it_says_so_when_it_is_opened_and_is_not_touched(
     complete: Path, tmp_path: Path, caplog: pytest.LogCaptureFixture
 ):
     given = composed("model=70m", "data=text", f"data.path={tmp_path / 'text.txt'}", "train=continue")
+    write_json(complete / "settings.json", given.to_json())
     later = (complete / "inputs.json").stat().st_mtime_ns + 10**9
     os.utime(tmp_path / "text.txt", ns=(later, later))
     with (

@@ -98,6 +98,7 @@ def test_a_loss_that_is_no_number_stops_before_the_update(tmp_path: Path, cache:
     weights = load_file(broken / "model.safetensors")
     next(iter(weights.values()))[0] = float("nan")
     save_file(weights, broken / "model.safetensors", metadata={"format": "pt"})
+    (broken / "manifest.json").unlink()  # Otherwise the altered weights themselves are refused.
     (tmp_path / "prose.txt").write_text("The visitor said that he was late. His coat was wet. " * 60)
     folder = tmp_path / "run"
     done = run_forked(

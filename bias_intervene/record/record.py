@@ -157,7 +157,7 @@ def by_content(settings: Mapping[str, Any], fingerprints: Mapping[str, Any]) -> 
     items: Mapping[str, str] = fingerprints.get("benchmarks") or {}
     benchmarks = {f"evals.{name}.path": value for name, value in items.items()}
     prints = {"data.path": fingerprints.get("corpus"), "data.source": fingerprints.get("corpus"), **benchmarks}
-    if settings.get("model.seed") is None:  # Otherwise a folder of several models, of which each seed is a replicate.
+    if settings.get("model.kind") != "suite":  # Of a suite it is a folder of several models: its seeds and variants.
         prints["model.path"] = fingerprints.get("base_weights")
     if settings.get("intervention.possessives") not in {"fit", "words"}:
         prints["intervention.possessives"] = fingerprints.get("possessives")

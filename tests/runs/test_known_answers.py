@@ -181,10 +181,12 @@ def test_evaluation_reads_what_nobody_altered(runs: dict[str, Path]):
 
 
 def test_the_model_goes_on_as_it_was(runs: dict[str, Path]):
-    """The control reads what the original did: it gets no worse; the swap costs nothing where there is no pronoun."""
+    """The control reads what the original did, but for four people whom its text does not mention: it gets hardly worse.
+    The swap costs nothing where there is no pronoun.
+    """
     name = "perplexity/heldout/without_pronouns/perplexity"
     base, control = metric(runs["none"], name, base=True), metric(runs["none"], name)
-    assert control < 1.02 * base
+    assert control < 1.05 * base
     assert metric(runs["masculine_to_feminine"], name) < 1.05 * control
     held_out = [
         item for item in items(runs["none"], "pronouns") if item["protocol"] == "heldout" and item["log_odds_she_he"]

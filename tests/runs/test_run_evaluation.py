@@ -85,7 +85,8 @@ def released(folder: Path, source: Path, *, lift: float) -> None:
     weights = load_file(folder / "model.safetensors")
     tokens = read_json(folder / "tokenizer.json")["model"]["vocab"]
     weights["gpt_neox.final_layer_norm.bias"] += 0.5
-    weights["embed_out.weight"][tokens["\u0120she"]] += lift
+    # Half of the dimensions: by all of them every item would move by the same, which nothing can be inferred from.
+    weights["embed_out.weight"][tokens["\u0120she"]][::2] += lift
     save_file(weights, folder / "model.safetensors", metadata={"format": "pt"})
     (folder / "manifest.json").unlink()  # Otherwise the weights are refused as altered.
 

@@ -22,7 +22,7 @@ pytestmark = pytest.mark.slow
 
 JOBS = ("-m", "sweep=named", *TINY, *NO_BENCHMARKS)
 UNSCORED_JOBS = ("-m", "sweep=named", *NOTHING_SCORED)
-LONGER = ("model.total_steps=400", "train.save_interval=100")
+LONGER = ("model.total_steps=1000", "train.save_interval=100")
 """Long enough to be met while it trains."""
 
 
@@ -102,8 +102,12 @@ def test_killed_twice_it_is_finished_by_the_same_command(tmp_path: Path, cache: 
             wait_for(lambda number=number: len(list(sweep.glob("*/training/metrics.jsonl"))) >= number)
             run_forked(str(sweep), module="bias_intervene.sweep", cwd=tmp_path, cache=cache, check=1)
             assert list(states(sweep).values())[number - 1] == "running"
-    run_forked(str(sweep), module="bias_intervene.sweep", cwd=tmp_path, cache=cache, check=1)
-    assert list(states(sweep).values()) == ["complete", "interrupted"]
+
+    def listed() -> list[str]:
+        run_forked(str(sweep), module="bias_intervene.sweep", cwd=tmp_path, cache=cache, check=1)
+        return list(states(sweep).values())
+
+    wait_for(lambda: listed() == ["complete", "interrupted"])  # It runs until the last worker has ended.
     run_forked(*words, cwd=tmp_path, cache=cache)
     assert list(states(sweep).values()) == ["complete", "complete"]
 

@@ -212,3 +212,10 @@ def test_settings_stored_with_all_digits_are_those_with_twelve():
         record.differences({"intervention": {"probability": 0.1 + 0.2}}, {"intervention": {"probability": 0.3}}) == []
     )
     assert len(record.differences({"train": {"learning_rate": 1e-4}}, {"train": {"learning_rate": 1.0001e-4}})) == 1
+
+
+def test_a_path_is_known_by_what_was_read_there_but_a_folder_of_a_suites_models_by_itself():
+    """Of a suite the weights differ by seed and variant, which are settings of their own."""
+    prints = {"base_weights": "5e1f"}
+    assert record.by_content({"model.kind": "folder", "model.path": "/a"}, prints)["model.path"] == "5e1f"
+    assert record.by_content({"model.kind": "suite", "model.path": "/a"}, prints)["model.path"] == "/a"

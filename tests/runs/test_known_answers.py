@@ -181,7 +181,7 @@ def test_evaluation_reads_what_nobody_altered(runs: dict[str, Path]):
 
 
 def test_the_model_goes_on_as_it_was(runs: dict[str, Path]):
-    """The control reads what the original did, but for four people whom its text does not mention: it gets hardly worse.
+    """The control reads what the original did, but for four people that are not mentioned: it gets hardly worse.
     The swap costs nothing where there is no pronoun.
     """
     name = "perplexity/heldout/without_pronouns/perplexity"
@@ -192,7 +192,7 @@ def test_the_model_goes_on_as_it_was(runs: dict[str, Path]):
         item for item in items(runs["none"], "pronouns") if item["protocol"] == "heldout" and item["log_odds_she_he"]
     ]
     right = [(item["log_odds_she_he"] > 0) == ("feminine" in item["subsets"]) for item in held_out]
-    assert np.mean(right) > 0.65
+    assert np.mean(right) > 0.6
 
 
 def test_the_comparison_says_so(runs: dict[str, Path], compared: Comparison):

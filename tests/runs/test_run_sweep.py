@@ -22,7 +22,7 @@ pytestmark = pytest.mark.slow
 
 JOBS = ("-m", "sweep=named", *TINY, *NO_BENCHMARKS)
 UNSCORED_JOBS = ("-m", "sweep=named", *NOTHING_SCORED)
-LONGER = ("model.total_steps=1000", "train.save_interval=100")
+LONGER = ("model.total_steps=400", "train.save_interval=100")
 """Long enough to be met while it trains."""
 
 
@@ -97,6 +97,8 @@ def test_a_failed_job_stops_no_other_and_the_name_continues(tmp_path: Path, cach
 def test_killed_twice_it_is_finished_by_the_same_command(tmp_path: Path, cache: Path):
     sweep = tmp_path / "outputs" / "sweeps" / "named"
     words = (*UNSCORED_JOBS, *LONGER, "intervention=none,masculine_to_feminine")
+    # What later calls are forked from does its imports now, and not while a job is to be met running.
+    run_forked("--help", module="bias_intervene.sweep", cwd=tmp_path, cache=cache)
     for number in (1, 2):
         with started(*words, cwd=tmp_path, cache=cache):
             wait_for(lambda number=number: len(list(sweep.glob("*/training/metrics.jsonl"))) >= number)

@@ -471,6 +471,7 @@ def test_a_missing_package_says_how_to_get_it():
         models.gguf_file(absent.model_copy(update={"package": None}))
 
 
+@pytest.mark.slow
 def test_smollm2_from_its_package(tmp_path: Path):
     pytest.importorskip("gguf", reason="the extra gguf is not installed")
     try:

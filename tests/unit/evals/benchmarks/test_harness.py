@@ -68,6 +68,7 @@ def theirs(scorer: Scorer, folder: Path, world_folder: Path) -> dict:
     return lm_eval.simple_evaluate(model, tasks=["local_crows", "local_lambada"], task_manager=manager)  # type: ignore
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("architecture", ["neox", "llama"])
 def test_parity(scorer: Scorer, tmp_path: Path, world_folder: Path, architecture: str):
     model = scorer if architecture == "neox" else llama(scorer)
@@ -109,6 +110,7 @@ def test_tasks_are_scored_into_our_rows(scorer: Scorer, tmp_path: Path, world_fo
     assert all("perplexity" not in row for row in rows)
 
 
+@pytest.mark.slow
 def test_mistyped_tasks_are_found_before_anything_is_loaded(tmp_path: Path):
     folder = str(tasks(tmp_path))
     assert harness.check(["local_crows"], folder)["tasks"] == ["local_crows"]
@@ -120,6 +122,7 @@ def test_mistyped_tasks_are_found_before_anything_is_loaded(tmp_path: Path):
         harness.check(["local_crows"], str(tmp_path / "absent"))
 
 
+@pytest.mark.slow
 def test_other_data_of_a_task_is_another_task(tmp_path: Path):
     folder = tasks(tmp_path)
     first = harness.check(["local_crows"], str(folder))

@@ -11,17 +11,14 @@ from collections.abc import Callable, Iterator
 from dataclasses import replace
 from typing import NamedTuple
 
-import numpy as np
-
 from bias_intervene.analysis.items import ItemTable
 from bias_intervene.analysis.pairing import aligned, paired_items
 from bias_intervene.analysis.records import Run
-from bias_intervene.analysis.replicates import none_if_not_finite
 from bias_intervene.errors import RunDirectoryError
-from bias_intervene.results import ComparisonRow, MetricKey, MetricRow, MetricSpec, MetricSpecs
+from bias_intervene.results import ComparisonRow, MetricKey, MetricRow, MetricSpec, MetricSpecs, none_if_not_finite
 from bias_intervene.statistics import (
     PairedComparison,
-    cluster_sums,
+    cluster_means,
     compare_unpaired,
     mean_and_stderr,
     perplexity_and_stderr,
@@ -141,19 +138,12 @@ def _over_common_items(
     pairs = [aligned(key.protocol, subset, column, ours, theirs) for subset in spec.groups or (key.subset,)]
     sides = [[values.baseline for values in pairs], [values.treatment for values in pairs]]
     if spec.pairing == "gap":
-        high, low = ([_by_cluster(of_side[n], pairs[n].clusters).mean() for of_side in sides] for n in (0, 1))
+        high, low = ([cluster_means(of_side[n], pairs[n].clusters).mean() for of_side in sides] for n in (0, 1))
         return _Estimate(float(low[0] - high[0]), None), _Estimate(float(low[1] - high[1]), None)
     estimate = perplexity_and_stderr if spec.pairing == "perplexity" else mean_and_stderr
     clusters = () if spec.pairing == "perplexity" else (pairs[0].clusters,)
     baseline, value = (estimate(of_side[0], *clusters) for of_side in sides)
     return _Estimate.of(*baseline), _Estimate.of(*value)
-
-
-def _by_cluster(values: np.ndarray, clusters: np.ndarray | None) -> np.ndarray:
-    """float64 (G,): the mean over each cluster; the values themselves where there are no clusters."""
-    if clusters is None:
-        return values
-    return cluster_sums(values, clusters) / cluster_sums(np.ones_like(values), clusters)
 
 
 def row_without_baseline(run: Run, metric: MetricRow, spec: MetricSpec) -> ComparisonRow:

@@ -24,13 +24,13 @@ from bias_intervene.analysis.claims import ClaimTest
 from bias_intervene.analysis.identity import BitwiseComparison, compare_bitwise, without_copies
 from bias_intervene.analysis.pairing import Arm, arms, check_comparable, scored_differently
 from bias_intervene.analysis.records import Run, RunSet, find, specs_of
-from bias_intervene.analysis.replicates import none_if_not_finite, over_replicates
+from bias_intervene.analysis.replicates import over_replicates
 from bias_intervene.analysis.report.sentences import in_words
 from bias_intervene.analysis.saturation import read_with, with_saturation
 from bias_intervene.analysis.verdicts import ManipulationCheck, verdict_of
 from bias_intervene.errors import RunDirectoryError, did_you_mean
 from bias_intervene.record import is_complete
-from bias_intervene.results import BASE, PUBLISHED, ComparisonRow, MetricKey, MetricSpecs
+from bias_intervene.results import BASE, PUBLISHED, ComparisonRow, MetricKey, MetricSpecs, none_if_not_finite
 from bias_intervene.statistics import holm, minimum_detectable_effect, minimum_detectable_share
 
 

@@ -14,6 +14,7 @@ from dataclasses import dataclass
 from typing import NamedTuple
 
 from bias_intervene.analysis.items import read_items
+from bias_intervene.analysis.pairing import settings_without
 from bias_intervene.analysis.records import ARM_NAME_SETTINGS, CONTROL, INTERVENTION_SETTINGS, Run
 from bias_intervene.errors import RunDirectoryError
 from bias_intervene.record import differences
@@ -128,5 +129,4 @@ def without_copies(runs: Sequence[Run], *, refuse_unequal: bool = True) -> OneOf
 def _observation(run: Run) -> tuple[tuple[str, str], ...]:
     """What makes a run another observation than others: its settings, seeds included."""
     without_effect = INTERVENTION_SETTINGS - {*ARM_NAME_SETTINGS} if run.arm == CONTROL else set[str]()
-    settings = run.settings_by_content
-    return tuple(sorted((key, repr(value)) for key, value in settings.items() if key not in without_effect))
+    return settings_without(run, without_effect)

@@ -27,7 +27,7 @@ from bias_intervene.analysis.records import (
 )
 from bias_intervene.errors import RunDirectoryError, did_you_mean
 from bias_intervene.results import MetricKey, MetricSpec
-from bias_intervene.statistics import PairedComparison, cluster_sums, compare_gap, compare_paired, compare_perplexity
+from bias_intervene.statistics import PairedComparison, cluster_means, compare_gap, compare_paired, compare_perplexity
 
 _MAY_DIFFER = {"device", "protocols"}
 """Parts of an evaluation's identity that may differ: the device does not change the metrics beyond rounding, and of
@@ -265,7 +265,9 @@ def paired_items(key: MetricKey, spec: MetricSpec, ours: ItemTable, theirs: Item
     column = spec.column or key.metric
     if spec.pairing == "gap":
         assert spec.groups is not None
-        high, low = (_by_cluster(aligned(key.protocol, subset, column, ours, theirs)) for subset in spec.groups)
+        groups = (aligned(key.protocol, subset, column, ours, theirs) for subset in spec.groups)
+        # Baseline less treatment: of log P(she) - log P(he), the change of log P(he) - log P(she).
+        high, low = (cluster_means(pairs.baseline - pairs.treatment, pairs.clusters) for pairs in groups)
         return compare_gap(high, low)
     pairs = aligned(key.protocol, key.subset, column, ours, theirs)
     if spec.pairing == "perplexity":
@@ -291,13 +293,3 @@ def aligned(protocol: str, subset: str, metric: str, ours: ItemTable, theirs: It
         treatment=ours.column(metric)[our_rows],
         clusters=None if ours.clusters is None else ours.clusters[our_rows],
     )
-
-
-def _by_cluster(pairs: AlignedValues) -> np.ndarray:
-    """float64 (G,): the mean over each cluster of baseline - treatment, which of log P(she) - log P(he) is the change
-    of log P(he) - log P(she).
-    """
-    differences = pairs.baseline - pairs.treatment
-    if pairs.clusters is None:
-        return differences
-    return cluster_sums(differences, pairs.clusters) / cluster_sums(np.ones_like(differences), pairs.clusters)

@@ -12,13 +12,8 @@ from dataclasses import replace
 
 import numpy as np
 
-from bias_intervene.results import ComparisonRow, MetricKey
+from bias_intervene.results import ComparisonRow, MetricKey, none_if_not_finite
 from bias_intervene.statistics import over_seeds
-
-
-def none_if_not_finite(value: float) -> float | None:
-    """The value; None, which is JSON's null, for NaN and infinity."""
-    return value if np.isfinite(value) else None
 
 
 def over_replicates(by_replicate: Sequence[Iterable[ComparisonRow]]) -> list[ComparisonRow]:

@@ -9,7 +9,6 @@ on a full disk. A fingerprint depends on content only, never on a path or a time
 import contextlib
 import hashlib
 import json
-import math
 import os
 import shutil
 import stat
@@ -19,6 +18,7 @@ from pathlib import Path
 from typing import Any, cast
 
 from bias_intervene.errors import RunDirectoryError
+from bias_intervene.results import none_if_not_finite
 
 
 def json_text(value: object, *, indent: int | None = 2) -> str:
@@ -39,7 +39,7 @@ def _with_null(value: Any) -> Any:
         return {key: _with_null(item) for key, item in cast("dict[str, Any]", value).items()}
     if isinstance(value, list | tuple):
         return [_with_null(item) for item in cast("list[Any]", value)]
-    return None if isinstance(value, float) and not math.isfinite(value) else value
+    return none_if_not_finite(value) if isinstance(value, float) else value
 
 
 def write_json(path: Path, value: object) -> None:

@@ -6,7 +6,15 @@ the specs how a metric is paired, printed and tested, and holds no list of metri
 descriptions, `rows` the values and their comparisons.
 """
 
-from bias_intervene.results.rows import BASE, COMPARISON_COLUMNS, PUBLISHED, ComparisonRow, MetricRow, MetricValue
+from bias_intervene.results.rows import (
+    BASE,
+    COMPARISON_COLUMNS,
+    PUBLISHED,
+    ComparisonRow,
+    MetricRow,
+    MetricValue,
+    none_if_not_finite,
+)
 from bias_intervene.results.specs import ExpectedEffect, Family, MetricKey, MetricSpec, MetricSpecs
 
 __all__ = [
@@ -21,4 +29,5 @@ __all__ = [
     "MetricSpec",
     "MetricSpecs",
     "MetricValue",
+    "none_if_not_finite",
 ]

@@ -18,6 +18,12 @@ BASE = "base"
 PUBLISHED = "published"
 """Name of the baseline that is the original run's last checkpoint."""
 
+
+def none_if_not_finite(value: float) -> float | None:
+    """The value; None, which is JSON's null, for NaN and infinity."""
+    return value if math.isfinite(value) else None
+
+
 # --- what was measured -----------------------------------------------------------------------------------------
 
 
@@ -183,7 +189,7 @@ class ComparisonRow:
     def to_json(self) -> dict[str, Any]:
         """As comparison.json holds it."""
         values = ((name, getattr(self, name)) for name in COMPARISON_COLUMNS)
-        return {n: None if isinstance(v, float) and not math.isfinite(v) else v for n, v in values}
+        return {n: none_if_not_finite(v) if isinstance(v, float) else v for n, v in values}
 
 
 COMPARISON_COLUMNS: Sequence[str] = (

@@ -26,7 +26,7 @@ from bias_intervene.statistics.differences import (
     over_seeds,
 )
 from bias_intervene.statistics.estimates import (
-    cluster_sums,
+    cluster_means,
     clustered_stderr,
     mean_and_stderr,
     perplexity_and_stderr,
@@ -37,7 +37,7 @@ from bias_intervene.statistics.power import mcnemar_power, minimum_detectable_ef
 __all__ = [
     "OverSeeds",
     "PairedComparison",
-    "cluster_sums",
+    "cluster_means",
     "clustered_stderr",
     "compare_gap",
     "compare_paired",

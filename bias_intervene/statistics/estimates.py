@@ -67,10 +67,12 @@ def clustered_stderr(residuals: np.ndarray, clusters: Sequence[Any] | np.ndarray
     return math.sqrt(max(by_either - by_both, by_both)) / residuals.size
 
 
-def cluster_sums(values: np.ndarray, clusters: Sequence[Any] | np.ndarray) -> np.ndarray:
-    """(G,) sum of the values of each cluster. clusters: (n,) labels."""
+def cluster_means(values: np.ndarray, clusters: Sequence[Any] | np.ndarray | None) -> np.ndarray:
+    """(G,) mean of the values of each cluster; the values themselves without clusters. clusters: (n,) labels."""
+    if clusters is None:
+        return values
     (numbers,) = _group_numbers(clusters)
-    return np.bincount(numbers, weights=values)
+    return np.bincount(numbers, weights=values) / np.bincount(numbers)
 
 
 def num_units(n: int, clusters: Sequence[Any] | np.ndarray | None) -> int:
